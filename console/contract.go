@@ -1,55 +1,32 @@
-// Package console: CONTRACT STUB. Signatures stay; the owner replaces the bodies.
 package console
 
 import (
 	"context"
-	"io"
+	"database/sql"
 	"net/http"
-	"time"
+
+	"go.uber.org/zap"
 )
 
-// The console asks the switch through these small interfaces; the JSON types are the console's own.
-type Floor interface {
-	Calls(ctx context.Context) []LiveCall
-	Agents(ctx context.Context) []AgentView
-	Queues(ctx context.Context) []QueueView
-}
-type Control interface {
-	Hangup(ctx context.Context, call, by string) error                   // ErrNotFound
-	SetAgent(ctx context.Context, agent, state, reason, by string) error // state: ready, pause, login, logout; *StateConflict when it changed
-}
-type Diagnosis interface {
-	Trace(ctx context.Context, call string) ([]TraceLine, error)
-	Explain(ctx context.Context, call string) (Explanation, error)
-}
-type Recordings interface {
-	List(ctx context.Context, q RecordingQuery) ([]Recording, error)
-	Get(ctx context.Context, id string) (Recording, error)
-	Audio(ctx context.Context, id string) (io.ReadSeeker, time.Time, error) // rendered WAV
-}
-type Contacts interface { // CDRs, already encoded rows
-	List(ctx context.Context, q ContactQuery) (rows []any, next string, err error)
-	Export(ctx context.Context, w io.Writer, format string, q ContactQuery) error
-}
-
-type LiveCall struct{}
-type AgentView struct{}
-type QueueView struct{}
-type TraceLine struct{}
-type Explanation struct{}
-type Recording struct{}
-type RecordingQuery struct{}
-type ContactQuery struct{}
-
+// Options is what the console needs. A nil part answers 501 on its routes.
 type Options struct {
 	Floor         Floor
 	Control       Control
 	Diagnosis     Diagnosis
 	Recordings    Recordings
 	Contacts      Contacts
-	DB            any
-	Demo          bool
+	DB            *sql.DB // holds the tokens and the audit trail: ledger's Store.DB()
+	Demo          bool    // without a token, everything, from this machine only
 	Site, Version string
+	Locale        string                          // fr or en: for who states no preference
+	Ready         func(ctx context.Context) error // nil or an error that says in one sentence why no calls are taken
+	Healthy       func() error                    // nil or an error that says in one sentence what is broken
+	Metrics       http.Handler                    // nil: no /metrics here
+	Log           *zap.Logger                     // nil: silent
 }
 
+// New builds the console: the API under /api/v1, the page at /, health at /healthz and /readyz.
 func New(o Options) (http.Handler, error) { panic("stub") }
+
+// Admin marks every request as the operator's at the machine: serve it on the admin socket only.
+func Admin(h http.Handler) http.Handler { panic("stub") }

@@ -1,0 +1,151 @@
+package console
+
+import (
+	"time"
+)
+
+// LiveCall is a customer call that is up now.
+type LiveCall struct {
+	ID        string     `json:"id" doc:"The call's id: also of its trace, its recording's call_id and its contact row"`
+	Client    string     `json:"client"`
+	DID       string     `json:"did,omitempty" doc:"The number called, E.164"`
+	From      string     `json:"from" doc:"The caller's number as E.164 where it could be normalised, or anonymous"`
+	Queue     string     `json:"queue"`
+	Trunk     string     `json:"trunk,omitempty"`
+	State     string     `json:"state" enum:"waiting,ringing,talking,held,ending"`
+	Position  int        `json:"position,omitempty" doc:"Place in the queue, 1 is next; absent when not waiting"`
+	Agent     string     `json:"agent,omitempty" doc:"The agent rung or talking"`
+	Started   time.Time  `json:"started" doc:"When the call arrived"`
+	Answered  *time.Time `json:"answered,omitempty" doc:"When the agent answered"`
+	Since     time.Time  `json:"since" doc:"When the call entered its state"`
+	Recording string     `json:"recording_id,omitempty" doc:"Set while the call is being recorded"`
+}
+
+// AgentView is an agent and what they are doing.
+type AgentView struct {
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	State     string         `json:"state" enum:"off,not_ready,ready,offered,talking,wrap_up"`
+	Reason    string         `json:"reason,omitempty" doc:"Why not ready"`
+	Since     time.Time      `json:"since" doc:"When the agent entered the state"`
+	Reachable bool           `json:"reachable" doc:"Whether the switch's own probes find a phone of theirs"`
+	Call      string         `json:"call,omitempty"`
+	Missed    int            `json:"missed,omitempty" doc:"Offers missed in a row"`
+	Skills    map[string]int `json:"skills,omitempty" doc:"Skill to level, 1 to 5"`
+	Queues    []string       `json:"queues"`
+	Clients   []string       `json:"clients" doc:"Clients whose queues the agent serves; what a token's client filter looks at"`
+	Phones    []Phone        `json:"phones,omitempty"`
+}
+
+// Phone is one registered telephone of an agent.
+type Phone struct {
+	Address   string     `json:"address" doc:"Where packets for it really go, host:port"`
+	Transport string     `json:"transport"`
+	UserAgent string     `json:"user_agent,omitempty"`
+	Expires   *time.Time `json:"expires,omitempty"`
+	RTTMS     float64    `json:"rtt_ms,omitempty" doc:"Round trip of the last probe, milliseconds"`
+}
+
+// QueueView is a waiting line. The counters run since the switch started.
+type QueueView struct {
+	ID             string   `json:"id"`
+	Client         string   `json:"client"`
+	Label          string   `json:"label,omitempty"`
+	Open           bool     `json:"open"`
+	Waiting        int      `json:"waiting"`
+	OldestWaitS    float64  `json:"oldest_wait_s" doc:"Seconds the longest-waiting caller has waited"`
+	Ready          int      `json:"ready" doc:"Agents of the queue who could take a call now"`
+	LoggedIn       int      `json:"logged_in"`
+	Offered        uint64   `json:"offered"`
+	Answered       uint64   `json:"answered"`
+	AnsweredWithin uint64   `json:"answered_within" doc:"Answered within the service-level target"`
+	Abandoned      uint64   `json:"abandoned"`
+	ShortAbandoned uint64   `json:"short_abandoned"`
+	Overflowed     uint64   `json:"overflowed"`
+	WithinS        float64  `json:"within_s,omitempty" doc:"The service-level target time, seconds"`
+	ServiceLevel   *float64 `json:"service_level,omitempty" doc:"Ratio 0 to 1 since the start; absent while there is nothing to count"`
+}
+
+// TraceLine is one SIP message of a call. Secrets are redacted before it gets here.
+type TraceLine struct {
+	At        time.Time `json:"at"`
+	Leg       string    `json:"leg" enum:"caller,agent" doc:"Which leg the message belongs to"`
+	Agent     string    `json:"agent,omitempty" doc:"Whose phone, on an agent's leg"`
+	Direction string    `json:"direction" enum:"in,out" doc:"As the switch sees it"`
+	Transport string    `json:"transport"`
+	Local     string    `json:"local,omitempty" doc:"host:port of the switch"`
+	Remote    string    `json:"remote" doc:"host:port of the other side"`
+	Summary   string    `json:"summary" doc:"What a ladder writes on the arrow: INVITE, 180 Ringing, BYE"`
+	CSeq      string    `json:"cseq,omitempty"`
+	SIPCallID string    `json:"sip_call_id,omitempty"`
+	Message   string    `json:"message,omitempty" doc:"The whole message"`
+}
+
+// Explanation says why a call was offered to whom.
+type Explanation struct {
+	Call   string             `json:"call"`
+	Lang   string             `json:"lang"`
+	Text   string             `json:"text" doc:"In sentences"`
+	Offers []OfferExplanation `json:"offers"`
+}
+
+// OfferExplanation is one match of the call with an agent and what became of it.
+type OfferExplanation struct {
+	Offer      uint32      `json:"offer" doc:"1 for the first agent rung"`
+	At         time.Time   `json:"at"`
+	Queue      string      `json:"queue"`
+	Agent      string      `json:"agent"`
+	WaitedS    float64     `json:"waited_s"`
+	Position   int         `json:"position"`
+	Result     string      `json:"result,omitempty"`
+	Cause      string      `json:"cause,omitempty"`
+	Text       string      `json:"text,omitempty" doc:"This offer in a sentence"`
+	Candidates []Candidate `json:"candidates" doc:"In order of preference, the excluded last"`
+}
+
+// Candidate is one agent who was considered.
+type Candidate struct {
+	Agent  string  `json:"agent"`
+	IdleS  float64 `json:"idle_s,omitempty"`
+	Level  int     `json:"level,omitempty"`
+	Failed string  `json:"failed,omitempty" doc:"The first filter that excluded the agent; absent when eligible"`
+}
+
+// Recording is one recording as listed.
+type Recording struct {
+	ID         string    `json:"id"`
+	CallID     string    `json:"call_id"`
+	Client     string    `json:"client"`
+	Queue      string    `json:"queue"`
+	Agent      string    `json:"agent"`
+	Started    time.Time `json:"started"`
+	DurationS  float64   `json:"duration_s"`
+	State      string    `json:"state" enum:"recording,complete,interrupted"`
+	Policy     string    `json:"policy,omitempty"`
+	Purpose    string    `json:"purpose,omitempty"`
+	LegalBasis string    `json:"legal_basis,omitempty"`
+	From       string    `json:"from,omitempty"`
+	To         string    `json:"to,omitempty"`
+	Encrypted  bool      `json:"encrypted"`
+	Bytes      int64     `json:"bytes"`
+	LostMS     int64     `json:"lost_ms" doc:"Audio that should be there and is not, milliseconds"`
+}
+
+// RecordingQuery selects recordings, newest first.
+type RecordingQuery struct {
+	From, To                   time.Time // of the start; zero: unbounded
+	Call, Client, Agent, Queue string    // empty: any
+	Clients                    []string  // the token's client filter; nil: every client. Applied with Client, not instead of it
+	Limit                      int       // always set, 1 to 1000
+}
+
+// ContactQuery selects contact rows (CDRs), newest first.
+type ContactQuery struct {
+	From, To                           time.Time // of the start; zero: unbounded
+	Client, Queue, Agent, DID, Calling string    // empty: any
+	Outcome                            string
+	Clients                            []string // the token's client filter; nil: every client. Applied with Client, not instead of it
+	Limit                              int      // 1 to 1000 when listing, 0 (no limit) when exporting
+	After                              string   // the cursor a List gave as next
+	Lang                               string   // of an export: fr means a CSV that a French Excel opens
+}
