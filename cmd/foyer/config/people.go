@@ -1,0 +1,24 @@
+package config
+
+// Agent is a person who takes calls. The id is the SIP user of their phone.
+type Agent struct {
+	ID   string     `yaml:"id" need:"yes"`
+	Name string     `yaml:"name"` // the id when not given
+	SIP  SIPAccount `yaml:"sip" need:"yes"`
+	// Skills by level, 1 to 5.
+	Skills map[string]int `yaml:"skills" min:"1" max:"5"`
+	Queues []string       `yaml:"queues"`
+	// ReadyOnRegister makes the agent ready as soon as a phone registers, for
+	// agents who have no console.
+	ReadyOnRegister bool   `yaml:"ready_on_register" default:"false"`
+	Contract        string `yaml:"contract" default:"employee" enum:"employee independent"`
+	Device          string `yaml:"device" default:"sip" enum:"sip any" later:"webrtc"`
+
+	_ struct{} `later:"weekly_hours shifts disconnect accessibility rate"`
+}
+
+// SIPAccount is how an agent's phone authenticates.
+type SIPAccount struct {
+	Password Secret `yaml:"password" need:"yes"`
+	Digest   Digest `yaml:"digest" enum:"md5 sha-256"` // registrar.digest when not given
+}

@@ -1,0 +1,78 @@
+package config
+
+import "time"
+
+// Config is a whole configuration, merged from its files, checked, and with
+// every default filled in. It is not changed after Load and may be read from
+// any goroutine.
+type Config struct {
+	// Version of the format.
+	Version int `yaml:"version" need:"yes" enum:"1"`
+	// Include names further files to merge, as glob patterns relative to this
+	// file. A fragment adds to the lists below; a section that is not a list
+	// stands in one file only.
+	Include []string `yaml:"include"`
+	// Demo allows literal passwords, and an HTTP API without tokens on loopback.
+	// True also when site.mode is demo.
+	Demo bool `yaml:"demo" default:"false"`
+
+	Site              Site              `yaml:"site" need:"yes"`
+	Listen            Listen            `yaml:"listen" need:"yes"`
+	Registrar         Registrar         `yaml:"registrar"`
+	Media             Media             `yaml:"media"`
+	Trunks            []Trunk           `yaml:"trunks"`
+	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named
+	Calendars         []Calendar        `yaml:"calendars"`
+	Prompts           Prompts           `yaml:"prompts"`
+	Clients           []Client          `yaml:"clients"`
+	Queues            []Queue           `yaml:"queues"`
+	DIDs              []DID             `yaml:"dids"`
+	RecordingPolicies []RecordingPolicy `yaml:"recording_policies"`
+	Recording         Recording         `yaml:"recording"`
+	Agents            []Agent           `yaml:"agents"`
+	Observability     Observability     `yaml:"observability"`
+
+	_ struct{} `later:"outbound_routes reasons surge users monitoring_rights events"`
+
+	// Files are the paths read, the main one first.
+	Files []string `yaml:"-"`
+	// Warnings are what Load found odd but usable. Never nil.
+	Warnings *Problems `yaml:"-"`
+}
+
+// Site is what is true of the whole installation.
+type Site struct {
+	Name string `yaml:"name" default:"Foyer"`
+	// PublicHost is the host name or address phones and carriers reach the
+	// switch by; it is written into Contact.
+	PublicHost string `yaml:"public_host" need:"yes"`
+	// Timezone is the zone of the calendars and of times shown to people.
+	Timezone *time.Location `yaml:"timezone" default:"UTC"`
+	// Locale is the language of prompts where neither client nor number says another.
+	Locale string `yaml:"locale" default:"en" enum:"fr en"`
+	// DataDir holds the journal, the database and, by default, the recordings.
+	DataDir string `yaml:"data_dir" default:"/var/lib/foyer"`
+	Mode    string `yaml:"mode" default:"production" enum:"production demo"`
+}
+
+// Observability is what the switch says of itself.
+type Observability struct {
+	Log      Log      `yaml:"log"`
+	SIPTrace SIPTrace `yaml:"sip_trace"`
+
+	_ struct{} `later:"hep otlp"`
+}
+
+// Log is the log on standard error.
+type Log struct {
+	Format string `yaml:"format" default:"json" enum:"json console"`
+	Level  string `yaml:"level" default:"info" enum:"debug info warn error"`
+}
+
+// SIPTrace keeps the SIP messages of every call for `foyer trace`.
+type SIPTrace struct {
+	// RingBuffer is how long they are kept.
+	RingBuffer time.Duration `yaml:"ring_buffer" default:"24h" min:"1m" max:"31d"`
+	// Redact names header fields whose value is replaced before it is kept.
+	Redact []string `yaml:"redact" default:"Authorization Proxy-Authorization"`
+}
