@@ -93,11 +93,15 @@ func (c *challenge) sign(req *Message, user, password string) {
 		v += `,response="` + c.hash(ha1+":"+c.nonce+":"+ha2) + `"`
 	} else {
 		nc, cnonce := fmt.Sprintf("%08x", c.used), token()
-		v += fmt.Sprintf(`,qop=auth,nc=%s,cnonce="%s",response="%s"`, nc, cnonce,
-			c.hash(ha1+":"+c.nonce+":"+nc+":"+cnonce+":auth:"+ha2))
+		v += fmt.Sprintf(`,qop=auth,nc=%s,cnonce="%s",response="%s"`, nc, cnonce, c.proof(ha1, ha2, nc, cnonce))
 	}
 	if c.opaque != "" {
 		v += `,opaque="` + c.opaque + `"`
 	}
 	req.Set(c.answerIn, v)
+}
+
+// proof is the response with qop=auth, RFC 7616 section 3.4.1.
+func (c *challenge) proof(ha1, ha2, nc, cnonce string) string {
+	return c.hash(ha1 + ":" + c.nonce + ":" + nc + ":" + cnonce + ":auth:" + ha2)
 }

@@ -32,6 +32,10 @@ type Options struct {
 	// OnCall takes incoming calls instead of the channel of Calls. It must not
 	// block.
 	OnCall func(*Call)
+	// OnRequest takes requests outside any dialog that Manual names (REGISTER,
+	// OPTIONS, ...), to be answered with Phone.Respond, at once or later: this
+	// makes a carrier or a registrar of the phone. It must not block.
+	OnRequest func(*Message)
 	// OnEvent sees every event of every call, after it was recorded. It must not
 	// block.
 	OnEvent func(*Call, Event)
@@ -303,6 +307,9 @@ func (p *Phone) incoming(tx *serverTx) {
 		return
 	}
 	if p.manual[m.Method] {
+		if f := p.o.OnRequest; f != nil {
+			p.w.later(func() { f(m) })
+		}
 		return
 	}
 	switch m.Method {
@@ -315,6 +322,21 @@ func (p *Phone) incoming(tx *serverTx) {
 	default:
 		tx.reply(tx.build(501, ""))
 	}
+}
+
+// Respond answers a request outside any dialog that the phone was told to leave
+// to the test.
+func (p *Phone) Respond(req *Message, code int, body string, extra ...Header) error {
+	err := fmt.Errorf("respond %d to %s: no such request", code, req.Method)
+	p.w.do(func() {
+		if tx := p.w.answered[serverKey(req, req.Method)]; tx != nil {
+			res := tx.build(code, body)
+			override(res, extra)
+			tx.reply(res)
+			err = nil
+		}
+	})
+	return err
 }
 
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY, PRACK, MESSAGE"
