@@ -1,0 +1,85 @@
+package config
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+)
+
+// checker holds the parts of a configuration against each other, after each has
+// been read by itself.
+type checker struct {
+	*reader
+	c        *Config
+	queues   map[string]bool
+	clients  map[string]bool
+	policies map[string]bool
+	prompts  map[string]bool
+}
+
+func check(r *reader, c *Config) {
+	k := &checker{reader: r, c: c}
+	unique(r, "trunk", c.Trunks, func(t *Trunk) *string { return &t.ID })
+	calendars := unique(r, "calendar", c.Calendars, func(x *Calendar) *string { return &x.ID })
+	k.prompts = unique(r, "prompt", c.Prompts.Custom, func(x *CustomPrompt) *string { return &x.ID })
+	k.clients = unique(r, "client", c.Clients, func(x *Client) *string { return &x.ID })
+	k.queues = unique(r, "queue", c.Queues, func(x *Queue) *string { return &x.ID })
+	k.policies = unique(r, "recording policy", c.RecordingPolicies, func(x *RecordingPolicy) *string { return &x.ID })
+	unique(r, "agent", c.Agents, func(x *Agent) *string { return &x.ID })
+
+	k.checkListen()
+	k.checkTrunks()
+	k.checkMedia()
+	k.checkPrompts()
+	k.checkSkills()
+	for i := range c.Clients {
+		k.refer(&c.Clients[i].Recording, "recording policy", "recording_policies", k.policies)
+	}
+	for i := range c.Queues {
+		k.refer(&c.Queues[i].Calendar, "calendar", "calendars", calendars)
+		k.checkQueue(&c.Queues[i])
+	}
+	k.checkNumbers()
+	k.checkPolicies()
+	for i := range c.Agents {
+		k.checkAgent(&c.Agents[i])
+	}
+}
+
+// idForm is what an id looks like: it stands in URLs, file names, metric labels
+// and, for an agent, in SIP addresses.
+var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// unique checks the ids of a list and returns them.
+func unique[T any](r *reader, noun string, items []T, id func(*T) *string) map[string]bool {
+	ids := make(map[string]bool, len(items))
+	first := make(map[string]place, len(items))
+	for i := range items {
+		name := id(&items[i])
+		at := r.at[name]
+		switch was, again := first[*name]; {
+		case *name == "": // missing, which was said already
+			continue
+		case again:
+			r.errorf(at, "%s %q is already defined at %s:%d", noun, *name, was.file, was.line)
+		case !idForm.MatchString(*name):
+			r.errorf(at, "id %q must be 1 to 64 letters (a to z), digits, '.', '_' or '-', and begin with a letter or digit", *name)
+		}
+		if !ids[*name] {
+			ids[*name], first[*name] = true, at
+		}
+	}
+	return ids
+}
+
+// refer complains of a reference to something that is not defined.
+func (k *checker) refer(field *string, noun, section string, defined map[string]bool) {
+	if *field == "" || defined[*field] {
+		return
+	}
+	hint := meant(*field, slices.Sorted(maps.Keys(defined)))
+	if hint == "" {
+		hint = "; it should be in " + section
+	}
+	k.errorf(k.at[field], "%s %q is not defined%s", noun, *field, hint)
+}

@@ -1,0 +1,100 @@
+package config
+
+import "net/netip"
+
+func (k *checker) checkListen() {
+	l := &k.c.Listen
+	_, udp := k.at[&l.SIPUDP]
+	_, tcp := k.at[&l.SIPTCP]
+	if !udp && !tcp {
+		k.errorf(k.at[l], "listen needs \"sip_udp\" or \"sip_tcp\": without one no call can come in")
+	}
+	rtp, given := k.at[&l.RTP]
+	if !given {
+		rtp = k.at[l]
+	}
+	_, public := k.at[&l.RTP.PublicIP]
+	if l.RTP.PublicIP.IsUnspecified() && !public {
+		k.errorf(rtp, "listen.rtp needs \"public_ip\" (or an \"addr\" of one interface): phones must be told one address")
+	}
+	if l.RTP.Addr.IsValid() && l.RTP.Addr.Is4() != l.RTP.PublicIP.Is4() {
+		k.errorf(k.at[&l.RTP.PublicIP], "listen.rtp.public_ip and listen.rtp.addr are of different IP versions")
+	}
+	// One TCP port serves one thing.
+	type listener struct {
+		key  string
+		addr *netip.AddrPort
+	}
+	once := []listener{{"listen.http", &l.HTTP}, {"listen.sip_tcp", &l.SIPTCP}, {"listen.metrics", &l.Metrics}}
+	for i, a := range once {
+		for _, b := range once[:i] {
+			if a.addr.IsValid() && b.addr.IsValid() && overlap(*a.addr, *b.addr) {
+				k.errorf(k.at[a.addr], "%s is %s, which %s has taken", a.key, *a.addr, b.key)
+			}
+		}
+	}
+	p := l.SIPUDP.Port()
+	if l.SIPUDP.IsValid() && p >= l.RTP.Ports.Min && p <= l.RTP.Ports.Max &&
+		overlap(l.SIPUDP, netip.AddrPortFrom(l.RTP.Addr, p)) {
+		k.errorf(k.at[&l.SIPUDP], "listen.sip_udp is %s, inside the range of listen.rtp.ports", l.SIPUDP)
+	}
+	// The path of a Unix socket has 107 bytes, see unix(7).
+	if at, set := k.at[&l.AdminSocket]; set && len(l.AdminSocket) > 107 {
+		k.errorf(at, "listen.admin_socket is longer than the 107 bytes a socket's path may have")
+	}
+}
+
+// overlap says whether two listeners would want the same port.
+func overlap(a, b netip.AddrPort) bool {
+	return a.Port() == b.Port() && (a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified())
+}
+
+func (k *checker) checkTrunks() {
+	calls := 0
+	for i := range k.c.Trunks {
+		t := &k.c.Trunks[i]
+		calls += t.MaxCalls
+		if len(t.Auth.Allow) == 0 {
+			k.errorf(k.at[&t.Auth.Allow], "trunks[%s].auth.allow is empty: no carrier could ever call", t.ID)
+		}
+		for j := range t.Auth.Allow {
+			p := &t.Auth.Allow[j]
+			if !p.IsValid() {
+				continue
+			}
+			if p.Bits() == 0 {
+				k.errorf(k.at[p], "%s lets the whole Internet in as carrier %q", p, t.ID)
+			}
+			for o := range k.c.Trunks[:i] {
+				k.checkOverlap(t, p, &k.c.Trunks[o])
+			}
+		}
+	}
+	// Two legs a call, a pair of ports a leg.
+	if room := k.c.Listen.RTP.Ports.Pairs() / 2; calls > room && room > 0 {
+		k.warnf(k.at[&k.c.Listen.RTP], "listen.rtp.ports has room for %d calls at once, but the trunks may bring %d", room, calls)
+	}
+}
+
+// checkOverlap: a request's source address must say whose it is.
+func (k *checker) checkOverlap(t *Trunk, p *netip.Prefix, other *Trunk) {
+	for _, q := range other.Auth.Allow {
+		if p.Overlaps(q) && q.Bits() > 0 {
+			k.errorf(k.at[p], "%s of trunk %q overlaps %s of trunk %q: a source address must belong to one carrier", p, t.ID, q, other.ID)
+		}
+	}
+}
+
+func (k *checker) checkMedia() {
+	seen := map[string]bool{}
+	for i := range k.c.Media.Codecs {
+		name := &k.c.Media.Codecs[i]
+		if seen[*name] {
+			k.errorf(k.at[name], "codec %s stands twice", *name)
+		}
+		seen[*name] = true
+	}
+	if !seen["PCMA"] && !seen["PCMU"] {
+		k.errorf(k.at[&k.c.Media.Codecs], "media.codecs needs PCMA or PCMU: nothing else carries a voice here")
+	}
+}
