@@ -1,0 +1,198 @@
+package sip
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+)
+
+// verdict on the credentials of a request. Whoever sent it sees only 401 with a
+// fresh challenge, and whether it pays to try again without asking the user.
+type verdict uint8
+
+const (
+	missing   verdict = iota // no credentials for our realm
+	malformed                // not as RFC 7616 has it, or without qop=auth
+	stale                    // nonce too old, not ours, or issued to another flow
+	replayed                 // the count of this nonce has been used
+	unknown                  // no such user, or the credentials of another one
+	wrong                    // response does not match
+	proven
+)
+
+func (v verdict) String() string {
+	return [...]string{"missing", "malformed", "stale", "replay", "unknown_user", "wrong_password", "proven"}[v]
+}
+
+// guess reports whether the sender may be trying passwords: what a ban counts.
+func (v verdict) guess() bool { return v == unknown || v == wrong }
+
+// authenticate finds out which agent sent a request: REGISTER by its To, any
+// other method by its From. If it is not proven, refusal is the answer to send.
+//
+// Any other method than REGISTER must besides come by a flow that one of the
+// agent's phones is registered with; a password alone does not place calls.
+func (r *Registrar) authenticate(req *sip.Request) (user string, refusal *sip.Response) {
+	user = claimed(req)
+	account, known := r.account(user)
+	now := r.now()
+	v := r.judge(now, req, account, known)
+	if v == proven {
+		if req.Method == sip.REGISTER || r.registeredBy(now, user, req) {
+			return account.User, nil
+		}
+		r.authFailures("unregistered_flow")
+		return "", reply(req, sip.StatusForbidden, "Forbidden")
+	}
+	if v != missing {
+		r.authFailures(v.String())
+	}
+	if v.guess() {
+		r.guessed(req, now)
+	}
+	return "", r.challenge(req, account.Algorithm, v == stale || v == replayed)
+}
+
+// claimed returns the user a request says it is from, "" if it says none.
+func claimed(req *sip.Request) string {
+	var u *sip.Uri
+	if req.Method == sip.REGISTER {
+		if to := req.To(); to != nil {
+			u = &to.Address
+		}
+	} else if from := req.From(); from != nil {
+		u = &from.Address
+	}
+	if u == nil || u.Scheme != "sip" && u.Scheme != "sips" {
+		return ""
+	}
+	return unescape(u.User)
+}
+
+func unescape(user string) string {
+	if strings.Contains(user, "%") {
+		if plain, err := url.PathUnescape(user); err == nil {
+			return plain
+		}
+	}
+	return user
+}
+
+// judge verifies the credentials of a request against an account. An unknown
+// user costs the same work as a wrong password: one nonce, one digest.
+func (r *Registrar) judge(now time.Time, req *sip.Request, account Account, known bool) verdict {
+	c, v := r.credentials(req)
+	if v != proven {
+		return v
+	}
+	count, counted := c.count()
+	if c.qop != "auth" || !counted || c.cnonce == "" {
+		return malformed
+	}
+	use, ok := r.nonces.open(now, c.nonce, flowName(req))
+	if !ok {
+		return stale
+	}
+	use.count = count
+	right := account.proves(c, string(req.Method))
+	itself := known && c.username == account.User && !c.userhash
+	// A response by another algorithm is no proof, however it was made. Some
+	// phones do not repeat the algorithm; the digest then speaks for itself.
+	right = right && (c.algorithm == "" || strings.EqualFold(c.algorithm, string(account.Algorithm)))
+	right = right && names(c.uri, &req.Recipient)
+	switch {
+	case !itself:
+		return unknown
+	case !right:
+		return wrong
+	case !r.nonces.uses.admit(now, use):
+		return replayed
+	}
+	return proven
+}
+
+// credentials returns the first ones for our realm; the verdict is proven when
+// there are any.
+func (r *Registrar) credentials(req *sip.Request) (*credentials, verdict) {
+	v := missing
+	for _, h := range req.GetHeaders("authorization") {
+		value := h.Value()
+		if scheme, _, _ := strings.Cut(value, " "); !strings.EqualFold(scheme, "Digest") {
+			continue
+		}
+		c, ok := parseCredentials(value)
+		if !ok {
+			v = malformed
+		} else if c.realm == r.realm {
+			return c, proven
+		}
+	}
+	return nil, v
+}
+
+// guessed notes a failed authentication against its source.
+func (r *Registrar) guessed(req *sip.Request, now time.Time) {
+	source, err := netip.ParseAddrPort(req.Source())
+	if err != nil || !r.bans.fail(source.Addr(), now) {
+		return
+	}
+	r.bansBegun.Add(1)
+	r.log.Warn("source banned after failed authentications",
+		zap.Stringer("source", banKey(source.Addr())),
+		zap.Duration("for", r.bans.policy.Duration))
+}
+
+// registeredBy reports whether a request came by the flow of one of the user's phones.
+func (r *Registrar) registeredBy(now time.Time, user string, req *sip.Request) bool {
+	from, ok := flowOf(req)
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return ok && r.places.on(now, user, from)
+}
+
+// challenge refuses a request with a fresh nonce. Its form depends on nothing
+// but the algorithm: never two in one answer, because real phones give up when
+// they see one they do not know.
+func (r *Registrar) challenge(req *sip.Request, alg Algorithm, again bool) *sip.Response {
+	value := `Digest realm="` + quote(r.realm) + `", nonce="` + r.nonces.issue(r.now(), flowName(req)) +
+		`", algorithm=` + string(alg) + `, qop="auth"`
+	if again {
+		value += ", stale=true"
+	}
+	res := reply(req, sip.StatusUnauthorized, "Unauthorized")
+	res.AppendHeader(sip.NewHeader("WWW-Authenticate", value))
+	return res
+}
+
+func quote(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+}
+
+// flowName is what a nonce is bound to.
+func flowName(req *sip.Request) string { return req.Transport() + " " + req.Source() }
+
+// flowOf returns the flow a request came by.
+func flowOf(req *sip.Request) (flow, bool) {
+	remote, err := netip.ParseAddrPort(req.Source())
+	return flow{sip.NetworkToLower(req.Transport()), unmap(remote)}, err == nil
+}
+
+// reply builds a response that goes back to where the request really came from,
+// whether or not its Via asks for that (RFC 3581): behind a home router nothing
+// else arrives.
+func reply(req *sip.Request, code int, reason string) *sip.Response {
+	res := sip.NewResponseFromRequest(req, code, reason, nil)
+	res.SetDestination(req.Source())
+	if via := res.Via(); via != nil && !via.Params.Has("received") {
+		// RFC 3261 section 18.2.1.
+		source, err := netip.ParseAddrPort(req.Source())
+		if err == nil && strings.Trim(via.Host, "[]") != source.Addr().String() {
+			via.Params.Add("received", source.Addr().String())
+		}
+	}
+	return res
+}

@@ -1,0 +1,210 @@
+package sip
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+const (
+	maxContactURI = 512 // bytes
+	maxUserAgent  = 128
+)
+
+// register answers a REGISTER (RFC 3261 section 10.3). Its form is looked at
+// first, so that what it says is refused alike for everybody; then who sent it.
+func (r *Registrar) register(req *sip.Request, tx sip.ServerTransaction) {
+	res := r.registered(req)
+	if err := tx.Respond(res); err != nil {
+		r.log.Debug("REGISTER not answered: " + err.Error())
+	}
+}
+
+// registered carries a REGISTER out and returns the answer.
+func (r *Registrar) registered(req *sip.Request) *sip.Response {
+	want, refused := r.read(req)
+	if refused != nil {
+		return r.refuse(req, claimed(req), refused)
+	}
+	user, refusal := r.authenticate(req)
+	if refusal != nil {
+		if len(req.GetHeaders("authorization")) > 0 {
+			r.tellRejected(req, claimed(req))
+		}
+		return refusal
+	}
+	want.user = user
+	var err error
+	r.change(func(now time.Time) (events []RegEvent) {
+		events, err = r.places.register(now, want)
+		return events
+	})
+	if err != nil {
+		return r.refuse(req, user, &Reject{Code: sip.StatusBadRequest, Reason: sentence(err)})
+	}
+	return r.accept(req, user, want)
+}
+
+func sentence(err error) string {
+	switch {
+	case errors.Is(err, errStaleCSeq):
+		return "CSeq Out Of Order"
+	case errors.Is(err, errTooMany):
+		return "Too Many Contacts"
+	}
+	return "Bad Request"
+}
+
+func (r *Registrar) refuse(req *sip.Request, user string, why *Reject) *sip.Response {
+	r.tellRejected(req, user)
+	return reply(req, why.Code, why.Reason)
+}
+
+func (r *Registrar) tellRejected(req *sip.Request, user string) {
+	from, _ := flowOf(req)
+	r.reject(user, Binding{Transport: from.transport, Source: from.remote, UserAgent: userAgent(req)})
+}
+
+// read turns a REGISTER into what it asks for, or says what is wrong with it.
+func (r *Registrar) read(req *sip.Request) (registration, *Reject) {
+	bad := func(reason string) (registration, *Reject) {
+		return registration{}, &Reject{Code: sip.StatusBadRequest, Reason: reason}
+	}
+	from, ok := flowOf(req)
+	grant := r.grants[from.transport]
+	if !ok || grant == 0 || req.CallID() == nil || req.CSeq() == nil || claimed(req) == "" {
+		return bad("Bad Request")
+	}
+	want := registration{
+		from:      from,
+		callID:    string(*req.CallID()),
+		cseq:      req.CSeq().SeqNo,
+		userAgent: userAgent(req),
+		grant:     grant,
+		phase:     r.phase(),
+	}
+	remove := false // what the Expires header says for contacts that say nothing
+	if h := req.GetHeader("expires"); h != nil {
+		if remove, ok = isZero(h.Value()); !ok {
+			return bad("Bad Expires")
+		}
+	}
+	headers := req.GetHeaders("contact")
+	for _, h := range headers {
+		c, ok := h.(*sip.ContactHeader)
+		if !ok {
+			return bad("Bad Contact")
+		}
+		if c.Address.Wildcard {
+			// RFC 3261 section 10.2.2: only alone, and only to remove everything.
+			if len(headers) > 1 || !remove {
+				return bad("Bad Contact")
+			}
+			want.removeAll = true
+			return want, nil
+		}
+		one, ok := readContact(c, remove)
+		if !ok {
+			return bad("Bad Contact")
+		}
+		want.contacts = append(want.contacts, one)
+	}
+	return want, nil
+}
+
+// readContact takes what we use of a Contact. It is a SIP URI or nothing: a
+// call will be sent there.
+func readContact(h *sip.ContactHeader, remove bool) (contact, bool) {
+	c := contact{uri: h.Address.String(), remove: remove}
+	if h.Address.Scheme != "sip" || h.Address.Host == "" || len(c.uri) > maxContactURI {
+		return c, false
+	}
+	for _, p := range h.Params {
+		value := strings.Trim(p.V, blank)
+		switch strings.ToLower(strings.Trim(p.K, blank)) {
+		case "expires":
+			var ok bool
+			if c.remove, ok = isZero(value); !ok {
+				return c, false
+			}
+		case "+sip.instance":
+			c.instance = strings.Trim(value, `"`)
+		case "reg-id":
+			c.regID = value
+		}
+	}
+	return c, len(c.instance) <= maxContactURI && len(c.regID) <= 10
+}
+
+// isZero reads delta-seconds and says whether they are zero. Something that is
+// no number counts as one hour (RFC 3261 section 20.19), a number of more than
+// 32 bits is not ok.
+func isZero(s string) (zero, ok bool) {
+	n, err := strconv.ParseUint(strings.Trim(s, blank), 10, 32)
+	if errors.Is(err, strconv.ErrRange) {
+		return false, false
+	}
+	return err == nil && n == 0, true
+}
+
+// roomForContacts is how many bytes of Contact headers fit an answer over UDP.
+// Beyond, the library would send nothing at all (it keeps RFC 3261 section
+// 18.1.1 for responses too), so a phone that could not be told of all bindings
+// is told of its own.
+const roomForContacts = 700
+
+// accept answers 200 with all bindings of the user and what is left of each.
+func (r *Registrar) accept(req *sip.Request, user string, want registration) *sip.Response {
+	res := reply(req, sip.StatusOK, "OK")
+	now := r.now()
+	room := maxAuthorization
+	if want.from.transport == "udp" {
+		room = roomForContacts
+	}
+	for _, own := range [...]bool{true, false} {
+		for _, b := range r.Bindings(user) {
+			value := "<" + b.Contact + ">;expires=" + strconv.Itoa(seconds(b.Expires.Sub(now)))
+			if want.has(b) == own && len(value) <= room {
+				room -= len(value)
+				res.AppendHeader(sip.NewHeader("Contact", value))
+			}
+		}
+	}
+	if len(want.contacts) > 0 {
+		res.AppendHeader(sip.NewHeader("Expires", strconv.Itoa(seconds(want.grant))))
+	}
+	// Many phones set their clock by it (RFC 3261 section 10.3 step 8).
+	res.AppendHeader(sip.NewHeader("Date", now.UTC().Format(http.TimeFormat)))
+	return res
+}
+
+// has reports whether a binding is one the request speaks of.
+func (want registration) has(b Binding) bool {
+	for _, c := range want.contacts {
+		if c.uri == b.Contact {
+			return true
+		}
+	}
+	return false
+}
+
+// seconds rounds up: a phone told 0 would think itself removed.
+func seconds(d time.Duration) int {
+	return int((d + time.Second - 1) / time.Second)
+}
+
+func userAgent(req *sip.Request) string {
+	h := req.GetHeader("user-agent")
+	if h == nil {
+		return ""
+	}
+	v := h.Value()
+	if len(v) > maxUserAgent {
+		v = strings.ToValidUTF8(v[:maxUserAgent], "")
+	}
+	return v
+}

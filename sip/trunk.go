@@ -1,0 +1,113 @@
+package sip
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// Trunk is a carrier's line, known by its source address.
+type Trunk struct {
+	ID       string
+	Allow    []netip.Prefix
+	MaxCalls int // 0: no limit; beyond it 503 with Retry-After
+}
+
+// TrunkFull says that every channel of a trunk carries a call.
+type TrunkFull struct {
+	Trunk string
+	Max   int
+}
+
+func (e *TrunkFull) Error() string {
+	return fmt.Sprintf("trunk %s: all %d channels in use", e.Trunk, e.Max)
+}
+
+// trunks finds the trunk behind a source address and counts its calls. Any
+// goroutine may call any method.
+type trunks struct {
+	changing sync.Mutex // one set at a time, so that no counter is forgotten
+	lines    atomic.Pointer[[]line]
+}
+
+// line is a trunk and the channels in use on it. The counter outlives a reload
+// of the configuration: calls that are up go on counting.
+type line struct {
+	Trunk
+	calls *atomic.Int64
+}
+
+func newTrunks(list []Trunk) *trunks {
+	t := &trunks{}
+	t.set(list)
+	return t
+}
+
+// set replaces the trunks. A trunk that keeps its id keeps its count.
+func (t *trunks) set(list []Trunk) {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	counts := make(map[string]*atomic.Int64)
+	if old := t.lines.Load(); old != nil {
+		for _, l := range *old {
+			counts[l.ID] = l.calls
+		}
+	}
+	lines := make([]line, len(list))
+	for i, trunk := range list {
+		calls := counts[trunk.ID]
+		if calls == nil {
+			calls = new(atomic.Int64)
+		}
+		lines[i] = line{Trunk: trunk, calls: calls}
+	}
+	t.lines.Store(&lines)
+}
+
+// of returns the trunk that a source address belongs to, the narrowest prefix
+// first when several hold it.
+func (t *trunks) of(source netip.Addr) (line, bool) {
+	source = source.Unmap()
+	var found line
+	best := -1
+	for _, l := range *t.lines.Load() {
+		for _, p := range l.Allow {
+			if p.Bits() > best && p.Contains(source) {
+				found, best = l, p.Bits()
+			}
+		}
+	}
+	return found, best >= 0
+}
+
+// inUse returns the number of calls up on each trunk.
+func (t *trunks) inUse() map[string]int {
+	lines := *t.lines.Load()
+	calls := make(map[string]int, len(lines))
+	for _, l := range lines {
+		calls[l.ID] = int(l.calls.Load())
+	}
+	return calls
+}
+
+// acquire takes a channel of the trunk for one call. The error is a *TrunkFull
+// when there is none; otherwise release gives the channel back and may be
+// called more than once.
+func (l line) acquire() (release func(), err error) {
+	for {
+		n := l.calls.Load()
+		if l.MaxCalls > 0 && n >= int64(l.MaxCalls) {
+			return nil, &TrunkFull{Trunk: l.ID, Max: l.MaxCalls}
+		}
+		if l.calls.CompareAndSwap(n, n+1) {
+			break
+		}
+	}
+	var given atomic.Bool
+	return func() {
+		if given.CompareAndSwap(false, true) {
+			l.calls.Add(-1)
+		}
+	}, nil
+}
