@@ -1,0 +1,101 @@
+package ledger
+
+import "foyer/acd"
+
+// CDR is one customer call, from the INVITE that got past 100 to the last word
+// said about it. Its JSON is the contract of `foyer cdr export` and of the API's
+// contact rows.
+//
+// The times of a call add up to the millisecond. Until an agent is connected the
+// caller is queued, ringing included; from then on the caller talks or is on hold.
+// So duration = queued + talk + hold for every call that came to a queue, and the queue, talk and hold segments lie
+// end to end from Started to Ended. Offers are segments too, laid over the queue
+// segment they happened in; ring is the winning offer's and is part of queued.
+// Wrap-up is the agent's time after the call and part of no sum.
+type CDR struct {
+	ID        string `json:"id"` // the call's id
+	Client    string `json:"client"`
+	DID       string `json:"did"` // the number called, E.164
+	Direction string `json:"direction"`
+	From      string `json:"from"` // the caller, E.164 where known, or "anonymous"
+	To        string `json:"to"`   // the user part of the Request-URI as received
+	Queue     string `json:"queue,omitempty"`
+	Trunk     string `json:"trunk,omitempty"`
+
+	Started  Instant `json:"started"`            // the call arrived
+	Answered Instant `json:"answered,omitempty"` // an agent was first connected
+	Ended    Instant `json:"ended"`
+
+	QueuedFor   Millis `json:"queued_s"` // not connected to an agent, ringing included
+	RungFor     Millis `json:"ring_s"`   // the winning offer: from the decision to ring the agent to the answer
+	TalkedFor   Millis `json:"talk_s"`   // connected and not on hold
+	HeldFor     Millis `json:"hold_s"`
+	WrappedUpIn Millis `json:"wrapup_s"`
+	Duration    Millis `json:"duration_s"` // Ended - Started
+
+	Agent  string   `json:"agent,omitempty"` // the last agent who talked
+	Agents []string `json:"agents"`          // every agent who talked, in order
+
+	Outcome         Outcome `json:"outcome"`
+	EndedBy         string  `json:"ended_by"` // caller, agent, supervisor, switch, carrier
+	Cause           string  `json:"cause"`    // a word of acd.Cause
+	SIPCode         int     `json:"sip_code,omitempty"`
+	Q850            int     `json:"q850,omitempty"`
+	ServiceLevelMet bool    `json:"service_level_met"` // answered, and QueuedFor was within the answering queue's target
+
+	SIPCallID   string        `json:"sip_call_id,omitempty"` // of the caller's leg
+	RecordingID string        `json:"recording_id,omitempty"`
+	RecordedFor Millis        `json:"recorded_s"`
+	Codec       string        `json:"codec,omitempty"`
+	Transport   string        `json:"transport,omitempty"`
+	MOSMin      float64       `json:"mos_min,omitempty"`       // the worse leg's, 1 to 4.5; absent when nothing was measured
+	LossRatio   float64       `json:"loss_ratio,omitempty"`    // the worse leg's, 0 to 1
+	JitterMS    float64       `json:"jitter_ms_p95,omitempty"` // the worse leg's, milliseconds
+	Quality     *QualityByLeg `json:"quality,omitempty"`
+	Segments    []Segment     `json:"segments"`
+}
+
+// QualityByLeg is what each media leg measured of what it received.
+type QualityByLeg struct {
+	Caller *acd.Quality `json:"caller,omitempty"`
+	Agent  *acd.Quality `json:"agent,omitempty"`
+}
+
+// Outcome is what became of a call, in one word.
+type Outcome string
+
+const (
+	Answered       Outcome = "answered"      // an agent was connected
+	Abandoned      Outcome = "abandoned"     // the caller left first
+	ShortAbandoned Outcome = "short_abandon" // the caller left sooner than the queue counts as waiting
+	Overflowed     Outcome = "overflow"      // the queue's longest wait was reached
+	Refused        Outcome = "rejected"      // a rule turned the call away: unknown number, trunk full, closed, nobody there
+	Broken         Outcome = "failed"        // something that should have worked did not
+)
+
+// Segment is one stretch of a call.
+type Segment struct {
+	Kind     SegmentKind `json:"kind"`
+	Start    Instant     `json:"start"`
+	End      Instant     `json:"end"`
+	Duration Millis      `json:"duration_s"`
+	Queue    string      `json:"queue,omitempty"`
+	Agent    string      `json:"agent,omitempty"`
+	Offer    uint32      `json:"offer,omitempty"`
+	Alerted  Instant     `json:"alerted,omitempty"` // of an offer: the phone said it rings
+	By       string      `json:"by,omitempty"`      // of a hold: who held
+	Result   string      `json:"result,omitempty"`
+	Cause    string      `json:"cause,omitempty"`
+	SIPCode  int         `json:"sip_code,omitempty"` // of an offer that failed
+}
+
+// SegmentKind says what the stretch was.
+type SegmentKind string
+
+const (
+	InQueue  SegmentKind = "queue" // result: answered, overflow, abandoned, refused, failed
+	Offering SegmentKind = "offer" // result: answered, declined, busy, no_answer, unreachable, withdrawn, failed
+	Talking  SegmentKind = "talk"
+	OnHold   SegmentKind = "hold"
+	WrapUp   SegmentKind = "wrapup"
+)

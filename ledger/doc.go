@@ -1,0 +1,15 @@
+// Package ledger is what is counted: the journal of the floor folded into one
+// CDR for each customer call, kept in SQL, handed out as NDJSON and CSV.
+//
+// Fold is pure: it reads no clock and does no I/O, so that yesterday's journal
+// folded again gives yesterday's CDRs. Store writes them behind a bounded queue;
+// a call never waits for a disk unless the disk has been stuck for thousands of
+// calls. What the store had not yet written when the machine died is in the
+// journal, and folding it again is harmless: a CDR is written by its id.
+//
+// # Threads
+//
+// A Fold belongs to the goroutine that reads the journal. A Store may be used
+// from any goroutine; it owns one goroutine, its writer, started by OpenStore and
+// ended by Close.
+package ledger

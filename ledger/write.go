@@ -1,0 +1,180 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const insertRow = `INSERT INTO cdr (id, started, client, queue, agent, outcome, did, caller, row)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET started = excluded.started, client = excluded.client, queue = excluded.queue,
+	agent = excluded.agent, outcome = excluded.outcome, did = excluded.did, caller = excluded.caller, row = excluded.row`
+
+// retryAfter is the pause before a failed group is tried again; lastTries is how
+// often Close insists.
+const (
+	retryAfter = 250 * time.Millisecond
+	lastTries  = 12
+)
+
+// errClosed is what Flush returns once the store is closed.
+var errClosed = errors.New("ledger: the store is closed")
+
+// Put queues CDRs for the next group commit, at most 100 ms away. A row with an id
+// already there replaces it. It does not wait for the disk unless the queue is
+// full. After Close, and on a read-only store, it does nothing.
+func (s *Store) Put(c ...CDR) {
+	if len(c) == 0 || s.queue == nil {
+		return
+	}
+	select {
+	case <-s.closing:
+		return
+	default:
+	}
+	select {
+	case s.queue <- c:
+	case <-s.closing:
+	}
+}
+
+// Flush returns once everything put before it is committed.
+func (s *Store) Flush(ctx context.Context) error {
+	if s.queue == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	select {
+	case s.flushes <- done:
+	case <-s.closing:
+		return errClosed
+	case <-ctx.Done():
+		return fmt.Errorf("ledger flush: %w", ctx.Err())
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("ledger flush: %w", ctx.Err())
+	}
+}
+
+// write is the writer goroutine: it gathers a group, commits it, and starts again.
+func (s *Store) write() {
+	defer close(s.finished)
+	group := make([]CDR, 0, groupRows)
+	for {
+		var waiting []chan error
+		group, waiting = s.gather(group[:0])
+		err := s.insist(group)
+		for _, done := range waiting {
+			done <- err
+		}
+		select {
+		case <-s.closing:
+			if len(s.queue) == 0 {
+				return
+			}
+		default:
+		}
+	}
+}
+
+// gather waits for a row, then for as many as come in time. A flush or Close ends
+// the wait, with all that was queued before it.
+func (s *Store) gather(group []CDR) ([]CDR, []chan error) {
+	var due <-chan time.Time
+	for len(group) < groupRows {
+		select {
+		case c := <-s.queue:
+			group = append(group, c...)
+			if due == nil {
+				due = time.After(groupDelay)
+			}
+		case <-due:
+			return group, nil
+		case done := <-s.flushes:
+			return s.drain(group), []chan error{done}
+		case <-s.closing:
+			return s.drain(group), nil
+		}
+	}
+	return group, nil
+}
+
+func (s *Store) drain(group []CDR) []CDR {
+	for {
+		select {
+		case c := <-s.queue:
+			group = append(group, c...)
+		default:
+			return group
+		}
+	}
+}
+
+// insist commits a group, again and again while the disk refuses. Only Close ends
+// that, after some tries.
+func (s *Store) insist(group []CDR) error {
+	if len(group) == 0 {
+		return nil
+	}
+	for last := 0; ; {
+		written, err := s.commit(group)
+		s.mu.Lock()
+		s.status.Err = err
+		if err == nil {
+			s.status.Written += uint64(written)
+			s.status.Lost += uint64(len(group) - written)
+			s.mu.Unlock()
+			return nil
+		}
+		s.status.Retries++
+		s.mu.Unlock()
+		select {
+		case <-s.closing:
+			if last++; last == lastTries {
+				s.mu.Lock()
+				s.status.Lost += uint64(len(group))
+				s.mu.Unlock()
+				return err
+			}
+			time.Sleep(retryAfter)
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+// commit writes a group in one transaction and returns how many rows it holds; a
+// row that cannot be encoded is left out, for it never will be.
+func (s *Store) commit(group []CDR) (int, error) {
+	ctx := context.Background()
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, fmt.Errorf("write CDRs: %w", err)
+	}
+	defer tx.Rollback()
+	insert := tx.StmtContext(ctx, s.insert)
+	defer insert.Close()
+	written := 0
+	for i := range group {
+		c := &group[i]
+		row, err := json.Marshal(c)
+		if err != nil {
+			continue
+		}
+		_, err = insert.ExecContext(ctx, c.ID, int64(c.Started), c.Client, c.Queue, c.Agent,
+			string(c.Outcome), c.DID, c.From, string(row))
+		if err != nil {
+			return 0, fmt.Errorf("write CDR %s: %w", c.ID, err)
+		}
+		written++
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, fmt.Errorf("write CDRs: %w", err)
+	}
+	return written, nil
+}
