@@ -75,7 +75,7 @@ func (g *Segment) stop(at Instant, result string) {
 
 // enter puts the call in a queue: at arrival, by overflow, or back from an agent.
 func (s *story) enter(at Instant, q acd.QueueID) {
-	if s.ended {
+	if s.ended || s.rejected {
 		return
 	}
 	at = s.clock(at)
@@ -100,7 +100,7 @@ func (s *story) enter(at Instant, q acd.QueueID) {
 }
 
 func (s *story) offer(at Instant, o acd.Offer) {
-	if s.ended {
+	if s.ended || s.rejected {
 		return
 	}
 	at = s.clock(at)
@@ -128,7 +128,7 @@ func (s *story) missed(at Instant, n acd.OfferID, why acd.Cause, code int) {
 }
 
 func (s *story) connect(at Instant, c acd.Connect, q acd.Queue) {
-	if s.ended {
+	if s.ended || s.rejected {
 		return
 	}
 	at = s.clock(at)
