@@ -197,7 +197,7 @@ func (f *Fold) move(at Instant, m acd.Moved) (CDR, bool) {
 	if _, busy := f.wrapping[m.Agent]; busy {
 		c, changed = f.wrapped(at, m.Agent)
 	}
-	if s, ok := f.open[m.Call]; ok && m.To == acd.WrapUp {
+	if s, ok := f.open[m.Call]; ok && m.To == acd.WrapUp && !s.rejected {
 		s.wrap(at, m.Agent)
 		f.wrapping[m.Agent] = s
 	}
