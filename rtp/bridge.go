@@ -1,0 +1,137 @@
+package rtp
+
+// relay passes a packet of one leg to all that hear it.
+func (s *shard) relay(from *Leg, p *packet) {
+	old := s.now-p.at > int64(stale)
+	for _, l := range from.hearers {
+		if !old && p.at >= l.since {
+			s.pass(l, p)
+		}
+	}
+}
+
+// pass sends a relayed packet to one leg's peer, under that leg's own numbers,
+// payload types and law.
+func (s *shard) pass(l *Leg, p *packet) {
+	if !l.mayHear() || l.presser.busy() {
+		l.out.cut() // what follows the silence is a new stretch
+		return
+	}
+	pt, span := l.stream.PT, uint32(len(p.buf)-p.payload)
+	switch {
+	case p.event && l.stream.EventPT != 0:
+		pt = l.stream.EventPT
+		span = 0
+		if e, ok := readEvent(p.buf[p.payload:]); ok {
+			span = uint32(e.duration)
+		}
+	case p.event, p.codec == NoCodec:
+		l.out.leaveOut(p)
+		return
+	}
+	seq, ts, marker, ok := l.out.carry(s.now, p, span)
+	if !ok {
+		return
+	}
+	packet := p.buf[p.payload-headerSize:]
+	if !p.event && p.codec != l.stream.Codec {
+		packet = s.translated(p, l.stream.Codec)
+	}
+	writeHeader(packet, pt, marker, seq, ts, l.out.ssrc)
+	s.send(l, packet, len(packet)-headerSize)
+	if !l.up {
+		l.up = true
+		l.tell(BridgeUp{})
+	}
+}
+
+// mayHear tells whether anything may be sent to the leg's peer.
+func (l *Leg) mayHear() bool {
+	return l.stream.Send && l.stream.Codec != NoCodec && l.target.valid()
+}
+
+// translated is the packet in the other law, in the shard's own buffer: the
+// original may have to go to somebody else as it is.
+func (s *shard) translated(p *packet, to Codec) []byte {
+	payload := p.buf[p.payload:]
+	n := headerSize + len(payload)
+	if n > len(s.other) {
+		n = len(s.other)
+	}
+	translate(s.other[headerSize:n], payload[:n-headerSize], to)
+	return s.other[:n]
+}
+
+// pace puts a leg that sends by the clock into the wheel, and takes out one that
+// does not.
+func (s *shard) pace(l *Leg) {
+	switch due := l.player.active() || l.presser.busy(); {
+	case due && !l.beat.on:
+		s.wheel.add(l, s.wheel.lightest(s.tick))
+	case !due:
+		s.wheel.remove(l)
+	}
+}
+
+// strike sends what is due from a leg by the clock: a packet of a key, or of the
+// list it hears.
+func (s *shard) strike(l *Leg) {
+	step := l.stream.ptime()
+	if l.presser.busy() {
+		step = keyStep
+		s.press(l)
+	} else if l.player.active() {
+		s.play(l, int(step.Milliseconds())*clockRate/1000)
+	}
+	if l.closed || !l.player.active() && !l.presser.busy() {
+		s.settle(l)
+		return
+	}
+	s.wheel.add(l, s.tick+uint64(step/tick))
+}
+
+func (s *shard) press(l *Leg) {
+	e, first, ok := l.presser.step()
+	if !ok || !l.mayHear() || l.stream.EventPT == 0 {
+		l.out.cut()
+		return
+	}
+	seq, ts := l.out.event(s.now, first, uint32(e.duration))
+	packet := s.out[:headerSize+eventSize]
+	writeHeader(packet, l.stream.EventPT, first, seq, ts, l.out.ssrc)
+	e.write(packet[headerSize:])
+	s.send(l, packet, eventSize)
+	if e.end {
+		l.out.cut()
+	}
+}
+
+// play sends n bytes of the leg's list. It waits for the first negotiation; after
+// that the list goes on by the clock whether or not the peer may hear it, so that
+// a prompt ends on hold too.
+func (s *shard) play(l *Leg, n int) {
+	if l.stream.Codec == NoCodec {
+		return
+	}
+	if late := s.tick - l.beat.due; late > 0 {
+		l.player.skip(int(late) * int(tick.Milliseconds()) * clockRate / 1000)
+		l.out.cut()
+	}
+	packet := s.out[:headerSize+n]
+	got := l.player.fill(packet[headerSize:], l.stream.Codec)
+	for i := headerSize + got; i < len(packet); i++ {
+		packet[i] = silence(l.stream.Codec)
+	}
+	if l.mayHear() && got > 0 {
+		seq, ts, marker := l.out.step(s.now, uint32(n))
+		writeHeader(packet, l.stream.PT, marker, seq, ts, l.out.ssrc)
+		s.send(l, packet, n)
+	} else {
+		l.out.cut()
+	}
+	if got < n {
+		token := l.player.list.Token
+		l.player = player{}
+		l.tell(PlaybackEnded{Token: token})
+	}
+}

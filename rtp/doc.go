@@ -1,0 +1,19 @@
+// Package rtp is the media wire: it receives what callers and agents say, passes
+// it on, plays music and prompts, and copies packets to the recorder.
+//
+// A Media owns a pool of ports and a few shards. A shard is one thread that
+// carries the media of its legs; everything else reaches it by posting. A Leg is
+// one socket pair towards one peer. Whatever its peer hears (nothing, a
+// Playlist, another leg) is one RTP stream of ours for the leg's whole life.
+//
+// The rules are pure machines, each in its own file: who the peer is (latch),
+// how packets are numbered (outflow), what a key press is (dtmf), how good the
+// line was (quality, mos), which port comes next (ports), what SDP says (sdp).
+// Around them stand the shard (shard, wheel), the work on a packet (receive,
+// bridge, play, rtcp), the kernel (socket), and the way to the recorder (tap).
+//
+// G.711 in both laws and telephone-event are carried. Nothing is decoded: a
+// packet is passed on in the buffer it was read into, with a new header.
+//
+// Linux only: epoll, recvmmsg, SO_TIMESTAMPNS.
+package rtp

@@ -1,0 +1,321 @@
+package rtp
+
+import (
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Role says whose leg it is; figures are summed by it.
+type Role uint8
+
+const (
+	TrunkLeg Role = iota
+	AgentLeg
+
+	roles = 4 // room in the tables
+)
+
+// LegOptions describe a leg when it is made.
+type LegOptions struct {
+	Role   Role
+	Beside *Leg             // same shard as this leg: two legs that will be bridged must share one
+	Sink   func(MediaEvent) // called on the shard: must not block
+}
+
+// Leg is one RTP and RTCP socket pair, and the one stream we send from it. Its
+// methods may be called from any one goroutine (the call's); they post to the
+// shard and return. After Close they do nothing.
+type Leg struct {
+	shard *shard
+	role  Role
+	addr  netip.AddrPort // as written in SDP
+	local netip.AddrPort // as bound
+	fd    int            // RTP
+	rtcp  int            // RTCP
+
+	// All below belongs to the shard.
+	sink   func(MediaEvent)
+	index  int // in shard.legs
+	visits int // slot in shard.visits
+	closed bool
+	last   Report // when closed
+	lazy   bool   // not in epoll: read when visited
+
+	stream  Stream
+	latch   latch
+	peer    sockaddr // accepted without asking the latch, once it has locked
+	known   bool     // peer is set
+	target  sockaddr // where RTP goes; not valid: nowhere
+	control control  // RTCP
+
+	hears   *Leg   // whom this leg's peer hears
+	hearers []*Leg // who hears this leg's peer
+	since   int64  // hears or player began: packets older are not relayed
+	up      bool   // BridgeUp has been told
+	player  player
+	presser presser
+	beat    beat
+	out     outflow
+
+	in        reception
+	keypad    keypad
+	heard     int64 // last packet accepted
+	watched   bool
+	silent    bool // Silent has been told for this silence
+	watching  int64
+	sampled   int64 // last jitter sample
+	lostTold  uint64
+	lateTold  uint64
+	refused   uint64
+	malformed uint64
+	unknown   uint64
+	sendFails uint64
+
+	recording uint64
+	channel   uint8
+	tapSince  int64 // unix ns
+}
+
+// Addr is the public address for SDP.
+func (l *Leg) Addr() netip.AddrPort { return l.addr }
+
+// post has f carried out on the shard, unless the leg is closed by then.
+func (l *Leg) post(f func(s *shard)) {
+	l.shard.post(func() {
+		if !l.closed {
+			l.shard.current = l
+			f(l.shard)
+		}
+	})
+}
+
+// Set applies what SDP negotiated. A changed Remote re-arms latching.
+func (l *Leg) Set(st Stream) {
+	l.post(func(s *shard) {
+		l.stream = st
+		if l.latch.set(&st, s.now) {
+			l.known = false
+		}
+		s.aim(l)
+		s.settle(l)
+	})
+}
+
+// Hear decides what is sent to this leg's peer from now on: nil for nothing.
+func (l *Leg) Hear(source Source) {
+	l.post(func(s *shard) { s.hear(l, source) })
+}
+
+// Bridge is Hear both ways with SSRC and timestamp continuity, and the codec
+// translated where they differ.
+func Bridge(a, b *Leg) {
+	a.post(func(s *shard) {
+		s.hear(a, b)
+		if !b.closed && b.shard == s {
+			s.hear(b, a)
+		}
+	})
+}
+
+// Watch arms (or disarms) the media timeout: only while talking, never on hold
+// or waiting.
+func (l *Leg) Watch(on bool) {
+	l.post(func(s *shard) { l.watched, l.silent, l.watching = on, false, s.now })
+}
+
+// Tap copies what this leg receives into the shard's Tap under (recording,
+// channel); 0 ends it. A TapStart / TapStop mark goes into the tap with the time.
+// Keys the peer presses are not copied.
+func (l *Leg) Tap(recording uint64, channel uint8) {
+	l.post(func(s *shard) {
+		s.clock()
+		s.drain(l) // what has come by now belongs to the time before
+		s.tapTo(l, recording, channel)
+	})
+}
+
+// SendDigit presses a key for the peer (RFC 4733), 40 ms to 8 s long, 100 ms when
+// length is 0. Nothing else is sent meanwhile. A peer that did not negotiate
+// telephone-event gets nothing.
+func (l *Leg) SendDigit(d byte, length time.Duration) {
+	l.post(func(s *shard) {
+		if l.stream.EventPT == 0 || !l.presser.add(d, length) {
+			return
+		}
+		s.pace(l)
+	})
+}
+
+// Report asks the shard for the figures so far; answered through the callback on
+// the shard. A closed leg answers with its last.
+func (l *Leg) Report(done func(Report)) {
+	l.shard.post(func() {
+		if l.closed {
+			done(l.last)
+			return
+		}
+		l.shard.current = l
+		done(l.report())
+	})
+}
+
+// Close releases the sockets and ports; done (may be nil) gets the leg's last
+// Report, on the shard.
+func (l *Leg) Close(done func(Report)) {
+	l.shard.post(func() {
+		l.shard.end(l)
+		if done != nil {
+			done(l.last)
+		}
+	})
+}
+
+// tell gives an event to the call.
+func (l *Leg) tell(e MediaEvent) {
+	if l.sink != nil {
+		l.sink(e)
+	}
+}
+
+// join takes a new leg into the shard.
+func (s *shard) join(l *Leg) {
+	if n := len(s.vacant); n > 0 {
+		l.index = s.vacant[n-1]
+		s.vacant = s.vacant[:n-1]
+		s.legs[l.index] = l
+	} else {
+		l.index = len(s.legs)
+		s.legs = append(s.legs, l)
+	}
+	for i := range s.visits {
+		if len(s.visits[i]) < len(s.visits[l.visits]) {
+			l.visits = i
+		}
+	}
+	s.visits[l.visits] = append(s.visits[l.visits], l)
+	l.sampled = s.now
+	l.control.schedule(s.now, true)
+	s.watch(l, l.fd, readyRTP, true)
+	s.watch(l, l.rtcp, readyRTCP, true)
+	s.hot++
+}
+
+// end takes a leg out of the shard, says goodbye to its peer and frees its ports.
+func (s *shard) end(l *Leg) {
+	if l.closed {
+		return
+	}
+	s.drain(l)
+	s.tapTo(l, 0, 0)
+	s.hear(l, nil)
+	for len(l.hearers) > 0 {
+		s.hear(l.hearers[0], nil)
+	}
+	s.bye(l)
+	s.count(l)
+	l.last = l.report()
+	l.closed = true
+	s.wheel.remove(l)
+	if !l.lazy {
+		s.hot--
+	}
+	list := s.visits[l.visits]
+	for i := range list {
+		if list[i] == l {
+			list[i] = list[len(list)-1]
+			s.visits[l.visits] = list[:len(list)-1]
+			break
+		}
+	}
+	s.legs[l.index] = nil
+	s.vacant = append(s.vacant, l.index)
+	closeSockets(l.fd, l.rtcp)
+	s.ports.release(l.local.Port(), time.Now())
+	s.load.Add(-1)
+}
+
+// tapTo ends the tap of a leg and begins another.
+func (s *shard) tapTo(l *Leg, recording uint64, channel uint8) {
+	if l.recording == recording && l.channel == channel {
+		return
+	}
+	mark := TapRecord{Kind: TapStop, Recording: l.recording, Channel: l.channel, Codec: l.stream.Codec, At: s.wall}
+	if l.recording != 0 {
+		s.tap.put(&mark)
+	}
+	l.recording, l.channel, l.tapSince = recording, channel, s.wall
+	if recording != 0 {
+		mark.Kind, mark.Recording, mark.Channel = TapStart, recording, channel
+		s.tap.put(&mark)
+	}
+}
+
+// aim works out where the leg's packets go.
+func (s *shard) aim(l *Leg) {
+	target := l.latch.target()
+	l.target = newSockaddr(target, l.local.Addr())
+	if l.latch.peer.IsValid() {
+		l.peer, l.known = newSockaddr(l.latch.peer, l.local.Addr()), true
+	}
+	l.control.aim(l, target)
+}
+
+// settle decides how the leg is read. A caller who hears music and is heard by
+// nobody need not be served at once: his packets wait in the socket, with the
+// time they came, and are read a batch at a time when the leg is visited.
+func (s *shard) settle(l *Leg) {
+	lazy := l.player.active() && len(l.hearers) == 0 && (l.known || l.stream.Latch == Exact)
+	if lazy == l.lazy || l.closed {
+		return
+	}
+	l.lazy = lazy
+	s.watch(l, l.fd, readyRTP, !lazy)
+	if lazy {
+		s.hot--
+	} else {
+		s.hot++
+	}
+}
+
+// hear changes what the leg's peer hears.
+func (s *shard) hear(l *Leg, source Source) {
+	if from := l.hears; from != nil {
+		for i, h := range from.hearers {
+			if h == l {
+				from.hearers = append(from.hearers[:i], from.hearers[i+1:]...)
+				break
+			}
+		}
+		l.hears = nil
+		s.settle(from)
+	}
+	l.player = player{}
+	l.out.cut()
+	l.since, l.up = s.now, false
+	switch source := source.(type) {
+	case *Leg:
+		s.listen(l, source)
+	case *Playlist:
+		if source != nil {
+			l.player.list = source
+		}
+	}
+	s.pace(l)
+	s.settle(l)
+}
+
+func (s *shard) listen(l, from *Leg) {
+	if from == nil || from == l || from.closed {
+		return
+	}
+	if from.shard != s {
+		s.log.Error("bridge between shards: the second leg must be made Beside the first",
+			zap.Stringer("leg", l.local), zap.Stringer("other", from.local))
+		return
+	}
+	l.hears = from
+	from.hearers = append(from.hearers, l)
+	s.settle(from)
+}

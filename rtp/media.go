@@ -1,0 +1,199 @@
+package rtp
+
+import (
+	cryptorand "crypto/rand"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// Options say where media is sent and received.
+type Options struct {
+	Addr         netip.Addr    // bound
+	Public       netip.Addr    // written in SDP; zero: Addr
+	MinPort      uint16        // inclusive; RTP on even ports, RTCP on the odd one above
+	MaxPort      uint16        // inclusive
+	Shards       int           // 0: half the processors, at least 1
+	Quarantine   time.Duration // a released port rests this long, 0: 60 s (shortened only when the pool would otherwise be exhausted)
+	MediaTimeout time.Duration // a leg told to watch is reported silent after this long; 0: 30 s
+	Log          *zap.Logger
+}
+
+// Media owns the port pool and the shards. Any goroutine may call its methods.
+//
+// Open raises GOMAXPROCS by the number of shards, because each keeps its Go
+// processor while it sleeps; Close lowers it again.
+type Media struct {
+	addr   netip.Addr
+	public netip.Addr
+	ports  *portPool
+	shards []*shard
+	ended  sync.WaitGroup
+	close  sync.Once
+}
+
+// Open starts the shards. Errors say what of the options cannot be used.
+func Open(o Options) (*Media, error) {
+	o = o.withDefaults()
+	if !o.Addr.IsValid() {
+		return nil, errors.New("media: no address to bind")
+	}
+	var seed [32]byte
+	if _, err := cryptorand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("media ports: %w", err)
+	}
+	ports := newPortPool(o.MinPort, o.MaxPort, o.Quarantine, rand.New(rand.NewChaCha8(seed)))
+	if ports.limit == 0 {
+		return nil, fmt.Errorf("media ports: no even port with its odd neighbour in %d-%d", o.MinPort, o.MaxPort)
+	}
+	m := &Media{addr: o.Addr, public: o.Public, ports: ports}
+	for range o.Shards {
+		s, err := newShard(&o, ports)
+		if err != nil {
+			for _, s := range m.shards {
+				s.release()
+			}
+			return nil, err
+		}
+		m.shards = append(m.shards, s)
+	}
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))
+	for _, s := range m.shards {
+		m.ended.Go(s.run)
+	}
+	return m, nil
+}
+
+func (o Options) withDefaults() Options {
+	o.Addr = o.Addr.Unmap()
+	if !o.Public.IsValid() {
+		o.Public = o.Addr
+	}
+	if o.Shards <= 0 {
+		o.Shards = max(runtime.NumCPU()/2, 1)
+	}
+	if o.Quarantine == 0 {
+		o.Quarantine = time.Minute
+	}
+	if o.MediaTimeout == 0 {
+		o.MediaTimeout = 30 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return o
+}
+
+// Close ends the shards and waits for them. Legs still open are closed.
+func (m *Media) Close() error {
+	m.close.Do(func() {
+		for _, s := range m.shards {
+			s.post(func() { s.stop = true })
+		}
+		m.ended.Wait()
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0)-len(m.shards), 1))
+	})
+	return nil
+}
+
+// Taps are the ways to the recorder, one for each shard.
+func (m *Media) Taps() []*Tap {
+	taps := make([]*Tap, len(m.shards))
+	for i, s := range m.shards {
+		taps[i] = s.tap
+	}
+	return taps
+}
+
+// Ports tells how many port pairs are in use, and how many there are.
+func (m *Media) Ports() (used, limit int) { return m.ports.count() }
+
+// Totals sums all legs, past and present, by role (0 trunk, 1 agent, ...) for
+// metrics. They are up to 100 ms old.
+func (m *Media) Totals() []Totals {
+	sums := make([]Totals, roles)
+	for _, s := range m.shards {
+		s.mu.Lock()
+		for i := range sums {
+			sums[i].add(s.told[i])
+		}
+		s.mu.Unlock()
+	}
+	return sums
+}
+
+// NewLeg binds a pair of ports and gives them to a shard. The leg hears nobody
+// and is heard by nobody. It fails with ErrPortsFull when no port is left.
+func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
+	if o.Role >= roles {
+		return nil, fmt.Errorf("media leg: role %d is not known", o.Role)
+	}
+	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl()}
+	if err := m.bind(l); err != nil {
+		return nil, fmt.Errorf("media leg: %w", err)
+	}
+	l.shard.load.Add(1)
+	l.shard.post(func() {
+		if l.shard.stop {
+			l.closed = true
+			closeSockets(l.fd, l.rtcp)
+			m.ports.release(l.local.Port(), time.Now())
+			return
+		}
+		l.shard.join(l)
+	})
+	return l, nil
+}
+
+// place picks the shard of the leg it will be bridged with, else the one with
+// the fewest legs.
+func (m *Media) place(beside *Leg) *shard {
+	if beside != nil {
+		return beside.shard
+	}
+	least := m.shards[0]
+	for _, s := range m.shards[1:] {
+		if s.load.Load() < least.load.Load() {
+			least = s
+		}
+	}
+	return least
+}
+
+// bind takes ports until both of a pair can be bound. Those that somebody else
+// holds rest in the pool like used ones.
+func (m *Media) bind(l *Leg) error {
+	_, limit := m.ports.count()
+	for range limit {
+		port, err := m.ports.take(time.Now())
+		if err != nil {
+			return err
+		}
+		l.local = netip.AddrPortFrom(m.addr, port)
+		l.addr = netip.AddrPortFrom(m.public, port)
+		if l.fd, err = openSocket(l.local); err == nil {
+			if l.rtcp, err = openSocket(netip.AddrPortFrom(m.addr, port+1)); err == nil {
+				return nil
+			}
+			closeSockets(l.fd)
+		}
+		m.ports.release(port, time.Now())
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return err
+		}
+	}
+	return ErrPortsFull
+}
+
+func closeSockets(fds ...int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd) // UDP: nothing to flush, nothing to do about an error
+	}
+}

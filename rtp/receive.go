@@ -1,0 +1,177 @@
+package rtp
+
+import "time"
+
+// readRTP serves a leg whose socket has something: one packet, and more only
+// while they are not its peer's, so that a flood from elsewhere does not keep
+// the peer's own packets waiting behind it.
+func (s *shard) readRTP(l *Leg) {
+	for range batchMax {
+		if !s.in.one(l.fd) || s.arrive(l, 0) {
+			return
+		}
+	}
+}
+
+// drain reads all that waits in a leg's socket, a bounded number of batches.
+func (s *shard) drain(l *Leg) {
+	for range passMax {
+		n := s.in.many(l.fd)
+		for i := range n {
+			s.arrive(l, i)
+		}
+		if n < batchMax {
+			return
+		}
+	}
+}
+
+// arrive judges the packet in place i of the inbox, counts it and passes it on.
+// It tells whether it was the peer's.
+func (s *shard) arrive(l *Leg, i int) bool {
+	data, wall := s.in.packet(i)
+	if wall == 0 {
+		wall = s.wall
+	}
+	from := &s.in.from[i]
+	if l.stream.Mux && isRTCP(data) {
+		s.control(l, from, data, wall)
+		return true
+	}
+	stranger := l.known && !from.same(&l.peer)
+	if stranger {
+		l.refused++
+		return false
+	}
+	var p packet
+	if !p.parse(data) {
+		l.malformed++
+		return l.known
+	}
+	p.wall, p.at = wall, min(s.now-(s.wall-wall), s.now)
+	p.codec, p.event = l.stream.understands(p.pt)
+	if !l.known && !s.believe(l, from, &p) {
+		return false
+	}
+	s.take(l, &p)
+	return true
+}
+
+// believe asks the latch about a packet from a source that is not yet known.
+func (s *shard) believe(l *Leg, from *sockaddr, p *packet) bool {
+	switch l.latch.step(p.at, sighting{
+		from: from.addrPort(), ssrc: p.ssrc, seq: p.seq,
+		ours: p.pt == l.stream.PT || p.event,
+	}) {
+	case accept:
+		return true
+	case lock:
+		s.aim(l)
+		s.settle(l)
+		l.tell(Latched{Remote: l.latch.peer})
+		return true
+	case contested:
+		l.tell(Contested{Claimants: l.latch.rivals(p.at)})
+		return false
+	case wait:
+		return false
+	default:
+		l.refused++
+		return false
+	}
+}
+
+// take uses a packet of the peer.
+func (s *shard) take(l *Leg, p *packet) {
+	l.heard, l.silent = p.at, false
+	size := len(p.buf) - p.payload
+	l.in.packets++
+	l.in.bytes += uint64(size)
+	t := &s.totals[l.role]
+	t.PacketsIn++
+	t.BytesIn += uint64(size)
+	if l.in.place(p.ssrc, p.seq) == repeat {
+		return
+	}
+	switch {
+	case p.event:
+		e, ok := readEvent(p.buf[p.payload:])
+		if !ok {
+			l.malformed++
+			return
+		}
+		if d, ok := l.keypad.step(p.at, p.ts, e); ok {
+			l.tell(d)
+		}
+	case p.codec != NoCodec:
+		l.in.time(p.ts, uint32(p.wall/(1e9/clockRate)))
+		if l.recording != 0 && p.wall >= l.tapSince {
+			s.copy(l, p)
+		}
+	default:
+		l.unknown++
+	}
+	if len(l.hearers) > 0 && l.stream.Receive {
+		s.relay(l, p)
+	}
+}
+
+// copy gives a packet to the recorder.
+func (s *shard) copy(l *Leg, p *packet) {
+	s.tap.put(&TapRecord{
+		Kind: TapPacket, Recording: l.recording, Channel: l.channel, Codec: p.codec,
+		Seq: p.seq, Timestamp: p.ts, SSRC: p.ssrc, At: p.wall, Payload: p.buf[p.payload:],
+	})
+}
+
+// visit is the slow work of a leg, ten times a second.
+func (s *shard) visit(l *Leg) {
+	if l.lazy {
+		s.drain(l)
+	}
+	if d, ok := l.keypad.expire(s.now); ok {
+		l.tell(d)
+	}
+	if l.watched && !l.silent {
+		if quiet := s.now - max(l.heard, l.watching); quiet > int64(s.timeout) {
+			l.silent = true
+			l.tell(Silent{For: time.Duration(quiet)})
+		}
+	}
+	if s.now-l.sampled >= int64(time.Second) {
+		l.sampled = s.now
+		l.in.sample()
+		s.count(l)
+	}
+	if s.now >= l.control.due {
+		s.sendReport(l)
+	}
+}
+
+// count brings what is derived, not counted, into the totals.
+func (s *shard) count(l *Leg) {
+	t := &s.totals[l.role]
+	if n := l.in.lost(); n > l.lostTold {
+		t.Lost += n - l.lostTold
+		l.lostTold = n
+	}
+	t.Late += l.in.late - l.lateTold
+	l.lateTold = l.in.late
+}
+
+// report is what the leg has measured so far.
+func (l *Leg) report() Report {
+	r := Report{
+		Codec: l.stream.Codec, Received: l.in.packets, Sent: l.out.packets,
+		BytesIn: l.in.bytes, BytesOut: l.out.bytes,
+		Lost: l.in.lost(), Late: l.in.late, Duplicate: l.in.duplicate, Reordered: l.in.reordered,
+		Refused: l.refused, Malformed: l.malformed, Unknown: l.unknown, SendFails: l.sendFails,
+		Jitter: l.in.jitterP95(), RTT: l.control.roundTrip, RemoteLoss: l.control.remoteLoss,
+		MOS:    l.in.mos(l.control.roundTrip, l.stream.ptime()),
+		OneWay: l.out.packets > 0 && l.in.packets == 0,
+	}
+	if e := l.in.expected(); e > 0 {
+		r.LossRatio = float64(r.Lost) / float64(e)
+	}
+	return r
+}

@@ -1,0 +1,358 @@
+package rtp
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// A shard goes by the tick when more legs than this are hot, and serves each
+	// packet at once again when fewer than the second number are.
+	manyHot = 30
+	fewHot  = 20
+
+	eventMax = 256 // readiness events taken from epoll at a time
+	passMax  = 64  // times a turn asks epoll again before it does the rest of its work
+
+	// stale is the age at which a packet is no longer relayed. After the process
+	// was stopped the sockets hold seconds of audio: the recorder gets all of it,
+	// the peer only what it can still play.
+	stale = 200 * time.Millisecond
+)
+
+// What an epoll event is about; it stands beside the leg's index.
+const (
+	readyRTP int32 = iota
+	readyRTCP
+	readyWake
+)
+
+// shard is one thread that carries the media of its legs: it owns their sockets
+// and all their state. The goroutine is locked to the thread and started by
+// Open; it ends by Media.Close. Others reach it by post, which never waits for
+// it: what was posted runs in order, within a tick.
+//
+// It works by turns: what was posted, packets that have come, what is due by the
+// clock, the tap; then it rests until there is more. With many legs it rests to
+// the next tick by a raw system call and keeps its Go processor meanwhile, which
+// is why Open asks for one more processor for each shard. With few it waits in
+// epoll for a packet and gives the processor back.
+type shard struct {
+	log     *zap.Logger
+	timeout time.Duration // of Watch
+	tap     *Tap
+	ports   *portPool
+	load    atomic.Int32 // legs given to it
+
+	mu      sync.Mutex
+	posted  []func()
+	ended   bool
+	told    [roles]Totals // copy of totals for other goroutines
+	resting atomic.Bool   // in epoll, to be woken by the eventfd
+
+	// All below belongs to the shard's goroutine.
+	epoll, wake int
+	base        time.Time
+	now         int64 // ns since base
+	wall        int64 // unix ns of the same moment
+	tick        uint64
+	running     []func() // posted, being carried out
+	done        int      // of running
+	events      [eventMax]unix.EpollEvent
+	ready, next int // events taken, events served
+	in          *inbox
+	out         [headerSize + 60*clockRate/1000]byte // a packet of our own making
+	other       [packetMax]byte                      // a packet in the other law
+	current     *Leg                                 // whose work is being done
+	legs        []*Leg
+	vacant      []int
+	visits      [visitEvery][]*Leg
+	wheel       wheel
+	hot         int // legs in epoll
+	busy        bool
+	stop        bool
+	totals      [roles]Totals
+}
+
+func newShard(o *Options, ports *portPool) (*shard, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("media shard: %w", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("media shard: %w", err)
+	}
+	s := &shard{
+		log: o.Log, timeout: o.MediaTimeout, tap: newTap(tapSize), ports: ports,
+		epoll: epoll, wake: wake, base: time.Now(), in: newInbox(),
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &event); err != nil {
+		s.release()
+		return nil, fmt.Errorf("media shard: %w", err)
+	}
+	return s, nil
+}
+
+func (s *shard) release() {
+	_ = unix.Close(s.epoll)
+	_ = unix.Close(s.wake)
+}
+
+// post has f carried out on the shard. After the shard has ended f runs at once,
+// one at a time, so that nobody waits for an answer that never comes.
+func (s *shard) post(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		f()
+		return
+	}
+	s.posted = append(s.posted, f)
+	if s.resting.Load() {
+		s.ring()
+	}
+}
+
+// ring ends the rest. A full counter means that it has been rung already.
+func (s *shard) ring() {
+	one := [8]byte{0: 1}
+	_, _ = unix.Write(s.wake, one[:])
+}
+
+// run is the shard's goroutine.
+func (s *shard) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s.clock()
+	s.tick = uint64(s.now) / uint64(tick)
+	for !s.stop {
+		s.turn()
+	}
+	for _, l := range s.legs {
+		if l != nil {
+			s.end(l)
+		}
+	}
+	s.tap.flush()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	for _, f := range s.posted {
+		f()
+	}
+	s.posted, s.told = nil, s.totals
+	s.release()
+}
+
+// turn is one round of work. A panic ends the leg it happened in and the turn;
+// whatever was not reached is taken up by the next one.
+func (s *shard) turn() {
+	defer s.rescue()
+	s.clock()
+	s.obey()
+	s.receive()
+	s.advance()
+	s.tap.flush()
+	s.rest()
+}
+
+func (s *shard) rescue() {
+	if r := recover(); r != nil {
+		s.blame(fmt.Errorf("media leg: %v", r))
+	}
+}
+
+// blame ends the leg whose work failed.
+func (s *shard) blame(err error) {
+	l := s.current
+	s.current = nil
+	if l == nil {
+		s.log.Error("media shard", zap.Error(err), zap.Stack("stack"))
+		return
+	}
+	s.log.Error("media leg ended by a fault", zap.Stringer("port", l.local), zap.Error(err), zap.Stack("stack"))
+	sink := l.sink
+	l.sink = nil // it may be what failed
+	s.end(l)
+	if sink != nil {
+		defer func() { _ = recover() }()
+		sink(Broken{Err: err})
+	}
+}
+
+func (s *shard) clock() {
+	t := time.Now()
+	s.wall, s.now = t.UnixNano(), int64(t.Sub(s.base))
+}
+
+// obey carries out what was posted.
+func (s *shard) obey() {
+	if s.done == len(s.running) {
+		s.mu.Lock()
+		s.running, s.posted = s.posted, s.running[:0]
+		s.mu.Unlock()
+		s.done = 0
+	}
+	for s.done < len(s.running) {
+		f := s.running[s.done]
+		s.running[s.done] = nil
+		s.done++
+		f()
+		s.current = nil
+	}
+}
+
+// receive serves every socket that has something, one packet of each at a time
+// so that a flood on one port delays nobody else.
+func (s *shard) receive() {
+	for range passMax {
+		for s.next < s.ready {
+			e := &s.events[s.next]
+			s.next++
+			s.serve(e)
+		}
+		s.current = nil
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.epoll),
+			uintptr(unsafe.Pointer(&s.events[0])), eventMax, 0, 0, 0)
+		if errno != 0 || n == 0 {
+			s.next, s.ready = 0, 0
+			return
+		}
+		s.next, s.ready = 0, int(n)
+	}
+}
+
+func (s *shard) serve(e *unix.EpollEvent) {
+	if e.Pad == readyWake {
+		var count [8]byte
+		_, _ = unix.Read(s.wake, count[:])
+		return
+	}
+	l := s.legs[e.Fd]
+	if l == nil {
+		return
+	}
+	s.current = l
+	if e.Pad == readyRTCP {
+		s.readRTCP(l)
+		return
+	}
+	s.readRTP(l)
+}
+
+// advance does what is due by the clock up to now.
+func (s *shard) advance() {
+	current := uint64(s.now) / uint64(tick)
+	for current > s.tick+catchUp {
+		s.tick += wheelSize // every leg keeps its slot, and sees how late it is
+	}
+	for s.tick < current {
+		s.tick++
+		for _, l := range s.visits[s.tick%visitEvery] {
+			s.current = l
+			s.visit(l)
+		}
+		for {
+			l := s.wheel.pop(s.tick)
+			if l == nil {
+				break
+			}
+			s.current = l
+			s.strike(l)
+		}
+		s.current = nil
+		if s.tick%visitEvery == 0 {
+			s.mu.Lock()
+			s.told = s.totals
+			s.mu.Unlock()
+		}
+	}
+}
+
+// rest sleeps until there is something to do.
+func (s *shard) rest() {
+	if s.ready > 0 || s.stop {
+		return
+	}
+	if work := s.hot + s.wheel.count; s.busy {
+		s.busy = work >= fewHot
+	} else {
+		s.busy = work > manyHot
+	}
+	if s.busy {
+		s.sleep()
+		return
+	}
+	s.resting.Store(true)
+	defer s.resting.Store(false)
+	s.mu.Lock()
+	posted := len(s.posted)
+	s.mu.Unlock()
+	if posted > 0 {
+		return
+	}
+	n, err := unix.EpollWait(s.epoll, s.events[:], s.idle())
+	if err != nil || n < 0 {
+		n = 0 // interrupted: the next turn looks again
+	}
+	s.next, s.ready = 0, n
+}
+
+// sleep rests until the next tick begins. The runtime interrupts it by a signal
+// when it wants the processor; the turn that follows finds nothing to do, and
+// lets the runtime have it.
+func (s *shard) sleep() {
+	left := int64(s.tick+1)*int64(tick) - int64(time.Since(s.base))
+	if left <= 0 {
+		return
+	}
+	t := unix.NsecToTimespec(left)
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+}
+
+// idle is how long epoll may wait, in ms: to the next tick somebody is due at.
+func (s *shard) idle() int {
+	for t := s.tick + 1; t <= s.tick+visitEvery; t++ {
+		inReach := t <= s.tick+wheelSize
+		if len(s.visits[t%visitEvery]) > 0 || inReach && len(s.wheel.slots[t%wheelSize]) > 0 {
+			left := time.Duration(t)*tick - time.Since(s.base)
+			return int(max(left+time.Millisecond-1, 0) / time.Millisecond)
+		}
+	}
+	return -1
+}
+
+// watch puts a socket into epoll, or takes it out.
+func (s *shard) watch(l *Leg, fd int, kind int32, on bool) {
+	op, event := unix.EPOLL_CTL_DEL, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.index), Pad: kind}
+	if on {
+		op = unix.EPOLL_CTL_ADD
+	}
+	if err := unix.EpollCtl(s.epoll, op, fd, &event); err != nil {
+		s.log.Error("media socket", zap.Stringer("port", l.local), zap.Error(err))
+	}
+}
+
+// send gives a packet to the kernel for a leg's peer.
+func (s *shard) send(l *Leg, packet []byte, payload int) {
+	if errno := send(l.fd, packet, &l.target); errno != 0 && errno != syscall.ECONNREFUSED {
+		l.sendFails++
+		return
+	}
+	l.out.packets++
+	l.out.bytes += uint64(payload)
+	t := &s.totals[l.role]
+	t.PacketsOut++
+	t.BytesOut += uint64(payload)
+}

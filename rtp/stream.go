@@ -1,0 +1,116 @@
+package rtp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Codec is one of the two laws of ITU-T G.711, the only audio the switch
+// carries. NoCodec says that nothing has been negotiated yet.
+type Codec uint8
+
+const (
+	NoCodec Codec = iota
+	PCMA
+	PCMU
+)
+
+// clockRate is the RTP clock of both codecs and of telephone-event, in Hz
+// (RFC 3551 section 6, RFC 4733 section 2.3).
+const clockRate = 8000
+
+// Payload types that never change their meaning (RFC 3551 table 4). A peer to
+// whom both laws were described may send either at any moment, so these are
+// understood beside the negotiated number.
+const (
+	staticPCMU = 0
+	staticPCMA = 8
+)
+
+// String is the encoding name of RFC 3551.
+func (c Codec) String() string {
+	switch c {
+	case PCMA:
+		return "PCMA"
+	case PCMU:
+		return "PCMU"
+	default:
+		return "none"
+	}
+}
+
+// Stream is what SDP negotiation decided for a leg.
+type Stream struct {
+	Remote     netip.AddrPort // where to send RTP
+	RemoteRTCP netip.AddrPort // where to send RTCP; invalid: the port above Remote's
+	Mux        bool           // rtcp-mux (RFC 5761): RTCP shares the RTP port
+	Codec      Codec
+	PT         uint8         // payload type of Codec
+	EventPT    uint8         // telephone-event payload type, 0: none
+	Ptime      time.Duration // 20 ms unless asked otherwise
+	Send       bool          // we may send (the peer receives)
+	Receive    bool          // the peer may send
+	Latch      Latch
+	SignalIP   netip.Addr // the IP the SIP flow uses, for Latch Near
+}
+
+// Latch is the rule of accepting a peer's media address.
+type Latch uint8
+
+const (
+	// Exact accepts the address and port of the SDP and nothing else: trunks.
+	Exact Latch = iota
+	// Near is for agents behind a home router, whose SDP names an address that
+	// means nothing here. A candidate must come from the IP of the SIP flow, or
+	// its /24 or /64, and send five consecutive packets of one SSRC over 60 ms
+	// within 5 s. The SDP address itself wins at once.
+	Near
+)
+
+// understands tells what a payload type carries on this stream.
+func (s *Stream) understands(pt uint8) (codec Codec, event bool) {
+	switch {
+	case s.Codec == NoCodec:
+		return NoCodec, false
+	case pt == s.PT:
+		return s.Codec, false
+	case pt == s.EventPT && s.EventPT != 0:
+		return NoCodec, true
+	case pt == staticPCMU:
+		return PCMU, false
+	case pt == staticPCMA:
+		return PCMA, false
+	default:
+		return NoCodec, false
+	}
+}
+
+// ptime is the length of the packets we make ourselves: what the peer asked
+// for, in whole ticks of the shard, 10 to 60 ms.
+func (s *Stream) ptime() time.Duration {
+	p := s.Ptime.Round(2 * tick)
+	switch {
+	case s.Ptime == 0:
+		return 20 * time.Millisecond
+	case p < 10*time.Millisecond:
+		return 10 * time.Millisecond
+	case p > 60*time.Millisecond:
+		return 60 * time.Millisecond
+	default:
+		return p
+	}
+}
+
+// rtcpRemote is where the peer expects RTCP (RFC 3605, else RFC 3550 section 11).
+func (s *Stream) rtcpRemote() netip.AddrPort {
+	switch {
+	case s.Mux:
+		return s.Remote
+	case s.RemoteRTCP.IsValid():
+		return s.RemoteRTCP
+	case s.Remote.IsValid() && s.Remote.Port() < 65535:
+		return netip.AddrPortFrom(s.Remote.Addr(), s.Remote.Port()+1)
+	default:
+		return netip.AddrPort{}
+	}
+}

@@ -1,0 +1,204 @@
+package rtp
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// TapRecord is one packet of a tapped leg, or the mark of a tap's begin or end.
+type TapRecord struct {
+	Kind      TapKind
+	Recording uint64
+	Channel   uint8
+	Codec     Codec
+	Seq       uint16
+	Timestamp uint32
+	SSRC      uint32
+	At        int64 // unix ns of arrival (TapPacket) or of the mark
+	Payload   []byte
+}
+
+// TapKind tells a packet from a mark.
+type TapKind uint8
+
+const (
+	TapPacket TapKind = iota
+	TapStart
+	TapStop
+	tapSkip // the rest of the buffer is unused, go on at its beginning
+)
+
+const (
+	tapSize   = 4 << 20 // bytes; 0.2 s of 1,000 recorded calls, 1 s of 200
+	tapHeader = 32      // bytes before each payload
+)
+
+// Tap carries packets from one shard to the recorder: a ring of bytes, one
+// producer (the shard), one consumer (the recorder), no lock.
+//
+// Positions count bytes since the beginning and never wrap; the place in the
+// ring is the position modulo its size. Records are contiguous, multiples of
+// eight bytes.
+//
+// Who writes what: the producer alone writes published, written, seen and
+// dropped, and the bytes of positions [written, consumed+size); the consumer
+// alone writes consumed. Invariant: consumed <= published <= written <=
+// consumed+size.
+//
+// Why a record is seen whole: its bytes are written before the store to
+// published that covers it, and the consumer loads published before it reads
+// them; Go's atomics order both sides (the store happens before the load that
+// sees it). Why it is not overwritten while read: the consumer stores consumed
+// after it has read, and the producer writes over a place only after a load of
+// consumed that is past it.
+//
+// The producer publishes once for each tick, not for each packet, so the
+// two sides do not fight for a cache line, and touches the wake channel only
+// when the consumer has found the tap empty.
+//
+// Full: the record is dropped and counted; the producer never waits. The
+// recorder sees the gap in the RTP sequence. Marks are records too, so a
+// recorder must live with a lost one.
+//
+// When the consumer keeps up, the producer starts again at the beginning of
+// the ring instead of walking through all of it: most of the 4 MiB is then never
+// touched.
+type Tap struct {
+	buf  []byte
+	wake chan struct{}
+
+	_         [64]byte
+	consumed  atomic.Uint64
+	hungry    atomic.Bool // the consumer found nothing: wants a wake
+	_         [64]byte
+	published atomic.Uint64
+	dropped   atomic.Uint64
+	_         [64]byte
+	written   uint64 // producer's own
+	seen      uint64 // producer's last look at consumed
+}
+
+func newTap(size int) *Tap {
+	t := &Tap{buf: make([]byte, size), wake: make(chan struct{}, 1)}
+	t.hungry.Store(true)
+	return t
+}
+
+// Wake receives when something was written to a tap that had been read empty.
+func (t *Tap) Wake() <-chan struct{} { return t.wake }
+
+// Dropped counts the records lost because the tap was full.
+func (t *Tap) Dropped() uint64 { return t.dropped.Load() }
+
+// put writes one record; flush makes it visible. Shard only.
+func (t *Tap) put(r *TapRecord) bool {
+	size := uint64(len(t.buf))
+	need := uint64(tapHeader+len(r.Payload)+7) &^ 7
+	place := t.written & (size - 1)
+	skip := uint64(0)
+	if size-place < need {
+		skip = size - place
+	}
+	if t.written+skip+need > t.seen+size {
+		t.seen = t.consumed.Load()
+		if t.written+skip+need > t.seen+size {
+			t.dropped.Add(1)
+			return false
+		}
+	}
+	if skip > 0 {
+		t.skip(skip)
+		place = 0
+	}
+	b := t.buf[place : place+need]
+	binary.NativeEndian.PutUint64(b[0:], r.Recording)
+	binary.NativeEndian.PutUint64(b[8:], uint64(r.At))
+	binary.NativeEndian.PutUint32(b[16:], r.Timestamp)
+	binary.NativeEndian.PutUint32(b[20:], r.SSRC)
+	binary.NativeEndian.PutUint16(b[24:], r.Seq)
+	binary.NativeEndian.PutUint16(b[26:], uint16(len(r.Payload)))
+	b[28], b[29], b[30] = byte(r.Kind), r.Channel, byte(r.Codec)
+	copy(b[tapHeader:], r.Payload)
+	t.written += need
+	return true
+}
+
+// skip leaves the rest of the ring unused. A rest too short for a header needs
+// no mark: the consumer knows that no record fits there.
+func (t *Tap) skip(rest uint64) {
+	if rest >= tapHeader {
+		place := t.written & uint64(len(t.buf)-1)
+		t.buf[place+28] = byte(tapSkip)
+	}
+	t.written += rest
+}
+
+// flush publishes what put wrote, and wakes a consumer that found nothing.
+func (t *Tap) flush() {
+	fresh := t.written - t.published.Load()
+	if fresh == 0 {
+		return
+	}
+	t.published.Store(t.written)
+	if t.hungry.Load() && t.hungry.CompareAndSwap(true, false) {
+		select {
+		case t.wake <- struct{}{}:
+		default:
+		}
+	}
+	t.rewind(fresh)
+}
+
+// rewind starts again at the beginning of the ring when the consumer keeps up.
+// The bytes skipped count as full until the consumer has passed them, so it is
+// done only while what stays free holds 50 flushes like the last one.
+func (t *Tap) rewind(fresh uint64) {
+	size := uint64(len(t.buf))
+	place := t.written & (size - 1)
+	if place < size/4 || fresh*50 > place {
+		return
+	}
+	if t.seen = t.consumed.Load(); t.seen+fresh >= t.written {
+		t.skip(size - place)
+	}
+}
+
+// Read hands every record waiting to f, oldest first, and returns how many. The
+// payload is valid only during f. One goroutine at a time.
+func (t *Tap) Read(f func(TapRecord)) int {
+	n := t.read(f)
+	// Ask for a wake first, then look again: a record published in between is
+	// found here, one published later sees hungry.
+	t.hungry.Store(true)
+	return n + t.read(f)
+}
+
+func (t *Tap) read(f func(TapRecord)) int {
+	size := uint64(len(t.buf))
+	at, end, n := t.consumed.Load(), t.published.Load(), 0
+	for at < end {
+		place := at & (size - 1)
+		if size-place < tapHeader || TapKind(t.buf[place+28]) == tapSkip {
+			at += size - place
+			t.consumed.Store(at)
+			continue
+		}
+		b := t.buf[place:]
+		length := uint64(binary.NativeEndian.Uint16(b[26:]))
+		f(TapRecord{
+			Kind:      TapKind(b[28]),
+			Recording: binary.NativeEndian.Uint64(b[0:]),
+			Channel:   b[29],
+			Codec:     Codec(b[30]),
+			Seq:       binary.NativeEndian.Uint16(b[24:]),
+			Timestamp: binary.NativeEndian.Uint32(b[16:]),
+			SSRC:      binary.NativeEndian.Uint32(b[20:]),
+			At:        int64(binary.NativeEndian.Uint64(b[8:])),
+			Payload:   b[tapHeader : tapHeader+length : tapHeader+length],
+		})
+		n++
+		at += (tapHeader + length + 7) &^ 7
+		t.consumed.Store(at)
+	}
+	return n
+}
