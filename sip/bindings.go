@@ -103,7 +103,6 @@ type bindings struct {
 	flows  map[flow]*phone // first of the phones on a flow
 	due    dueQueue
 	tokens uint64 // of the last probe
-	count  int
 }
 
 func newBindings(limit int, every time.Duration) *bindings {
@@ -170,7 +169,6 @@ func (b *bindings) add(now time.Time, r registration, c contact) (events []RegEv
 	}
 	b.users[r.user] = append(b.users[r.user], p)
 	b.join(p)
-	b.count++
 	heap.Push(&b.due, p)
 	return append(events, b.event(RegAdded, p))
 }
@@ -223,7 +221,6 @@ func (b *bindings) drop(p *phone, why RegKind) RegEvent {
 		b.users[p.User] = left
 	}
 	b.leave(p)
-	b.count--
 	heap.Remove(&b.due, p.place)
 	p.Reachable = false
 	return b.event(why, p)
