@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"foyer/acd"
+	"foyer/cmd/foyer/config"
+	"foyer/console"
+	"foyer/ledger"
+	"foyer/recorder"
+	"foyer/sip"
+)
+
+// desk answers the console's questions from the parts that own the truth.
+type desk struct {
+	ex  *exchange
+	cfg *config.Config
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (ex *exchange) consoleOptions(p *plan) console.Options {
+	d := &desk{ex: ex, cfg: p.cfg}
+	o := console.Options{
+		Floor: d, Control: d, Diagnosis: d,
+		Recordings: &shelf{d}, Contacts: &history{d},
+		DB:   ex.cdrs.DB(),
+		Demo: p.cfg.Demo, Site: p.cfg.Site.Name, Locale: p.cfg.Site.Locale, Version: version,
+		Healthy: ex.healthy, Ready: ex.readyNow,
+		Log: ex.log.Named("console"),
+	}
+	if ex.sockets.metrics == nil {
+		o.Metrics = ex.metrics.handler()
+	}
+	return o
+}
+
+// healthy: the switch can do its work. readyNow: and wants new calls.
+func (ex *exchange) healthy() error {
+	if n := ex.board.failures.Load(); n > 0 {
+		return fmt.Errorf("%d events could not be journalled; see the log", n)
+	}
+	return nil
+}
+
+func (ex *exchange) readyNow() error {
+	if ex.draining.Load() {
+		return errors.New("draining")
+	}
+	return ex.healthy()
+}
+
+// Calls lists the calls that are up, oldest first.
+func (d *desk) Calls(ctx context.Context) []console.LiveCall {
+	snap := d.ex.board.snapshot(ctx)
+	var list []console.LiveCall
+	for _, v := range snap.Calls {
+		card := d.ex.calls.card(v.ID)
+		if card == nil {
+			continue
+		}
+		l := console.LiveCall{
+			ID: string(v.ID), Client: card.client, DID: card.did, From: card.from, Trunk: card.trunk,
+			Queue: string(v.Queue), State: v.State.String(), Position: v.Position, Agent: string(v.Agent),
+			Started: card.started, Since: v.Since, Recording: card.recording,
+		}
+		if !card.answered.IsZero() {
+			l.Answered = &card.answered
+		}
+		if card.held {
+			l.State = "held"
+		}
+		if card.leaving {
+			l.State = "ending"
+		}
+		list = append(list, l)
+	}
+	slices.SortStableFunc(list, func(a, b console.LiveCall) int { return a.Started.Compare(b.Started) })
+	return list
+}
+
+// Agents lists every agent of the configuration with their phones.
+func (d *desk) Agents(ctx context.Context) []console.AgentView {
+	p := d.ex.plan.Load()
+	phones := map[string][]console.Phone{}
+	for _, b := range d.ex.registrar.All() {
+		phones[b.User] = append(phones[b.User], phoneView(b))
+	}
+	var list []console.AgentView
+	for _, a := range d.ex.board.snapshot(ctx).Agents {
+		who := p.agents[a.ID]
+		list = append(list, console.AgentView{
+			ID: string(a.ID), Name: who.name, State: a.State.String(), Reason: a.Reason, Since: a.Since,
+			Reachable: a.Reachable, Call: string(a.Call), Missed: a.Missed,
+			Skills: who.skills, Queues: who.queues, Clients: who.clients, Phones: phones[string(a.ID)],
+		})
+	}
+	return list
+}
+
+func phoneView(b sip.Binding) console.Phone {
+	expires := b.Expires
+	return console.Phone{
+		Address: b.Source.String(), Transport: b.Transport, UserAgent: b.UserAgent,
+		Expires: &expires, RTTMS: float64(b.RTT.Microseconds()) / 1000,
+	}
+}
+
+// Queues lists every queue.
+func (d *desk) Queues(ctx context.Context) []console.QueueView {
+	p := d.ex.plan.Load()
+	var list []console.QueueView
+	now := time.Now()
+	for _, q := range d.ex.board.snapshot(ctx).Queues {
+		cfg := p.queues[q.ID]
+		v := console.QueueView{
+			ID: string(q.ID), Client: string(q.Client), Label: cfg.label, Open: p.open(now, q.ID),
+			Waiting: q.Waiting, OldestWaitS: q.OldestWait.Seconds(), Ready: q.Ready, LoggedIn: q.LoggedIn,
+			Offered: q.Offered, Answered: q.Answered, AnsweredWithin: q.AnsweredWithin,
+			Abandoned: q.Abandoned, ShortAbandoned: q.ShortAbandoned, Overflowed: q.Overflowed,
+			WithinS: cfg.within.Seconds(),
+		}
+		if n := q.Answered + q.Abandoned - q.ShortAbandoned; cfg.within > 0 && n > 0 {
+			level := float64(q.AnsweredWithin) / float64(n)
+			v.ServiceLevel = &level
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// Hangup ends a live call.
+func (d *desk) Hangup(_ context.Context, call, by string) error {
+	d.ex.log.Info("call hung up by order: " + call + " by " + by)
+	if !d.ex.calls.post(acd.CallID(call), ordered{by: acd.Supervisor, cause: acd.CauseAdmin}) {
+		return fmt.Errorf("call %s: %w", call, console.ErrNotFound)
+	}
+	return nil
+}
+
+// SetAgent moves an agent by a supervisor's order. The floor decides in its own
+// order of events; the call returns when the order has been taken.
+func (d *desk) SetAgent(ctx context.Context, agent, state, reason, by string) error {
+	kinds := map[string]acd.Kind{"ready": acd.MakeReady, "pause": acd.Pause, "login": acd.Login, "logout": acd.Logout}
+	kind, ok := kinds[state]
+	if _, known := d.ex.plan.Load().agents[acd.AgentID(agent)]; !ok || !known {
+		return fmt.Errorf("agent %s: %w", agent, console.ErrNotFound)
+	}
+	if kind == acd.Pause && reason == "" {
+		reason = "supervisor"
+	}
+	d.ex.log.Info("agent set by order: " + agent + " " + state + " by " + by)
+	d.ex.board.post(acd.Event{Kind: kind, Agent: acd.AgentID(agent), By: acd.Supervisor, Reason: reason})
+	d.ex.board.ask(ctx, func() {}) // the answer comes after the floor has acted
+	return nil
+}
+
+// Trace is the ladder of a call, live or past.
+func (d *desk) Trace(ctx context.Context, call string) ([]console.TraceLine, error) {
+	lines, err := d.ex.journal.ladder(ctx, acd.CallID(call))
+	if err == nil && len(lines) == 0 {
+		err = fmt.Errorf("call %s has no messages on record: %w", call, console.ErrNotFound)
+	}
+	return lines, err
+}
+
+func traceLine(leg thread, w wire) console.TraceLine {
+	l := console.TraceLine{
+		At: w.At, Leg: "caller", Direction: direction(w.Out), Transport: w.Transport,
+		Local: w.Local, Remote: w.Remote, SIPCallID: w.SIPCallID, Message: w.Message,
+	}
+	if leg.Agent {
+		l.Leg, l.Agent = "agent", leg.Party
+	}
+	first, rest, _ := strings.Cut(w.Message, "\r\n")
+	if code, ok := strings.CutPrefix(first, "SIP/2.0 "); ok {
+		l.Summary = code
+	} else {
+		l.Summary, _, _ = strings.Cut(first, " ")
+	}
+	for line := range strings.SplitSeq(rest, "\r\n") {
+		if v, ok := strings.CutPrefix(line, "CSeq:"); ok {
+			l.CSeq = strings.TrimSpace(v)
+			break
+		}
+	}
+	return l
+}
+
+// shelf shows the recordings.
+type shelf struct{ *desk }
+
+func (s *shelf) dir() string { return s.cfg.Recording.Store.Dir }
+
+func (s *shelf) List(_ context.Context, q console.RecordingQuery) ([]console.Recording, error) {
+	f := recorder.Filter{From: q.From, To: q.To, CallID: q.Call, Client: q.Client, Agent: q.Agent, Queue: q.Queue}
+	if q.Clients == nil {
+		f.Limit = q.Limit // with a client filter the limit counts what is left
+	}
+	infos, err := recorder.List(s.dir(), f)
+	if err != nil {
+		return nil, err
+	}
+	list := []console.Recording{}
+	for _, info := range infos {
+		if q.Clients == nil || slices.Contains(q.Clients, info.Client) {
+			list = append(list, recordingView(info))
+		}
+		if q.Limit > 0 && len(list) == q.Limit {
+			break
+		}
+	}
+	return list, nil
+}
+
+func (s *shelf) Get(_ context.Context, id string) (console.Recording, error) {
+	info, err := recorder.Find(s.dir(), id)
+	if errors.Is(err, recorder.ErrNotFound) {
+		return console.Recording{}, fmt.Errorf("recording %s: %w", id, console.ErrNotFound)
+	}
+	return recordingView(info), err
+}
+
+func (s *shelf) Audio(_ context.Context, id string) (io.ReadSeeker, time.Time, error) {
+	audio, info, err := recorder.Audio(s.dir(), id, "")
+	switch {
+	case errors.Is(err, recorder.ErrNotFound):
+		return nil, time.Time{}, fmt.Errorf("recording %s: %w", id, console.ErrNotFound)
+	case errors.Is(err, recorder.ErrSealed):
+		return nil, time.Time{}, fmt.Errorf("recording %s is sealed to a key this switch does not hold: %w; fetch it with `foyer recording get --identity`", id, console.ErrUnavailable)
+	}
+	return audio, info.Started.Add(time.Duration(info.DurationS * float64(time.Second))), err
+}
+
+func recordingView(i recorder.Info) console.Recording {
+	return console.Recording{
+		ID: i.ID, CallID: i.CallID, Client: i.Client, Queue: i.Queue, Agent: i.Agent, Started: i.Started,
+		DurationS: i.DurationS, State: i.State, Policy: i.Policy, Purpose: i.Purpose, LegalBasis: i.LegalBasis,
+		From: i.From, To: i.To, Encrypted: i.Encrypted, Bytes: i.Bytes, LostMS: i.LostMS,
+	}
+}
+
+// history shows the CDRs.
+type history struct{ *desk }
+
+func (h *history) List(ctx context.Context, q console.ContactQuery) ([]any, string, error) {
+	rows, err := h.ex.cdrs.List(ctx, ledgerQuery(q))
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]any, len(rows))
+	for i := range rows {
+		list[i] = rows[i]
+	}
+	next := ""
+	if q.Limit > 0 && len(rows) == q.Limit {
+		next = rows[len(rows)-1].Cursor()
+	}
+	return list, next, nil
+}
+
+func (h *history) Get(ctx context.Context, id string) (any, string, error) {
+	row, err := h.ex.cdrs.Get(ctx, id)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, "", fmt.Errorf("contact %s: %w", id, console.ErrNotFound)
+	}
+	return row, row.Client, err
+}
+
+func (h *history) Export(ctx context.Context, w io.Writer, format string, q console.ContactQuery) error {
+	if format == "csv" {
+		fr := q.Lang == "fr"
+		return h.ex.cdrs.ExportCSV(ctx, w, ledgerQuery(q), ledger.CSVOptions{BOM: fr, Semicolon: fr})
+	}
+	return h.ex.cdrs.ExportNDJSON(ctx, w, ledgerQuery(q))
+}
+
+func ledgerQuery(q console.ContactQuery) ledger.Query {
+	return ledger.Query{
+		From: q.From, To: q.To, Client: q.Client, Queue: q.Queue, Agent: q.Agent, DID: q.DID,
+		Calling: q.Calling, Outcome: q.Outcome, Clients: q.Clients, Limit: q.Limit, After: q.After,
+	}
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"foyer/cmd/foyer/config"
+)
+
+// banner tells an operator what to do next with a switch that has just started.
+func (ex *exchange) banner(w io.Writer, cfg *config.Config) {
+	say := func(format string, a ...any) { fmt.Fprintf(w, format+"\n", a...) }
+	mode := ""
+	if cfg.Demo {
+		mode = "  DEMO: throw-away passwords, open console on loopback"
+	}
+	say("Foyer %s  %s%s", version, cfg.Site.Name, mode)
+	if cfg.Listen.SIPUDP.IsValid() || cfg.Listen.SIPTCP.IsValid() {
+		addr := cfg.Listen.SIPUDP
+		if !addr.IsValid() {
+			addr = cfg.Listen.SIPTCP
+		}
+		say("  phones register   sip:AGENT@%s, server %s", cfg.Registrar.Realm, addr)
+	}
+	if len(cfg.Agents) > 0 {
+		a := cfg.Agents[0]
+		secret := "the password of the configuration"
+		if cfg.Demo {
+			secret = "password " + a.SIP.Password.Reveal()
+		}
+		say("  for example       agent %s, %s (%d agents in all)", a.ID, secret, len(cfg.Agents))
+	}
+	for _, d := range cfg.DIDs {
+		say("  number to call    %s -> queue %s", d.Number, d.To)
+	}
+	for _, t := range cfg.Trunks {
+		say("  trunk %-12s calls from %v", t.ID, t.Auth.Allow)
+	}
+	if cfg.Listen.HTTP.IsValid() {
+		say("  console           http://%s/", cfg.Listen.HTTP)
+	}
+	say("  recordings        %s", cfg.Recording.Store.Dir)
+	say("  stop              Ctrl-C; calls that are up are given time to end")
+}
+
+// newLogger writes JSON lines (or plain ones, log.format console) to out.
+func newLogger(cfg *config.Config, out *os.File) *zap.Logger {
+	level, err := zapcore.ParseLevel(cfg.Observability.Log.Level)
+	if err != nil {
+		level = zapcore.InfoLevel
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.StringDurationEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if cfg.Observability.Log.Format == "console" {
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(out), level))
+}

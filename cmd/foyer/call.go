@@ -1,0 +1,423 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+// call is one customer call: the caller's leg, the phones being rung for it, the
+// agent who talks, its media and its recording. One goroutine, run, owns all of
+// it and takes every message about it from one mailbox, in order; nobody else
+// reads or writes a field. It decides nothing about queues: it reports to the
+// board what happened and carries out what the floor answers.
+type call struct {
+	ex  *exchange
+	id  acd.CallID
+	box *mailbox
+	log *zap.Logger
+
+	phase  phase
+	begun  time.Time
+	caller side
+	dest   destination // where the number led
+	client *client
+	early  bool // the trunk gives music as early media: 200 only when an agent answers
+
+	offers map[acd.OfferID]*offer
+	agent  *offer // who won, once connected
+	rec    recording
+
+	code      int // final status of the caller's INVITE
+	cause     acd.Cause
+	by        acd.Party
+	answered  bool      // the caller's INVITE has its 200
+	connected time.Time // when the agent was bridged
+	measures  int       // reports of media legs still to come
+	facts     acd.Facts
+
+	card atomic.Pointer[card] // what others may read; replaced by show
+}
+
+// card is a call as the console sees it: a copy that is never changed.
+type card struct {
+	client, did, from, trunk, recording string
+	started, answered                   time.Time
+	held, leaving                       bool
+}
+
+// show publishes the call's card anew.
+func (c *call) show() {
+	k := &card{
+		client: string(c.facts.Client), did: c.facts.DID, from: c.facts.From, trunk: c.facts.Trunk,
+		recording: c.rec.id, started: c.begun, answered: c.connected,
+		held:    c.caller.held || c.agent != nil && c.agent.held,
+		leaving: c.phase >= leaving,
+	}
+	c.card.Store(k)
+}
+
+// phase is how far the call has come on our side of the wires. The floor has
+// states of its own; this one only says what may still be done to the legs.
+type phase uint8
+
+const (
+	arriving phase = iota // the INVITE is in hand, nothing promised yet
+	waiting               // in a queue, hearing music
+	talking               // bridged with an agent
+	leaving               // being told why it ends
+	closing               // both legs hung up, media being measured
+	over
+)
+
+// side is one party on both wires.
+type side struct {
+	leg    *sip.Leg
+	sdp    *rtp.Session
+	media  *rtp.Leg
+	stream rtp.Stream
+	held   bool // this party has put the other on hold
+	owed   bool // our 200 carried the offer: the ACK brings the answer
+}
+
+// What arrives in a call's mailbox besides the floor's actions.
+type (
+	fromCaller struct{ event sip.LegEvent }
+	fromPhone  struct {
+		phone *phone
+		event sip.LegEvent
+	}
+	fromMedia struct {
+		party acd.Party
+		offer acd.OfferID
+		event rtp.MediaEvent
+	}
+	measured struct {
+		party  acd.Party
+		talked bool
+		report rtp.Report
+	}
+	// ordered is an operator's or the draining switch's word to end the call.
+	ordered struct {
+		by    acd.Party
+		cause acd.Cause
+	}
+)
+
+// invite is the edge's entrance: it returns when the INVITE transaction ends.
+func (ex *exchange) invite(leg *sip.Leg) {
+	c := &call{
+		ex:     ex,
+		id:     newCallID(time.Now()),
+		box:    newMailbox(),
+		begun:  time.Now(),
+		caller: side{leg: leg},
+		offers: map[acd.OfferID]*offer{},
+	}
+	c.log = ex.log.With(zap.String("call", string(c.id)))
+	ex.calls.add(c)
+	go c.run()
+	leg.Wait()
+}
+
+// run is the goroutine of the call.
+func (c *call) run() {
+	defer c.ex.calls.remove(c)
+	c.guard(c.arrive)
+	c.show()
+	var spare []any
+	for c.phase != over {
+		<-c.box.ready
+		msgs := c.box.take(spare)
+		for _, m := range msgs {
+			c.guard(func() { c.handle(m) })
+		}
+		c.show()
+		clear(msgs)
+		spare = msgs
+	}
+	c.box.close()
+}
+
+// guard confines a broken invariant to this call: it is logged with its stack,
+// the call ends with CausePanic, and every other call goes on.
+func (c *call) guard(step func()) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		c.log.Error("call broken", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		if c.phase >= closing {
+			c.phase = over // the clean-up itself broke: let go
+			return
+		}
+		c.end(acd.Switch, acd.CausePanic)
+	}()
+	step()
+}
+
+func (c *call) handle(m any) {
+	switch m := m.(type) {
+	case fromCaller:
+		c.callerDid(m.event)
+	case fromPhone:
+		c.phoneDid(m.phone, m.event)
+	case fromMedia:
+		c.mediaSaid(m)
+	case measured:
+		c.measured(m)
+	case acd.Offer:
+		c.ring(m)
+	case acd.Withdraw:
+		c.withdraw(m.Offer, m.Cause)
+	case acd.Connect:
+		c.connect(m)
+	case acd.Queued:
+		c.queued(m)
+	case acd.Refuse:
+		c.refuse(m.Cause)
+	case ordered:
+		c.end(m.by, m.cause)
+	}
+}
+
+// arrive answers the INVITE as its number, hour and trunk demand.
+func (c *call) arrive() {
+	leg := c.caller.leg
+	c.ex.journal.traceLeg(thread{Call: c.id, SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
+	plan := c.ex.plan.Load()
+	c.dest = plan.route(c.begun, leg.Called(), c.id)
+	c.client = plan.clients[c.dest.client]
+	c.early = plan.trunks[leg.Trunk()].earlyMedia
+	c.facts = c.firstFacts(plan)
+	c.log.Info("call arrived",
+		zap.String("from", c.facts.From), zap.String("to", c.facts.To), zap.String("trunk", c.facts.Trunk),
+		zap.String("queue", string(c.dest.queue)), zap.String("sip_call_id", leg.SIPCallID()))
+
+	if c.dest.cause != acd.CauseUnknown && c.dest.prompt == "" {
+		c.turnAway(c.dest.cause, nil)
+		return
+	}
+	if err := c.openMedia(); err != nil {
+		c.turnAway(causeOf(err), err)
+		return
+	}
+	leg.Listen(func(ev sip.LegEvent) { c.box.post(fromCaller{ev}) })
+	if c.dest.cause != acd.CauseUnknown {
+		c.announceClosed()
+		return
+	}
+	c.admit()
+}
+
+// admit lets the caller in: music at once, then the queue.
+func (c *call) admit() {
+	c.phase = waiting
+	if err := c.greet(); err != nil {
+		c.log.Info("caller's leg not answered", zap.Error(err))
+		c.turnAway(causeOf(err), err)
+		return
+	}
+	facts := c.facts
+	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Priority: c.dest.priority, Facts: &facts})
+}
+
+// turnAway refuses the INVITE with a final response; no queue ever sees it.
+func (c *call) turnAway(cause acd.Cause, err error) {
+	r := rejectFor(cause)
+	r.Err = err
+	c.phase, c.by, c.cause, c.code = leaving, acd.Switch, cause, r.Code
+	c.caller.leg.Reject(r)
+	facts := c.facts
+	c.ex.board.post(acd.Event{Kind: acd.Rejected, Call: c.id, By: acd.Switch, Cause: cause, Code: r.Code, Facts: &facts})
+	c.hangUpMedia()
+}
+
+// announceClosed plays the closed prompt as early media, which costs the caller
+// nothing, then refuses the call.
+func (c *call) announceClosed() {
+	facts := c.facts
+	c.ex.board.post(acd.Event{Kind: acd.Rejected, Call: c.id, By: acd.Switch, Cause: c.dest.cause, Code: rejectFor(c.dest.cause).Code, Facts: &facts})
+	c.phase, c.cause, c.by = leaving, c.dest.cause, acd.Switch
+	answer, err := c.negotiate()
+	if err == nil {
+		err = c.caller.leg.Ring(183, answer)
+	}
+	if err != nil || c.caller.owed {
+		c.finish(c.by, c.cause)
+		return
+	}
+	c.sayLast(c.dest.prompt)
+}
+
+// callerDid takes what the carrier sends on the caller's leg.
+func (c *call) callerDid(ev sip.LegEvent) {
+	switch ev := ev.(type) {
+	case sip.Cancelled:
+		c.code = 487
+		c.end(acd.Caller, acd.CauseAbandoned)
+	case sip.Acked:
+		c.acked(&c.caller, ev.SDP)
+	case sip.Reoffered:
+		c.reoffered(acd.Caller, &c.caller, c.caller.leg, ev)
+	case sip.Info:
+		if c.phase == talking {
+			c.agent.media.SendDigit(ev.Digit, infoDigit)
+		}
+	case sip.Ended:
+		cause := causeOfEnd(ev.Why)
+		if c.phase == waiting && cause == acd.CauseHangup {
+			cause = acd.CauseAbandoned
+		}
+		c.end(partyOfEnd(acd.Caller, ev.Why), cause)
+	}
+}
+
+// mediaSaid takes what the media shard noticed.
+func (c *call) mediaSaid(m fromMedia) {
+	switch ev := m.event.(type) {
+	case rtp.PlaybackEnded:
+		if c.phase == leaving && ev.Token == lastWords {
+			c.finish(c.by, c.cause)
+		}
+	case rtp.Silent:
+		if c.phase == talking {
+			c.log.Info("leg silent", zap.String("party", m.party.String()), zap.Duration("for", ev.For))
+			c.end(partyOfEnd(m.party, sip.FlowLost), acd.CauseMediaTimeout)
+		}
+	case rtp.Latched:
+		c.log.Debug("media latched", zap.String("party", m.party.String()), zap.Stringer("remote", ev.Remote))
+	}
+}
+
+// queued notes that the floor has moved the call to another queue by overflow.
+func (c *call) queued(q acd.Queued) {
+	c.dest.queue = q.Queue
+	if q.From != "" {
+		c.log.Info("call overflowed", zap.String("from", string(q.From)), zap.String("to", string(q.Queue)))
+	}
+}
+
+// refuse tells a waiting caller that nobody will come, and ends the call.
+func (c *call) refuse(cause acd.Cause) {
+	if c.phase != waiting {
+		return
+	}
+	c.phase, c.cause, c.by = leaving, cause, acd.Switch
+	c.sayLast(promptFor(cause))
+}
+
+// end ends the call now, whatever its phase.
+func (c *call) end(by acd.Party, cause acd.Cause) {
+	switch c.phase {
+	case closing, over:
+	case leaving:
+		// The caller did not wait for the end of the announcement: the refusal
+		// stays the cause, for it is why nobody answered.
+		c.finish(c.by, c.cause)
+	default:
+		c.finish(by, cause)
+	}
+}
+
+// finish hangs up every leg and says so to the floor; the call's last word
+// follows when its media has been measured.
+func (c *call) finish(by acd.Party, cause acd.Cause) {
+	c.by, c.cause = by, cause
+	rejected := c.dest.cause != acd.CauseUnknown
+	for id := range c.offers {
+		c.withdraw(id, acd.CauseAbandoned)
+	}
+	c.stopRecording()
+	if c.agent != nil {
+		c.agent.hangUp(reasonFor(cause, by))
+	}
+	c.closeCallerLeg()
+	if !rejected {
+		c.ex.board.post(acd.Event{Kind: acd.Gone, Call: c.id, By: by, Cause: cause, Code: c.code})
+	}
+	c.hangUpMedia()
+}
+
+// closeCallerLeg ends the caller's leg with a final response or a BYE.
+func (c *call) closeCallerLeg() {
+	switch {
+	case c.answered:
+		c.code = 200
+		c.caller.leg.Hangup(reasonFor(c.cause, c.by))
+	case c.code == 0:
+		r := rejectFor(c.cause)
+		c.code = r.Code
+		c.caller.leg.Reject(r)
+	}
+}
+
+// hangUpMedia releases the ports and asks what was measured.
+func (c *call) hangUpMedia() {
+	c.phase = closing
+	c.measures = 0
+	if m := c.caller.media; m != nil {
+		c.measures++
+		m.Close(func(r rtp.Report) { c.box.post(measured{party: acd.Caller, report: r}) })
+	}
+	if c.agent != nil {
+		c.measures++
+		c.agent.media.Close(func(r rtp.Report) { c.box.post(measured{party: acd.Agent, report: r}) })
+	}
+	if c.measures == 0 {
+		c.lastWord()
+	}
+}
+
+func (c *call) measured(m measured) {
+	q := qualityOf(m.report)
+	if m.party == acd.Caller {
+		c.facts.CallerLeg, c.facts.Codec = q, q.Codec
+	} else {
+		c.facts.AgentLeg = q
+	}
+	c.ex.metrics.legClosed(m.party, m.report)
+	if c.measures--; c.measures == 0 && c.phase == closing {
+		c.lastWord()
+	}
+}
+
+// lastWord closes the books of the call: after it nothing more will be known.
+func (c *call) lastWord() {
+	c.phase = over
+	c.facts.Code, c.facts.Q850 = c.code, q850Of(c.cause)
+	c.facts.Recording, c.facts.RecordedMS = c.rec.id, c.rec.length.Milliseconds()
+	facts := c.facts
+	c.ex.board.post(acd.Event{Kind: acd.Closed, Call: c.id, By: c.by, Cause: c.cause, Code: c.code, Facts: &facts})
+	c.log.Info("call ended", zap.String("by", c.by.String()), zap.String("cause", c.cause.String()),
+		zap.Int("code", c.code), zap.Duration("lasted", time.Since(c.begun).Round(time.Millisecond)))
+	c.ex.metrics.callEnded(c)
+}
+
+func (c *call) firstFacts(p *plan) acd.Facts {
+	leg := c.caller.leg
+	from := leg.Caller()
+	facts := acd.Facts{
+		Client:    c.dest.client,
+		DID:       c.dest.number,
+		From:      p.e164(from.User),
+		To:        leg.Called(),
+		Trunk:     leg.Trunk(),
+		Transport: leg.Transport(),
+		SIPCallID: leg.SIPCallID(),
+	}
+	if from.Private {
+		facts.From = "anonymous"
+	}
+	return facts
+}
+
+func (c *call) String() string { return fmt.Sprintf("call %s", c.id) }

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/ledger"
+	"foyer/recorder"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+// exchange is the switch put together: it knows every part and none of them
+// knows it. Its fields are set before serving and never replaced, but for the
+// plan, which a reload swaps whole.
+type exchange struct {
+	log        *zap.Logger
+	plan       atomic.Pointer[plan]
+	journal    *journal
+	board      *board
+	calls      *callTable
+	edge       *sip.Edge
+	registrar  *sip.Registrar
+	media      *rtp.Media
+	music      *rtp.Sound
+	recordings *recorder.Store
+	cdrs       *ledger.Store
+	metrics    *metrics
+	draining   atomic.Bool
+	running
+}
+
+// carry hands a decision of the floor to the goroutine that can carry it out.
+// It runs on the board: nothing here may wait.
+func (ex *exchange) carry(a acd.Action) {
+	ex.metrics.acted(a)
+	switch a := a.(type) {
+	case acd.Offer:
+		ex.calls.post(a.Call, a)
+	case acd.Withdraw:
+		ex.calls.post(a.Call, a)
+	case acd.Connect:
+		ex.calls.post(a.Call, a)
+	case acd.Refuse:
+		ex.calls.post(a.Call, a)
+	case acd.Queued:
+		ex.calls.post(a.Call, a)
+	case acd.Moved:
+		ex.log.Info("agent moved", zap.String("agent", string(a.Agent)), zap.String("from", a.From.String()),
+			zap.String("to", a.To.String()), zap.String("reason", a.Reason), zap.String("cause", a.Cause.String()),
+			zap.String("by", a.By.String()), zap.String("call", string(a.Call)))
+	}
+}
+
+// phoneChanged turns the registrar's news into events of the floor.
+func (ex *exchange) phoneChanged(e sip.RegEvent) {
+	ex.metrics.registered(e)
+	if e.Kind == sip.RegRejected {
+		return
+	}
+	if e.Kind != sip.RegRefreshed {
+		ex.log.Info("registration", zap.String("agent", e.User), zap.String("event", e.Kind.String()),
+			zap.String("contact", e.Binding.Contact), zap.Stringer("source", e.Binding.Source),
+			zap.String("transport", e.Binding.Transport), zap.Bool("reachable", e.Reachable))
+	}
+	kind := acd.Unreachable
+	if e.Reachable {
+		kind = acd.Reachable
+	}
+	if ex.calls.reachableChanged(e.User, e.Reachable) {
+		ex.board.post(acd.Event{Kind: kind, Agent: acd.AgentID(e.User)})
+	}
+}
+
+// keep stores CDRs and counts what they tell.
+func (ex *exchange) keep(rows ...ledger.CDR) {
+	ex.cdrs.Put(rows...)
+	for i := range rows {
+		ex.metrics.counted(&rows[i])
+	}
+}
+
+// callTable finds the goroutine of a call, and remembers what was last told of
+// each agent's reachability so that refreshes make no events.
+type callTable struct {
+	mu        sync.Mutex
+	calls     map[acd.CallID]*call // guarded by mu
+	reachable map[string]bool      // guarded by mu
+	idle      chan struct{}        // closed and replaced when the last call goes; guarded by mu
+}
+
+func newCallTable() *callTable {
+	return &callTable{calls: map[acd.CallID]*call{}, reachable: map[string]bool{}, idle: make(chan struct{})}
+}
+
+func (t *callTable) add(c *call) {
+	t.mu.Lock()
+	t.calls[c.id] = c
+	t.mu.Unlock()
+}
+
+func (t *callTable) remove(c *call) {
+	t.mu.Lock()
+	delete(t.calls, c.id)
+	if len(t.calls) == 0 {
+		close(t.idle)
+		t.idle = make(chan struct{})
+	}
+	t.mu.Unlock()
+}
+
+// post leaves msg in the mailbox of a call; one that is gone needs no more telling.
+func (t *callTable) post(id acd.CallID, msg any) bool {
+	t.mu.Lock()
+	c := t.calls[id]
+	t.mu.Unlock()
+	return c != nil && c.box.post(msg)
+}
+
+// card returns what the console may know of a live call.
+func (t *callTable) card(id acd.CallID) *card {
+	t.mu.Lock()
+	c := t.calls[id]
+	t.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	return c.card.Load()
+}
+
+// postAll leaves msg with every call.
+func (t *callTable) postAll(msg any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.calls {
+		c.box.post(msg)
+	}
+}
+
+// empty waits until no call is up or ctx ends, and says whether none is.
+func (t *callTable) empty(ctx context.Context) bool {
+	for {
+		t.mu.Lock()
+		n, idle := len(t.calls), t.idle
+		t.mu.Unlock()
+		if n == 0 {
+			return true
+		}
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (t *callTable) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.calls)
+}
+
+func (t *callTable) byTrunk() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := map[string]int{}
+	for _, c := range t.calls {
+		n[c.caller.leg.Trunk()]++
+	}
+	return n
+}
+
+func (t *callTable) reachableChanged(user string, reachable bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reachable[user] == reachable {
+		return false
+	}
+	t.reachable[user] = reachable
+	return true
+}
+
+// newCallID makes an id that sorts by time and cannot be guessed: 48 bits of
+// milliseconds, 64 of chance, in Crockford's base 32 without look-alikes.
+func newCallID(now time.Time) acd.CallID {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
+	rand.Read(b[6:14]) // never fails (crypto/rand)
+	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+	var id [23]byte
+	acc, bits, n := uint32(0), 0, 0
+	for _, x := range b[:14] {
+		acc, bits = acc<<8|uint32(x), bits+8
+		for bits >= 5 {
+			bits -= 5
+			id[n] = alphabet[acc>>bits&31]
+			n++
+		}
+	}
+	id[n] = alphabet[acc<<(5-bits)&31]
+	return acd.CallID(id[:n+1])
+}

@@ -1,0 +1,66 @@
+// Command foyer is a contact-centre switch: carriers' calls come in over SIP,
+// wait in queues, and ring agents who work from home.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when a release is built (-ldflags "-X main.version=…").
+var version = "0.1.0-dev"
+
+// cli is the command line. Every command that needs the configuration takes -c.
+type cli struct {
+	Config string `short:"c" help:"Configuration file." default:"/etc/foyer/foyer.yaml" env:"FOYER_CONFIG" type:"path"`
+
+	Serve     serveCmd     `cmd:"" help:"Run the switch in the foreground until SIGTERM, which drains."`
+	Demo      demoCmd      `cmd:"" help:"Run the switch with simulated carriers and agents, and watch."`
+	Check     checkCmd     `cmd:"" help:"Read the configuration and say what is wrong with it. Exit 0 or 3."`
+	Status    statusCmd    `cmd:"" help:"One screen: calls, queues and agents of the running switch."`
+	Recording recordingCmd `cmd:"" help:"List, fetch and verify recordings."`
+	Cdr       cdrCmd       `cmd:"" help:"Call detail records."`
+	Call      callCmd      `cmd:"" help:"Live calls of the running switch."`
+	Agent     agentCmd     `cmd:"" help:"Agents of the running switch."`
+	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to."`
+	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`
+	Token     tokenCmd     `cmd:"" help:"Access tokens for the API."`
+	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// exitCode is an error that has been told already and only sets the exit status.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// Exit statuses beside 0 and 1.
+const exitConfig exitCode = 3 // the configuration is not usable
+
+func main() {
+	var c cli
+	parser := kong.Must(&c, kong.Name("foyer"),
+		kong.Description("A contact-centre switch for agents who work from home."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+	ctx, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	err = ctx.Run(&c)
+	var code exitCode
+	switch {
+	case errors.As(err, &code):
+		os.Exit(int(code))
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "foyer:", err)
+		os.Exit(1)
+	}
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run() error {
+	fmt.Println("foyer", version)
+	return nil
+}

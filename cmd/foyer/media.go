@@ -1,0 +1,215 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+// lastWords marks the announcement after which the call ends.
+const lastWords = 1
+
+// infoDigit is how long a digit that came by INFO lasts when it is passed on as
+// a telephone-event: phones do not say.
+const infoDigit = 160 * time.Millisecond
+
+// errOffer: the caller's SDP cannot be served.
+var errOffer = errors.New("caller's offer")
+
+// openMedia takes ports for the caller's leg.
+func (c *call) openMedia() error {
+	media, err := c.ex.media.NewLeg(rtp.LegOptions{
+		Role: rtp.TrunkLeg,
+		Sink: func(ev rtp.MediaEvent) { c.box.post(fromMedia{party: acd.Caller, event: ev}) },
+	})
+	if err != nil {
+		return fmt.Errorf("caller's media: %w", err)
+	}
+	c.caller.media = media
+	c.caller.sdp = rtp.NewSession(media.Addr(), rand.Uint64())
+	return nil
+}
+
+// negotiate makes our side of the caller's SDP: the answer to the INVITE's
+// offer, or our own offer when the INVITE brought none.
+func (c *call) negotiate() ([]byte, error) {
+	offer := c.caller.leg.SDP()
+	if len(offer) == 0 {
+		c.caller.owed = true
+		return c.caller.sdp.Offer(rtp.NoCodec), nil
+	}
+	answer, stream, err := c.caller.sdp.Answer(offer, rtp.NoCodec)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOffer, err)
+	}
+	c.apply(&c.caller, stream, rtp.Exact)
+	return answer, nil
+}
+
+// apply puts a negotiated stream into force. Trunks send from exactly where
+// their SDP says; agents sit behind home routers.
+func (c *call) apply(s *side, stream rtp.Stream, latch rtp.Latch) {
+	stream.Latch = latch
+	if latch == rtp.Near {
+		stream.SignalIP = s.leg.Remote().Addr()
+	}
+	s.stream = stream
+	s.media.Set(stream)
+}
+
+// greet gives the caller the queue's sound, as an answered call or as early media.
+func (c *call) greet() error {
+	answer, err := c.negotiate()
+	if err != nil {
+		return err
+	}
+	if c.early && !c.caller.owed {
+		if err := c.caller.leg.Ring(183, answer); err != nil {
+			return err
+		}
+	} else if err := c.answer(answer); err != nil {
+		return err
+	}
+	c.playQueue()
+	return nil
+}
+
+func (c *call) answer(sdp []byte) error {
+	if err := c.caller.leg.Answer(sdp); err != nil {
+		return err
+	}
+	c.answered, c.code = true, 200
+	return nil
+}
+
+// playQueue plays the greeting and the recording notice once, then music.
+func (c *call) playQueue() {
+	sounds := append([]*rtp.Sound(nil), c.dest.greeting...)
+	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, c.ex.music), Loop: true})
+}
+
+func (c *call) playMusic(to *side) {
+	to.media.Hear(&rtp.Playlist{Sounds: []*rtp.Sound{c.ex.music}, Loop: true})
+}
+
+// sayLast plays one announcement to the caller and ends the call after it.
+func (c *call) sayLast(prompt string) {
+	sound := c.ex.plan.Load().prompt(c.client, prompt)
+	if sound == nil || c.caller.owed {
+		c.finish(c.by, c.cause)
+		return
+	}
+	c.caller.media.Hear(&rtp.Playlist{Sounds: []*rtp.Sound{sound}, Token: lastWords})
+}
+
+// acked completes a delayed offer: the ACK brings the answer to ours.
+func (c *call) acked(s *side, sdp []byte) {
+	if !s.owed {
+		return
+	}
+	s.owed = false
+	stream, err := s.sdp.Accept(sdp)
+	if err != nil {
+		c.log.Info("no usable answer in ACK", zap.Error(err))
+		c.end(acd.Switch, acd.CauseBadOffer)
+		return
+	}
+	c.apply(s, stream, s.stream.Latch)
+	if c.phase == talking {
+		c.rewire()
+	}
+}
+
+// reoffered answers a re-INVITE or UPDATE: hold, resume, a changed address, a
+// session refresh, or a request for our offer.
+func (c *call) reoffered(who acd.Party, s *side, leg *sip.Leg, ev sip.Reoffered) {
+	if len(ev.SDP) == 0 {
+		s.owed = true
+		leg.Accept(ev, s.sdp.Offer(s.stream.Codec))
+		return
+	}
+	answer, stream, err := s.sdp.Answer(ev.SDP, s.stream.Codec)
+	if err != nil {
+		leg.Decline(ev, sip.Reject{Code: 488, Err: err})
+		return
+	}
+	leg.Accept(ev, answer)
+	c.apply(s, stream, s.stream.Latch)
+	if c.phase == talking {
+		c.holdChanged(who, s)
+		c.rewire()
+	}
+}
+
+// holdChanged tells the floor when a party has put the other on hold: it no
+// longer wants to hear us.
+func (c *call) holdChanged(who acd.Party, s *side) {
+	held := !s.stream.Send
+	if held == s.held {
+		return
+	}
+	s.held = held
+	kind := acd.Resumed
+	if held {
+		kind = acd.Held
+	}
+	c.ex.board.post(acd.Event{Kind: kind, Call: c.id, Agent: c.agent.agent, Offer: c.agent.id, By: who})
+}
+
+// rewire lets each party hear what the hold state allows: each other, or music
+// for the one who was put on hold.
+func (c *call) rewire() {
+	caller, agent := &c.caller, &c.agent.side
+	switch {
+	case !caller.held && !agent.held:
+		rtp.Bridge(caller.media, agent.media)
+	case agent.held && caller.held:
+		caller.media.Hear(nil)
+		agent.media.Hear(nil)
+	case agent.held:
+		agent.media.Hear(nil)
+		c.playMusic(caller)
+	case caller.stream.Receive:
+		// The carrier sends its own hold music: let the agent hear it.
+		caller.media.Hear(nil)
+		agent.media.Hear(caller.media)
+	default:
+		caller.media.Hear(nil)
+		c.playMusic(agent)
+	}
+	// A party that holds, or is held, may rightly be silent.
+	talk := !caller.held && !agent.held
+	caller.media.Watch(talk && caller.stream.Receive)
+	agent.media.Watch(talk && agent.stream.Receive)
+}
+
+// causeOf says why the caller's media could not be had.
+func causeOf(err error) acd.Cause {
+	switch {
+	case errors.Is(err, rtp.ErrPortsFull):
+		return acd.CausePortsFull
+	case errors.Is(err, errOffer):
+		return acd.CauseBadOffer
+	}
+	return acd.CauseFailed
+}
+
+func qualityOf(r rtp.Report) *acd.Quality {
+	return &acd.Quality{
+		Codec:           r.Codec.String(),
+		Packets:         r.Received,
+		Lost:            r.Lost,
+		LossRatio:       r.LossRatio,
+		JitterMS:        float64(r.Jitter.Microseconds()) / 1000,
+		RTTMS:           float64(r.RTT.Microseconds()) / 1000,
+		MOS:             r.MOS,
+		RemoteLossRatio: r.RemoteLoss,
+	}
+}

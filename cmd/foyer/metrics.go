@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"foyer/acd"
+	"foyer/ledger"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+// metrics is what Prometheus sees. Counters are bumped where the thing happens;
+// gauges are read from the parts that own the truth when a scrape comes (gauges.go).
+// No label is unbounded: never a caller, a call or an agent.
+type metrics struct {
+	registry *prometheus.Registry
+
+	requests, responses, retransmissions, parseErrors, authFailures *prometheus.CounterVec
+	registrations                                                   *prometheus.CounterVec
+	calls, trunkCalls                                               *prometheus.CounterVec
+	callSeconds                                                     *prometheus.HistogramVec
+	queueWait                                                       *prometheus.HistogramVec
+	offers                                                          *prometheus.CounterVec
+	agentMoves                                                      *prometheus.CounterVec
+	mos                                                             *prometheus.HistogramVec
+	oneWay, noMedia                                                 *prometheus.CounterVec
+	recordings, recordingMissing                                    *prometheus.CounterVec
+	postDial                                                        *prometheus.HistogramVec
+}
+
+func newMetrics(version string) *metrics {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &metrics{registry: r}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "foyer_" + name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "foyer_" + name, Help: help, Buckets: buckets}, labels)
+		r.MustRegister(h)
+		return h
+	}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_build_info", Help: "What is running; always 1."}, []string{"version", "goversion"})
+	r.MustRegister(info)
+	info.WithLabelValues(version, runtime.Version()).Set(1)
+
+	m.requests = counter("sip_requests_total", "SIP requests on the wire.", "method", "transport", "direction")
+	m.responses = counter("sip_responses_total", "SIP responses on the wire.", "method", "code", "direction")
+	m.retransmissions = counter("sip_retransmissions_total", "SIP messages that came or went again.", "method")
+	m.parseErrors = counter("sip_parse_errors_total", "Datagrams or stream messages that were not SIP.", "transport")
+	m.authFailures = counter("sip_auth_failures_total", "Requests whose digest failed.", "reason")
+	m.registrations = counter("registration_events_total", "What became of agents' registrations.", "event")
+	m.calls = counter("calls_total", "Customer calls ended.", "client", "direction", "outcome")
+	m.trunkCalls = counter("trunk_calls_total", "Calls ended, by trunk.", "trunk", "direction", "outcome")
+	m.callSeconds = histogram("call_duration_seconds", "From INVITE to the end.", []float64{1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600}, "client")
+	m.queueWait = histogram("queue_wait_seconds", "From entering a queue to its end.", []float64{5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600}, "queue", "client", "outcome")
+	m.offers = counter("agent_offers_total", "What became of offers to agents.", "result")
+	m.agentMoves = counter("agent_moves_total", "Agents' changes of state.", "state", "reason")
+	m.mos = histogram("rtp_mos", "Estimated voice quality of received audio at the end of a leg.", []float64{1, 2, 2.5, 3, 3.3, 3.6, 3.8, 4, 4.1, 4.2, 4.3, 4.4}, "leg")
+	m.oneWay = counter("rtp_one_way_calls_total", "Legs we sent audio to and never heard from.", "leg")
+	m.noMedia = counter("rtp_no_media_timeouts_total", "Talking legs ended for silence on the wire.", "leg")
+	m.recordings = counter("recordings_total", "Recordings closed.", "policy", "result")
+	m.recordingMissing = counter("recording_missing_total", "Calls that should have been recorded and were not.", "policy")
+	m.postDial = histogram("sip_post_dial_delay_seconds", "From the caller's INVITE to the first ringing phone.", []float64{.001, .002, .004, .008, .016, .05, .1, .5, 1, 5}, "trunk")
+	return m
+}
+
+// Request, Response and the rest make metrics the edge's sip.Counters.
+func (m *metrics) Request(method, transport string, out bool) {
+	m.requests.WithLabelValues(knownMethod(method), transport, direction(out)).Inc()
+}
+
+func (m *metrics) Response(method string, code int, out bool) {
+	m.responses.WithLabelValues(knownMethod(method), strconv.Itoa(code), direction(out)).Inc()
+}
+
+func (m *metrics) ParseError(transport string) { m.parseErrors.WithLabelValues(transport).Inc() }
+func (m *metrics) AuthFailure(reason string)   { m.authFailures.WithLabelValues(reason).Inc() }
+func (m *metrics) Retransmission(method string) {
+	m.retransmissions.WithLabelValues(knownMethod(method)).Inc()
+}
+
+// knownMethod keeps a stranger from filling the label with inventions.
+func knownMethod(method string) string {
+	switch method {
+	case "INVITE", "ACK", "CANCEL", "BYE", "REGISTER", "OPTIONS", "UPDATE", "INFO", "PRACK",
+		"REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH":
+		return method
+	}
+	return "other"
+}
+
+func direction(out bool) string {
+	if out {
+		return "out"
+	}
+	return "in"
+}
+
+func partyLeg(p acd.Party) string {
+	if p == acd.Agent {
+		return "agent"
+	}
+	return "trunk"
+}
+
+func (m *metrics) legClosed(p acd.Party, r rtp.Report) {
+	if r.Received > 0 {
+		m.mos.WithLabelValues(partyLeg(p)).Observe(r.MOS)
+	}
+	if r.OneWay {
+		m.oneWay.WithLabelValues(partyLeg(p)).Inc()
+	}
+}
+
+func (m *metrics) registered(e sip.RegEvent) {
+	m.registrations.WithLabelValues(e.Kind.String()).Inc()
+}
+
+// acted counts what the floor decided.
+func (m *metrics) acted(a acd.Action) {
+	if mv, ok := a.(acd.Moved); ok {
+		m.agentMoves.WithLabelValues(mv.To.String(), mv.Reason).Inc()
+	}
+}
+
+// counted reads a finished CDR. A wrap-up that ends later sends the same CDR
+// again: only the first counts.
+func (m *metrics) counted(c *ledger.CDR) {
+	for _, s := range c.Segments {
+		if s.Kind == ledger.WrapUp && !s.End.IsZero() {
+			return
+		}
+	}
+	outcome := string(c.Outcome)
+	m.calls.WithLabelValues(c.Client, c.Direction, outcome).Inc()
+	m.trunkCalls.WithLabelValues(c.Trunk, "in", outcome).Inc()
+	m.callSeconds.WithLabelValues(c.Client).Observe(c.Duration.Seconds())
+	if c.Queue != "" {
+		m.queueWait.WithLabelValues(c.Queue, c.Client, outcome).Observe(c.QueuedFor.Seconds())
+	}
+	for _, s := range c.Segments {
+		if s.Kind == ledger.Offering {
+			m.offers.WithLabelValues(s.Result).Inc()
+		}
+	}
+}
+
+// gauges reads the live figures when a scrape comes.
+type gauges struct {
+	ex   *exchange
+	desc map[string]*prometheus.Desc
+}
+
+func newGauges(ex *exchange) *gauges {
+	g := &gauges{ex: ex, desc: map[string]*prometheus.Desc{}}
+	add := func(name, help string, labels ...string) {
+		g.desc[name] = prometheus.NewDesc("foyer_"+name, help, labels, nil)
+	}
+	add("draining", "1 while the switch takes no new calls.")
+	add("sip_legs", "SIP legs not yet ended.")
+	add("calls_active", "Customer calls up.", "state")
+	add("registrations", "Phones registered.", "transport", "reachable")
+	add("trunk_calls", "Calls up on a trunk.", "trunk", "direction")
+	add("trunk_calls_limit", "Most calls a trunk may have; 0 no limit.", "trunk")
+	add("queue_waiting", "Callers waiting.", "queue", "client")
+	add("queue_oldest_wait_seconds", "Longest present wait.", "queue", "client")
+	add("queue_offered_total", "Calls that entered.", "queue", "client")
+	add("queue_answered_total", "Calls an agent answered.", "queue", "client")
+	add("queue_abandoned_total", "Calls whose caller left first.", "queue", "client", "short")
+	add("queue_overflowed_total", "Calls that went on to another queue or were refused for their wait.", "queue", "client")
+	add("queue_answered_within_target_total", "Calls answered within the service-level time.", "queue", "client")
+	add("agents", "Agents by state.", "state")
+	add("rtp_packets_total", "RTP packets.", "leg", "direction")
+	add("rtp_bytes_total", "RTP bytes, without IP and UDP.", "leg", "direction")
+	add("rtp_packets_lost_total", "Packets the sender sent and we never got.", "leg")
+	add("rtp_packets_late_total", "Packets too late to be heard.", "leg")
+	add("rtp_ports_used", "Media ports in use.")
+	add("rtp_ports_limit", "Media ports in the pool.")
+	add("recordings_active", "Recordings being written.")
+	add("recording_bytes_total", "Bytes written to recordings.")
+	add("recording_write_errors_total", "Failed writes of recordings.")
+	add("recording_packets_dropped_total", "Packets a full tap or a stalled disk cost recordings.")
+	add("recording_backlog_seconds", "Age of the oldest audio not yet written.")
+	add("floor_events_total", "Events the floor has taken.")
+	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
+	add("journal_errors_total", "Events that could not be journalled.")
+	return g
+}
+
+func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range g.desc {
+		ch <- d
+	}
+}
+
+func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	send := func(name string, v float64, labels ...string) {
+		kind := prometheus.GaugeValue
+		if len(name) > 6 && name[len(name)-6:] == "_total" {
+			kind = prometheus.CounterValue
+		}
+		ch <- prometheus.MustNewConstMetric(g.desc[name], kind, v, labels...)
+	}
+	ex := g.ex
+	draining := 0.0
+	if ex.draining.Load() {
+		draining = 1
+	}
+	send("draining", draining)
+	send("sip_legs", float64(ex.edge.Legs()))
+	g.floor(send)
+	g.phones(send)
+	for i, t := range ex.media.Totals() {
+		leg := []string{"trunk", "agent"}[min(i, 1)]
+		send("rtp_packets_total", float64(t.PacketsIn), leg, "in")
+		send("rtp_packets_total", float64(t.PacketsOut), leg, "out")
+		send("rtp_bytes_total", float64(t.BytesIn), leg, "in")
+		send("rtp_bytes_total", float64(t.BytesOut), leg, "out")
+		send("rtp_packets_lost_total", float64(t.Lost), leg)
+		send("rtp_packets_late_total", float64(t.Late), leg)
+	}
+	used, limit := ex.media.Ports()
+	send("rtp_ports_used", float64(used))
+	send("rtp_ports_limit", float64(limit))
+	st := ex.recordings.Stats()
+	send("recordings_active", float64(st.Active))
+	send("recording_bytes_total", float64(st.Bytes))
+	send("recording_write_errors_total", float64(st.WriteErrors))
+	send("recording_packets_dropped_total", float64(st.Dropped))
+	send("recording_backlog_seconds", st.Backlog.Seconds())
+	send("floor_events_total", float64(ex.board.events.Load()))
+	send("floor_ring_full_total", float64(ex.board.ring.Full()))
+	send("journal_errors_total", float64(ex.board.failures.Load()))
+}
+
+func (g *gauges) floor(send func(string, float64, ...string)) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	snap := g.ex.board.snapshot(ctx)
+	for _, q := range snap.Queues {
+		queue, client := string(q.ID), string(q.Client)
+		send("queue_waiting", float64(q.Waiting), queue, client)
+		send("queue_oldest_wait_seconds", q.OldestWait.Seconds(), queue, client)
+		send("queue_offered_total", float64(q.Offered), queue, client)
+		send("queue_answered_total", float64(q.Answered), queue, client)
+		send("queue_abandoned_total", float64(q.Abandoned-q.ShortAbandoned), queue, client, "false")
+		send("queue_abandoned_total", float64(q.ShortAbandoned), queue, client, "true")
+		send("queue_overflowed_total", float64(q.Overflowed), queue, client)
+		send("queue_answered_within_target_total", float64(q.AnsweredWithin), queue, client)
+	}
+	agents := map[acd.AgentState]int{}
+	for _, a := range snap.Agents {
+		agents[a.State]++
+	}
+	for s := acd.Off; s <= acd.WrapUp; s++ {
+		send("agents", float64(agents[s]), s.String())
+	}
+	calls := map[acd.CallState]int{}
+	for _, c := range snap.Calls {
+		calls[c.State]++
+	}
+	for s, n := range calls {
+		send("calls_active", float64(n), s.String())
+	}
+}
+
+func (g *gauges) phones(send func(string, float64, ...string)) {
+	type kind struct {
+		transport string
+		reachable bool
+	}
+	count := map[kind]int{}
+	for _, b := range g.ex.registrar.All() {
+		count[kind{b.Transport, b.Reachable}]++
+	}
+	for k, n := range count {
+		send("registrations", float64(n), k.transport, strconv.FormatBool(k.reachable))
+	}
+	for id, n := range g.ex.calls.byTrunk() {
+		send("trunk_calls", float64(n), id, "in")
+	}
+	for id, t := range g.ex.plan.Load().trunks {
+		send("trunk_calls_limit", float64(t.maxCalls), id)
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/recorder"
+)
+
+// recording is what a call knows of its own recording.
+type recording struct {
+	handle uint64
+	id     string
+	since  time.Time
+	length time.Duration
+}
+
+// Channels of a recording.
+const (
+	callerChannel = 0
+	agentChannel  = 1
+)
+
+// startRecording begins the recording of the talk if the client's policy takes
+// this call. A recording that cannot begin never costs the caller the talk: it
+// is counted as missing, and the operator is told.
+func (c *call) startRecording() {
+	if c.client == nil || c.client.policy == nil || !c.client.policy.Records(string(c.id)) {
+		return
+	}
+	policy := c.client.policy
+	c.rec.since = time.Now()
+	handle, id, err := c.ex.recordings.Begin(recorder.Meta{
+		CallID:     string(c.id),
+		Client:     c.client.id,
+		Queue:      string(c.dest.queue),
+		Agent:      string(c.agent.agent),
+		Policy:     policy.ID,
+		Purpose:    policy.Purpose,
+		LegalBasis: policy.LegalBasis,
+		From:       c.facts.From,
+		To:         c.facts.DID,
+		Started:    c.rec.since,
+	})
+	if err != nil {
+		c.log.Error("call not recorded", zap.String("policy", policy.ID), zap.Error(err))
+		c.ex.metrics.recordingMissing.WithLabelValues(policy.ID).Inc()
+		return
+	}
+	c.rec.handle, c.rec.id = handle, id
+	c.caller.media.Tap(handle, callerChannel)
+	c.agent.media.Tap(handle, agentChannel)
+}
+
+func (c *call) stopRecording() {
+	if c.rec.handle == 0 {
+		return
+	}
+	c.caller.media.Tap(0, callerChannel)
+	c.agent.media.Tap(0, agentChannel)
+	c.rec.length = time.Since(c.rec.since)
+	c.ex.recordings.End(c.rec.handle)
+	c.rec.handle = 0
+}
+
+// recordingEnded counts a closed recording.
+func (ex *exchange) recordingEnded(i recorder.Info) {
+	ex.metrics.recordings.WithLabelValues(i.Policy, i.State).Inc()
+	if i.LostMS > 0 {
+		ex.log.Warn("recording has gaps", zap.String("recording", i.ID), zap.String("call", i.CallID), zap.Int64("lost_ms", i.LostMS))
+	}
+}

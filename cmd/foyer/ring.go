@@ -1,0 +1,259 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+// offer is one agent being rung for a call: every phone of theirs that can be
+// reached rings, over one media leg of ours, and the first to answer has it.
+type offer struct {
+	side
+	id      acd.OfferID
+	agent   acd.AgentID
+	queue   acd.QueueID
+	phones  []*phone
+	alerted bool
+	taken   *phone // who answered
+	refusal sip.Refused
+	closed  bool
+}
+
+// phone is one contact of an agent during an offer.
+type phone struct {
+	offer   *offer
+	leg     *sip.Leg
+	binding sip.Binding
+	done    bool // refused, cancelled or hung up
+}
+
+// ring carries out the floor's decision to offer this call to an agent.
+func (c *call) ring(a acd.Offer) {
+	if c.phase != waiting || c.offers[a.Offer] != nil {
+		return
+	}
+	o := &offer{id: a.Offer, agent: a.Agent, queue: a.Queue}
+	c.offers[a.Offer] = o
+	c.ex.journal.rememberMatch(a.Match)
+	bindings := reachable(c.ex.registrar.Bindings(string(a.Agent)))
+	if len(bindings) == 0 {
+		c.failed(o, acd.CauseUnreachable, sip.Refused{Code: 480, Reason: "no phone reachable"})
+		return
+	}
+	if err := c.openPhoneMedia(o); err != nil {
+		c.log.Warn("agent not rung", zap.String("agent", string(a.Agent)), zap.Error(err))
+		c.failed(o, acd.CauseFailed, sip.Refused{Code: 503, Reason: err.Error()})
+		return
+	}
+	body := o.sdp.Offer(c.caller.stream.Codec)
+	for _, b := range bindings {
+		c.dial(o, b, body)
+	}
+	if o.pending() == 0 && c.offers[o.id] != nil {
+		c.failed(o, acd.CauseUnreachable, o.refusal)
+	}
+}
+
+// reachable leaves out the phones known to be lost.
+func reachable(all []sip.Binding) []sip.Binding {
+	for i, b := range all {
+		if !b.Reachable {
+			return all[:i] // Bindings lists the reachable ones first
+		}
+	}
+	return all
+}
+
+func (c *call) openPhoneMedia(o *offer) error {
+	id := o.id
+	media, err := c.ex.media.NewLeg(rtp.LegOptions{
+		Role:   rtp.AgentLeg,
+		Beside: c.caller.media,
+		Sink:   func(ev rtp.MediaEvent) { c.box.post(fromMedia{party: acd.Agent, offer: id, event: ev}) },
+	})
+	if err != nil {
+		return fmt.Errorf("agent's media: %w", err)
+	}
+	o.media = media
+	o.sdp = rtp.NewSession(media.Addr(), rand.Uint64())
+	return nil
+}
+
+func (c *call) dial(o *offer, b sip.Binding, body []byte) {
+	p := &phone{offer: o, binding: b}
+	caller := c.caller.leg.Caller()
+	caller.User = c.facts.From
+	leg, err := c.ex.edge.Dial(sip.Dial{
+		To:     b,
+		Caller: caller,
+		SDP:    body,
+		Headers: []sip.Header{
+			{Name: "X-Foyer-Call", Value: string(c.id)},
+			{Name: "X-Foyer-Queue", Value: string(o.queue)},
+		},
+	}, func(ev sip.LegEvent) { c.box.post(fromPhone{p, ev}) })
+	if err != nil {
+		o.refusal = sip.Refused{Code: 503, Reason: err.Error(), Unreachable: true}
+		return
+	}
+	p.leg = leg
+	o.phones = append(o.phones, p)
+	c.ex.journal.traceLeg(thread{Call: c.id, SIPCallID: leg.SIPCallID(), Party: string(o.agent), Agent: true})
+}
+
+// pending counts the phones that may still answer.
+func (o *offer) pending() int {
+	n := 0
+	for _, p := range o.phones {
+		if !p.done {
+			n++
+		}
+	}
+	return n
+}
+
+// phoneDid takes what an agent's phone does.
+func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
+	o := p.offer
+	switch ev := ev.(type) {
+	case sip.Progress:
+		if ev.Code != 100 && !o.alerted && c.offers[o.id] != nil {
+			o.alerted = true
+			c.ex.board.post(acd.Event{Kind: acd.Alerting, Call: c.id, Agent: o.agent, Offer: o.id, Code: ev.Code})
+		}
+	case sip.Answered:
+		c.phoneAnswered(p, ev)
+	case sip.Refused:
+		c.phoneRefused(p, ev)
+	case sip.Acked:
+		c.acked(&o.side, ev.SDP)
+	case sip.Reoffered:
+		c.phoneReoffered(p, ev)
+	case sip.Info:
+		if c.phase == talking && c.agent == o {
+			c.caller.media.SendDigit(ev.Digit, infoDigit)
+		}
+	case sip.Ended:
+		p.done = true
+		if c.agent == o && o.taken == p {
+			c.end(partyOfEnd(acd.Agent, ev.Why), causeOfEnd(ev.Why))
+		} else if o.taken == p && !o.closed {
+			// Answered and gone again before the floor could connect them.
+			c.failed(o, acd.CauseDeclined, sip.Refused{Reason: "hung up at once"})
+		}
+	}
+}
+
+func (c *call) phoneReoffered(p *phone, ev sip.Reoffered) {
+	if o := p.offer; o.taken == p && !o.closed {
+		c.reoffered(acd.Agent, &o.side, p.leg, ev)
+		return
+	}
+	p.leg.Decline(ev, sip.Reject{Code: 488})
+}
+
+// phoneAnswered: an agent has picked up. The floor says whether they have the call.
+func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
+	o := p.offer
+	if o.taken != nil || o.closed || c.phase != waiting {
+		p.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
+		return
+	}
+	stream, err := o.sdp.Accept(ev.SDP)
+	if err != nil {
+		p.hangUp(sip.Reason{SIP: 488, Text: "Not acceptable here"})
+		c.phoneRefused(p, sip.Refused{Code: 488, Reason: "no common codec in the answer"})
+		return
+	}
+	o.taken, o.leg = p, p.leg
+	c.apply(&o.side, stream, rtp.Near)
+	for _, other := range o.phones {
+		if other != p {
+			other.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
+		}
+	}
+	c.ex.board.post(acd.Event{Kind: acd.Answered, Call: c.id, Agent: o.agent, Offer: o.id})
+}
+
+// phoneRefused: one phone said no, or could not be reached. When none is left
+// the offer has failed; a person's no weighs more than a dead phone's silence.
+func (c *call) phoneRefused(p *phone, ev sip.Refused) {
+	o := p.offer
+	p.done = true
+	if ev.Unreachable {
+		c.ex.registrar.ReportUnreachable(p.binding)
+	}
+	if o.refusal.Code == 0 || o.refusal.Unreachable {
+		o.refusal = ev
+	}
+	if o.taken == nil && !o.closed && o.pending() == 0 {
+		c.failed(o, causeOfRefusal(o.refusal), o.refusal)
+	}
+}
+
+// failed tells the floor that this agent will not take the call.
+func (c *call) failed(o *offer, cause acd.Cause, r sip.Refused) {
+	c.closeOffer(o, sip.Reason{})
+	c.ex.board.post(acd.Event{Kind: acd.Failed, Call: c.id, Agent: o.agent, Offer: o.id, Cause: cause, Code: r.Code, Reason: r.Reason})
+}
+
+// withdraw stops ringing an agent: the caller left, the time is up, or another has it.
+func (c *call) withdraw(id acd.OfferID, cause acd.Cause) {
+	o := c.offers[id]
+	if o == nil || o == c.agent {
+		return
+	}
+	c.closeOffer(o, reasonForWithdrawal(cause))
+}
+
+func (c *call) closeOffer(o *offer, r sip.Reason) {
+	o.closed = true
+	o.hangUp(r)
+	if o.media != nil {
+		o.media.Close(nil)
+	}
+	delete(c.offers, o.id)
+}
+
+// hangUp ends every phone of the offer that still rings or talks.
+func (o *offer) hangUp(r sip.Reason) {
+	for _, p := range o.phones {
+		p.hangUp(r)
+	}
+}
+
+func (p *phone) hangUp(r sip.Reason) {
+	if !p.done {
+		p.done = true
+		p.leg.Hangup(r)
+	}
+}
+
+// connect bridges the caller and the agent who won.
+func (c *call) connect(a acd.Connect) {
+	o := c.offers[a.Offer]
+	if o == nil || o.taken == nil || c.phase != waiting {
+		return
+	}
+	delete(c.offers, o.id)
+	c.agent = o
+	if !c.answered {
+		if err := c.answer(c.caller.sdp.Last()); err != nil {
+			c.end(acd.Carrier, acd.CauseFailed)
+			return
+		}
+	}
+	c.phase = talking
+	c.rewire()
+	c.startRecording()
+	c.connected = time.Now()
+	c.ex.board.post(acd.Event{Kind: acd.Bridged, Call: c.id, Agent: o.agent, Offer: o.id})
+	c.log.Info("call bridged", zap.String("agent", string(o.agent)), zap.String("recording", c.rec.id))
+}

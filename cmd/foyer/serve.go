@@ -1,0 +1,398 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/cmd/foyer/config"
+	"foyer/console"
+	"foyer/ledger"
+	"foyer/recorder"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+type serveCmd struct {
+	Drain time.Duration `help:"How long SIGTERM lets calls go on before they are ended." default:"30s"`
+}
+
+func (s *serveCmd) Run(c *cli) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	ex, err := openExchange(cfg, newLogger(cfg, os.Stderr))
+	if err != nil {
+		return err
+	}
+	if err := ex.start(); err != nil {
+		ex.shut()
+		return err
+	}
+	ex.banner(os.Stdout, cfg)
+	select {
+	case <-ctx.Done():
+	case err = <-ex.failed:
+		ex.log.Error("serving stopped", zap.Error(err))
+	}
+	stop() // a second signal ends the process at once
+	ex.drain(s.Drain)
+	ex.shut()
+	return err
+}
+
+// sockets are what the switch listens on. They are opened before anything else
+// is promised, so that a port in use is the first thing an operator hears of.
+type sockets struct {
+	udp         net.PacketConn
+	tcp         net.Listener
+	http, admin net.Listener
+	metrics     net.Listener
+}
+
+func openSockets(cfg *config.Config) (*sockets, error) {
+	var s sockets
+	var err error
+	fail := func(key, addr string, err error) (*sockets, error) {
+		s.close()
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("listen.%s: %s is in use by another program; stop it or choose another port", key, addr)
+		}
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return nil, fmt.Errorf("listen.%s: this machine has no address %s; use one of its own, or 0.0.0.0", key, addr)
+		}
+		if errors.Is(err, syscall.EACCES) {
+			return nil, fmt.Errorf("listen.%s: no permission to listen on %s; ports below 1024 need CAP_NET_BIND_SERVICE", key, addr)
+		}
+		return nil, fmt.Errorf("listen.%s: %w", key, err)
+	}
+	l := cfg.Listen
+	if l.SIPUDP.IsValid() {
+		udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.SIPUDP))
+		if err != nil {
+			return fail("sip_udp", l.SIPUDP.String(), err)
+		}
+		// A burst of a few thousand messages must not be lost while the edge is busy.
+		_ = udp.SetReadBuffer(4 << 20)
+		s.udp = udp
+	}
+	for _, tcp := range []struct {
+		key  string
+		addr netip.AddrPort
+		into *net.Listener
+	}{{"sip_tcp", l.SIPTCP, &s.tcp}, {"http", l.HTTP, &s.http}, {"metrics", l.Metrics, &s.metrics}} {
+		if !tcp.addr.IsValid() {
+			continue
+		}
+		if *tcp.into, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(tcp.addr)); err != nil {
+			*tcp.into = nil
+			return fail(tcp.key, tcp.addr.String(), err)
+		}
+	}
+	_ = os.Remove(l.AdminSocket) // ours: the data directory is locked
+	if s.admin, err = net.Listen("unix", l.AdminSocket); err != nil {
+		return fail("admin_socket", l.AdminSocket, err)
+	}
+	if err := os.Chmod(l.AdminSocket, 0o600); err != nil {
+		return fail("admin_socket", l.AdminSocket, err)
+	}
+	return &s, nil
+}
+
+func (s *sockets) close() {
+	for _, c := range []io.Closer{s.udp, s.tcp, s.http, s.metrics, s.admin} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+// running is what an exchange owns while it serves: its sockets, its goroutines
+// and their ends.
+type running struct {
+	sockets *sockets
+	lock    *os.File
+	servers []*http.Server
+	wait    sync.WaitGroup
+	failed  chan error
+
+	stopBoard, stopEdge, stopTaps context.CancelFunc
+	boardDone, tapsDone           chan struct{}
+}
+
+// openExchange puts the switch together on disk and sockets; nothing runs yet.
+func openExchange(cfg *config.Config, log *zap.Logger) (*exchange, error) {
+	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version)}
+	ex.failed = make(chan error, 4)
+	dir := cfg.Site.DataDir
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("site.data_dir: %w", err)
+	}
+	var err error
+	defer func() {
+		if err != nil {
+			ex.shut()
+		}
+	}()
+	if ex.lock, err = lockDir(dir); err != nil {
+		return nil, err
+	}
+	if ex.sockets, err = openSockets(cfg); err != nil {
+		return nil, err
+	}
+	var p *plan
+	if p, err = newPlan(cfg); err != nil {
+		return nil, err
+	}
+	ex.plan.Store(p)
+	ex.music = p.music
+	if err = ex.openStores(cfg, dir); err != nil {
+		return nil, err
+	}
+	if err = ex.openWires(cfg, p); err != nil {
+		return nil, err
+	}
+	return ex, nil
+}
+
+// openStores opens the journal, the CDRs and the recordings, and closes the
+// books of whatever the last life left open.
+func (ex *exchange) openStores(cfg *config.Config, dir string) error {
+	var err error
+	if ex.journal, err = openJournal(dir, cfg.Observability.SIPTrace.RingBuffer); err != nil {
+		return err
+	}
+	if ex.cdrs, err = ledger.OpenStore(context.Background(), cdrPath(cfg)); err != nil {
+		return fmt.Errorf("call records: %w", err)
+	}
+	ex.board = newBoard(ex.journal, ex.log.Named("board"))
+	ex.board.carry, ex.board.cdr = ex.carry, ex.keep
+	if err := ex.recover(); err != nil {
+		return err
+	}
+	ex.recordings, err = recorder.Open(recorder.Options{
+		Dir:       cfg.Recording.Store.Dir,
+		Recipient: cfg.Recording.Encrypt.Recipient,
+		Ended:     ex.recordingEnded,
+		Log:       ex.log.Named("recorder"),
+	})
+	if err != nil {
+		return fmt.Errorf("recordings: %w", err)
+	}
+	return nil
+}
+
+// recover replays the last life's journal so that every call it saw has its CDR,
+// also those the kill cut short: the Started event of this life closes them.
+func (ex *exchange) recover() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	floor := acd.NewFloor()
+	err := ex.journal.read(ctx, false, func(p page) error {
+		for _, r := range p.Records {
+			ex.board.last = r.At
+			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, floor.Step(r.At, r.Event))...)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if open := ex.board.fold.Open(); len(open) > 0 {
+		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
+	}
+	return nil
+}
+
+// openWires makes the media and signalling sides.
+func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
+	r := cfg.Listen.RTP
+	var err error
+	ex.media, err = rtp.Open(rtp.Options{
+		Addr: r.Addr, Public: r.PublicIP, MinPort: r.Ports.Min, MaxPort: r.Ports.Max,
+		MediaTimeout: r.MediaTimeout, Log: ex.log.Named("rtp"),
+	})
+	if err != nil {
+		return fmt.Errorf("listen.rtp: %w", err)
+	}
+	reg := cfg.Registrar
+	ex.registrar = sip.NewRegistrar(sip.RegistrarOptions{
+		Realm: reg.Realm, Default: algorithm(reg.Digest), Accounts: p.accounts,
+		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP,
+		Probe:   reg.Keepalive.UDPOptions,
+		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},
+		Changed: ex.phoneChanged, Log: ex.log.Named("registrar"),
+	})
+	ex.edge, err = sip.NewEdge(sip.Options{
+		UserAgent: "Foyer/" + version,
+		UDP:       ex.sockets.udp, TCP: ex.sockets.tcp,
+		Host:   cfg.Site.PublicHost,
+		Trunks: p.sipTrunks, Registrar: ex.registrar,
+		Log:      ex.log.Named("sip"),
+		Trace:    ex.journal.traceMessage,
+		Count:    ex.metrics,
+		Session:  sip.SessionPolicy{Expires: 30 * time.Minute, Min: 90 * time.Second},
+		Invite:   ex.invite,
+		Draining: ex.draining.Load,
+	})
+	return err
+}
+
+// start sets every goroutine going. See ARCHITECTURE.md, "Threads".
+func (ex *exchange) start() error {
+	boardCtx, stopBoard := context.WithCancel(context.Background())
+	edgeCtx, stopEdge := context.WithCancel(context.Background())
+	tapCtx, stopTaps := context.WithCancel(context.Background())
+	ex.stopBoard, ex.stopEdge, ex.stopTaps = stopBoard, stopEdge, stopTaps
+	ex.boardDone, ex.tapsDone = make(chan struct{}), make(chan struct{})
+
+	// Started comes before anything a peer can do.
+	floor := ex.plan.Load().floor
+	ex.board.post(acd.Event{Kind: acd.Started, Config: &floor})
+	go func() { defer close(ex.boardDone); ex.board.run(boardCtx) }()
+	go func() {
+		defer close(ex.tapsDone)
+		if err := ex.recordings.Run(tapCtx, ex.media.Taps()); err != nil {
+			ex.fail(fmt.Errorf("recorder: %w", err))
+		}
+	}()
+	ex.wait.Go(func() {
+		if err := ex.edge.Serve(edgeCtx); err != nil && edgeCtx.Err() == nil {
+			ex.fail(fmt.Errorf("sip: %w", err))
+		}
+	})
+	ex.metrics.registry.MustRegister(newGauges(ex))
+	return ex.startConsole()
+}
+
+func (ex *exchange) fail(err error) {
+	select {
+	case ex.failed <- err:
+	default:
+	}
+}
+
+func (ex *exchange) startConsole() error {
+	p := ex.plan.Load()
+	handler, err := console.New(ex.consoleOptions(p))
+	if err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	ex.serveHTTP(ex.sockets.http, handler)
+	ex.serveHTTP(ex.sockets.admin, console.Admin(handler))
+	if ex.sockets.metrics != nil {
+		ex.serveHTTP(ex.sockets.metrics, ex.metrics.handler())
+	}
+	return nil
+}
+
+func (ex *exchange) serveHTTP(l net.Listener, h http.Handler) {
+	if l == nil {
+		return
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: zap.NewStdLog(ex.log.Named("http"))}
+	ex.servers = append(ex.servers, srv)
+	ex.wait.Go(func() {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			ex.fail(fmt.Errorf("http %s: %w", l.Addr(), err))
+		}
+	})
+}
+
+// drain refuses new calls and lets those that are up end by themselves, for so long.
+func (ex *exchange) drain(patience time.Duration) {
+	ex.draining.Store(true)
+	n := ex.calls.count()
+	ex.log.Info("draining", zap.Int("calls", n), zap.Duration("patience", patience))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if ex.calls.empty(ctx) {
+		return
+	}
+	ex.log.Warn("calls still up are ended", zap.Int("calls", ex.calls.count()))
+	ex.calls.postAll(ordered{by: acd.Switch, cause: acd.CauseDraining})
+	last, done := context.WithTimeout(context.Background(), 5*time.Second)
+	defer done()
+	if !ex.calls.empty(last) {
+		ex.log.Error("calls did not end", zap.Int("calls", ex.calls.count()))
+	}
+}
+
+// shut stops what runs and closes what is open, in the order that loses
+// nothing: the wires, the floor, the recordings, the books. It may be called on
+// an exchange that was only half opened.
+func (ex *exchange) shut() {
+	for _, s := range ex.servers {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		_ = s.Shutdown(ctx)
+		cancel()
+	}
+	if ex.stopEdge != nil {
+		ex.settleLegs(2 * time.Second)
+		ex.stopEdge()
+	}
+	if ex.edge != nil {
+		ex.edge.Close()
+	}
+	if ex.stopBoard != nil {
+		ex.wait.Wait()
+		ex.stopBoard()
+		<-ex.boardDone
+		ex.stopTaps()
+		<-ex.tapsDone
+	}
+	if ex.media != nil {
+		ex.media.Close()
+	}
+	if ex.cdrs != nil {
+		ex.cdrs.Close()
+	}
+	if ex.journal != nil {
+		ex.journal.close()
+	}
+	if ex.sockets != nil {
+		ex.sockets.close()
+	}
+	if ex.lock != nil {
+		ex.lock.Close()
+	}
+	_ = ex.log.Sync()
+}
+
+// settleLegs gives the last BYEs time for their answers.
+func (ex *exchange) settleLegs(patience time.Duration) {
+	until := time.Now().Add(patience)
+	for ex.edge.Legs() > 0 && time.Now().Before(until) {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// lockDir makes sure that one switch alone writes to a data directory.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("site.data_dir: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("site.data_dir: %s is in use by another foyer", dir)
+	}
+	return f, nil
+}
