@@ -1,0 +1,70 @@
+# Foyer, a contact-centre switch. `make help` lists the targets.
+#
+# Only Go and git are needed to build and run. The tests use real telephones and
+# a few Debian packages, which `make setup` installs.
+
+GO         ?= go
+CONFIG     ?= configs/demo.yaml
+FUZZTIME   ?= 20s
+PACKAGES   := baresip-core sip-tester linphone-cli sox espeak-ng sipsak tshark
+STATICCHECK := $(GO) tool staticcheck
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test check arrows race fuzz bench prompts setup clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/foyer
+	$(GO) build -trimpath -o bin/foyer ./cmd/foyer
+
+run: build ## build, and serve configs/demo.yaml on loopback (CONFIG=FILE for another)
+	bin/foyer serve -c $(CONFIG)
+
+demo: build ## the same switch with simulated carriers and agents talking to it
+	bin/foyer demo
+
+test: setup check ## install what the tests need and run all of them, real phones included
+	$(GO) test -count=1 -timeout 15m ./...
+
+check: arrows ## formatting, vet, staticcheck, the arrows between packages, quick tests
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted with gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) test -short -timeout 3m ./...
+
+arrows: ## which package may import which, and what the floor must not touch
+	$(GO) test -run '^TestArrows' .
+
+race: ## quick tests under the race detector
+	$(GO) test -race -short -timeout 15m ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "== $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+bench: build ## the figures of the whole switch, under load, in one table
+	$(GO) run ./loadtest/bench -switch bin/foyer
+
+prompts: ## speak prompts/catalog.txt into rtp/sound/prompts (needs espeak-ng and sox)
+	prompts/render.sh
+
+setup: ## install the Debian packages the tests need; does nothing when they are there
+	@missing=""; \
+	for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q '^install ok installed' || missing="$$missing $$p"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "The tests need packages that are missing; on Debian: sudo apt-get install --no-install-recommends$$missing" >&2; exit 1; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -q && apt-get install -q -y --no-install-recommends $$missing
+
+clean: ## remove what was built and what the demo stored
+	rm -rf bin data coverage.out
