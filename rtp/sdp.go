@@ -1,0 +1,281 @@
+package rtp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// What can be wrong with a peer's description. Each is a reason to answer 488;
+// the session stays as it was.
+var (
+	ErrBadSDP    = errors.New("malformed SDP")
+	ErrNoAudio   = errors.New("no audio stream in SDP")
+	ErrTransport = errors.New("no audio over plain RTP in SDP")
+	ErrAddress   = errors.New("unusable media address in SDP")
+	ErrNoCodec   = errors.New("neither PCMA nor PCMU in SDP")
+	ErrNoOffer   = errors.New("SDP answer to no offer of ours")
+)
+
+// Session is the SDP side of one leg: what we described last, in which version,
+// and what was agreed (RFC 3264). It is pure and belongs to one goroutine. A
+// method that fails changes nothing.
+type Session struct {
+	local   netip.AddrPort
+	id      uint64
+	version uint64
+	held    bool // we want the peer silent
+
+	said    ours   // our last description
+	last    []byte // said, as written
+	agreed  ours   // our side of the last completed exchange; no lines: none yet
+	offerer bool   // said is an offer
+	open    bool   // and its answer has not come
+	codec   Codec  // agreed
+	numbers numbers
+	remote  netip.AddrPort // where the peer last could be reached
+}
+
+// ours is a description of ours before it is written.
+type ours struct {
+	lines   []line // every m= line of the session, in order
+	audio   int    // the one that is served; the others are refused with port 0
+	formats []format
+	event   uint8 // telephone-event, 0: none
+	dir     direction
+	mux     bool
+}
+
+// line is what of an m= line must be repeated even when it is refused.
+type line struct{ media, proto, format string }
+
+type format struct {
+	codec Codec
+	pt    uint8
+}
+
+// numbers are the payload types of the session. RFC 3264 section 8.3.2: a number
+// once bound to a format never means another, so offers of ours keep to what the
+// peer has used.
+type numbers struct {
+	pcma, pcmu, event uint8
+	taken             [2]uint64 // bit set of all the peer has bound
+}
+
+const (
+	usualEvent = 101 // what most phones and carriers use for telephone-event
+	maxLines   = 32  // m= lines of a description; more is not a phone call
+)
+
+// NewSession starts the SDP of a leg that receives on local. id is the session id
+// of the o= line; 62 bits of it are used (RFC 3264 section 5).
+func NewSession(local netip.AddrPort, id uint64) *Session {
+	return &Session{
+		local:   netip.AddrPortFrom(local.Addr().Unmap().WithZone(""), local.Port()),
+		id:      id & (1<<62 - 1),
+		version: 1,
+		numbers: numbers{pcma: staticPCMA, pcmu: staticPCMU},
+	}
+}
+
+// Hold makes our next offer or answer ask the peer to be silent (on) or to talk
+// again. What the peer wants is left alone.
+func (s *Session) Hold(on bool) { s.held = on }
+
+// Offer makes our offer: both codecs, prefer first (NoCodec: PCMA), with
+// telephone-event. The result must not be changed.
+func (s *Session) Offer(prefer Codec) []byte {
+	o := ours{
+		lines:   []line{{media: "audio", proto: "RTP/AVP"}},
+		formats: []format{{PCMA, s.numbers.pcma}, {PCMU, s.numbers.pcmu}},
+		event:   s.numbers.forEvent(),
+		dir:     s.wish(),
+	}
+	if prefer == PCMU {
+		o.formats[0], o.formats[1] = o.formats[1], o.formats[0]
+	}
+	if len(s.agreed.lines) > 0 {
+		// RFC 3264 section 8: the lines of the session stay, in their order.
+		o.lines, o.audio, o.mux = s.agreed.lines, s.agreed.audio, s.agreed.mux
+	}
+	s.offerer, s.open = true, true
+	return s.describe(o)
+}
+
+// Answer reads the peer's offer and makes our answer, with the direction RFC 3264
+// section 6.1 demands. The codec in use stays when it is still offered; else
+// prefer is taken, else the peer's first. The answer must not be changed.
+func (s *Session) Answer(offer []byte, prefer Codec) (answer []byte, st Stream, err error) {
+	d, err := readSDP(offer)
+	if err != nil {
+		return nil, st, fmt.Errorf("read offer: %w", err)
+	}
+	i, err := d.serve(s.agreed.audio, s.local.Addr())
+	if err != nil {
+		return nil, st, fmt.Errorf("read offer: %w", err)
+	}
+	theirs := &d.media[i]
+	chosen := theirs.pick(s.codec, prefer)
+	o := ours{
+		lines:   d.lines(),
+		audio:   i,
+		formats: []format{chosen},
+		event:   theirs.event,
+		dir:     s.wish() & theirs.dir.mirror(),
+		mux:     theirs.mux,
+	}
+	if theirs.addr.IsUnspecified() {
+		o.dir &^= sendonly // hold in the manner of RFC 2543
+	}
+	s.offerer, s.open = false, false
+	answer = s.describe(o)
+	s.agreed = o
+	return answer, s.settle(theirs, chosen), nil
+}
+
+// Accept reads the peer's answer to our Offer. It may come more than once, early
+// and final.
+func (s *Session) Accept(answer []byte) (st Stream, err error) {
+	if !s.offerer {
+		return st, ErrNoOffer
+	}
+	d, err := readSDP(answer)
+	if err != nil {
+		return st, fmt.Errorf("read answer: %w", err)
+	}
+	// The answer has our lines in our order (RFC 3264 section 6).
+	i := s.said.audio
+	if i >= len(d.media) {
+		return st, fmt.Errorf("read answer: %w", ErrNoAudio)
+	}
+	theirs := &d.media[i]
+	if err := theirs.usable(s.local.Addr()); err != nil {
+		return st, fmt.Errorf("read answer: %w", err)
+	}
+	s.open = false
+	s.agreed = s.said
+	s.agreed.mux = s.said.mux && theirs.mux
+	return s.settle(theirs, theirs.pick(NoCodec, NoCodec)), nil
+}
+
+// Refused takes back an Offer that the peer has refused: the session is what was
+// agreed before (RFC 3264 section 8), and Last says so again.
+func (s *Session) Refused() {
+	if s.open && len(s.agreed.lines) > 0 {
+		s.describe(s.agreed)
+	}
+	s.offerer, s.open = false, false
+}
+
+// Last returns our last description unchanged (same o= version), for session
+// refresh; nil when there was none.
+func (s *Session) Last() []byte { return s.last }
+
+func (s *Session) wish() direction {
+	if s.held {
+		return sendonly
+	}
+	return sendrecv
+}
+
+// describe writes o. The version grows by one when, and only when, something is
+// different from what we said last (RFC 3264 section 8).
+func (s *Session) describe(o ours) []byte {
+	s.said = o
+	text := s.write(o)
+	if s.last != nil && !bytes.Equal(text, s.last) {
+		s.version++
+		text = s.write(o)
+	}
+	s.last = text
+	return text
+}
+
+// settle notes what is agreed and says what it means for the media.
+func (s *Session) settle(theirs *section, f format) Stream {
+	s.codec = f.codec
+	s.numbers.learn(theirs, f)
+	if !theirs.addr.IsUnspecified() {
+		s.remote = netip.AddrPortFrom(theirs.addr, theirs.port)
+	}
+	both := s.agreed.dir & theirs.dir.mirror()
+	st := Stream{
+		Remote:  s.remote,
+		Mux:     s.agreed.mux,
+		Codec:   f.codec,
+		PT:      f.pt,
+		EventPT: theirs.event,
+		Ptime:   theirs.packet(),
+		Send:    both&sendonly != 0 && !theirs.addr.IsUnspecified(),
+		Receive: both&recvonly != 0,
+	}
+	switch {
+	case !s.remote.IsValid():
+	case st.Mux:
+		st.RemoteRTCP = s.remote
+	case theirs.rtcpPort != 0 && theirs.rtcpAddr.IsValid():
+		st.RemoteRTCP = netip.AddrPortFrom(theirs.rtcpAddr, theirs.rtcpPort)
+	case theirs.rtcpPort != 0:
+		st.RemoteRTCP = netip.AddrPortFrom(s.remote.Addr(), theirs.rtcpPort)
+	case s.remote.Port() < 65535:
+		st.RemoteRTCP = netip.AddrPortFrom(s.remote.Addr(), s.remote.Port()+1)
+	}
+	return st
+}
+
+// learn keeps the numbers the peer uses. A peer that binds a number twice, one
+// after the other, is followed; a description of ours never has it twice.
+func (n *numbers) learn(theirs *section, f format) {
+	switch f.codec {
+	case PCMA:
+		n.pcma = f.pt
+		if n.pcmu == f.pt {
+			n.pcmu = staticPCMU
+		}
+	case PCMU:
+		n.pcmu = f.pt
+		if n.pcma == f.pt {
+			n.pcma = staticPCMA
+		}
+	}
+	if theirs.event != 0 {
+		n.event = theirs.event
+	}
+	if n.event == n.pcma || n.event == n.pcmu {
+		n.event = 0
+	}
+	for i := range n.taken {
+		n.taken[i] |= theirs.bound[i]
+	}
+}
+
+// forEvent is the number for telephone-event in an offer: the one in use, else
+// the usual one, else the first the peer has not bound to something else.
+func (n *numbers) forEvent() uint8 {
+	if n.event != 0 {
+		return n.event
+	}
+	for _, first := range [...]uint8{usualEvent, 96} {
+		for pt := first; pt <= 127; pt++ {
+			if n.taken[pt/64]&(1<<(pt%64)) == 0 {
+				return pt
+			}
+		}
+	}
+	return 0
+}
+
+// packet is the packet length the peer wants (a=ptime, a=maxptime), 20 ms when it
+// does not say, within the 10 to 60 ms we make.
+func (m *section) packet() time.Duration {
+	ms := m.ptime
+	if ms == 0 {
+		ms = 20
+	}
+	if m.maxptime != 0 {
+		ms = min(ms, m.maxptime)
+	}
+	return time.Duration(max(10, min(ms, 60))) * time.Millisecond
+}

@@ -1,0 +1,83 @@
+package rtp
+
+import (
+	"net/netip"
+	"strconv"
+)
+
+// write makes the text of o with the present version.
+func (s *Session) write(o ours) []byte {
+	b := make([]byte, 0, 400)
+	b = append(b, "v=0\r\no=- "...)
+	b = strconv.AppendUint(b, s.id, 10)
+	b = append(b, ' ')
+	b = strconv.AppendUint(b, s.version, 10)
+	b = append(b, ' ')
+	b = appendAddr(b, s.local.Addr())
+	b = append(b, "\r\ns=-\r\nc="...)
+	b = appendAddr(b, s.local.Addr())
+	b = append(b, "\r\nt=0 0\r\n"...)
+	for i, l := range o.lines {
+		if i == o.audio {
+			b = s.appendAudio(b, o)
+			continue
+		}
+		// Refused, but present: RFC 3264 section 6.
+		b = append(b, "m="...)
+		b = append(b, l.media...)
+		b = append(b, " 0 "...)
+		b = append(b, l.proto...)
+		b = append(b, ' ')
+		b = append(b, l.format...)
+		b = append(b, "\r\n"...)
+	}
+	return b
+}
+
+func (s *Session) appendAudio(b []byte, o ours) []byte {
+	b = append(b, "m=audio "...)
+	b = strconv.AppendUint(b, uint64(s.local.Port()), 10)
+	b = append(b, ' ')
+	b = append(b, o.lines[o.audio].proto...)
+	for _, f := range o.formats {
+		b = append(b, ' ')
+		b = strconv.AppendUint(b, uint64(f.pt), 10)
+	}
+	if o.event != 0 {
+		b = append(b, ' ')
+		b = strconv.AppendUint(b, uint64(o.event), 10)
+	}
+	b = append(b, "\r\n"...)
+	for _, f := range o.formats {
+		b = appendMap(b, f.pt, f.codec.String())
+	}
+	if o.event != 0 {
+		b = appendMap(b, o.event, "telephone-event")
+		// The sixteen keys of RFC 4733 section 3.2, and no tones.
+		b = append(b, "a=fmtp:"...)
+		b = strconv.AppendUint(b, uint64(o.event), 10)
+		b = append(b, " 0-15\r\n"...)
+	}
+	b = append(b, "a=ptime:20\r\na=maxptime:60\r\na="...)
+	b = append(b, o.dir.String()...)
+	b = append(b, "\r\n"...)
+	if o.mux {
+		b = append(b, "a=rtcp-mux\r\n"...)
+	}
+	return b
+}
+
+func appendMap(b []byte, pt uint8, encoding string) []byte {
+	b = append(b, "a=rtpmap:"...)
+	b = strconv.AppendUint(b, uint64(pt), 10)
+	b = append(b, ' ')
+	b = append(b, encoding...)
+	return append(b, "/8000\r\n"...)
+}
+
+func appendAddr(b []byte, a netip.Addr) []byte {
+	if a.Is4() {
+		return a.AppendTo(append(b, "IN IP4 "...))
+	}
+	return a.AppendTo(append(b, "IN IP6 "...))
+}
