@@ -158,8 +158,7 @@ func (r *Registrar) registeredBy(now time.Time, user string, req *sip.Request) b
 // but the algorithm: never two in one answer, because real phones give up when
 // they see one they do not know.
 func (r *Registrar) challenge(req *sip.Request, alg Algorithm, again bool) *sip.Response {
-	value := `Digest realm="` + quote(r.realm) + `", nonce="` + r.nonces.issue(r.now(), flowName(req)) +
-		`", algorithm=` + string(alg) + `, qop="auth"`
+	value := r.scheme + r.nonces.issue(r.now(), flowName(req)) + `", algorithm=` + string(alg) + `, qop="auth"`
 	if again {
 		value += ", stale=true"
 	}

@@ -74,14 +74,14 @@ func banKey(source netip.Addr) netip.Addr {
 	return source
 }
 
-// banned reports whether a source is ignored at now.
-func (b *bans) banned(source netip.Addr, now time.Time) bool {
+// until returns when the last ban of a source ends or ended, ok if there was one.
+func (b *bans) until(source netip.Addr) (end time.Time, ok bool) {
 	inForce := *b.inForce.Load()
 	if len(inForce) == 0 {
-		return false
+		return end, false
 	}
-	until, ok := inForce[banKey(source)]
-	return ok && now.Before(until)
+	end, ok = inForce[banKey(source)]
+	return end, ok
 }
 
 // count returns how many bans are in force at now.

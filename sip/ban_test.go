@@ -7,6 +7,11 @@ import (
 	"time"
 )
 
+func banned(b *bans, source netip.Addr, now time.Time) bool {
+	until, ok := b.until(source)
+	return ok && now.Before(until)
+}
+
 func TestBan(t *testing.T) {
 	policy := BanPolicy{
 		Failures: 3, Window: 10 * time.Minute, Duration: time.Hour,
@@ -42,7 +47,7 @@ func TestBan(t *testing.T) {
 				t.Errorf("%s: failure %d begins a ban: %v", c.what, i, got)
 			}
 		}
-		if got := b.banned(netip.MustParseAddr(c.source), t0.Add(c.at)); got != c.banned {
+		if got := banned(b, netip.MustParseAddr(c.source), t0.Add(c.at)); got != c.banned {
 			t.Errorf("%s: banned %v", c.what, got)
 		}
 	}
@@ -54,7 +59,7 @@ func TestNobodyIsBannedWithoutPolicy(t *testing.T) {
 	for range 1000 {
 		b.fail(a, time.Unix(1, 0))
 	}
-	if b.banned(a, time.Unix(1, 0)) || b.count(time.Unix(1, 0)) != 0 {
+	if banned(b, a, time.Unix(1, 0)) || b.count(time.Unix(1, 0)) != 0 {
 		t.Error("banned")
 	}
 }
@@ -75,7 +80,7 @@ func TestBansAreBounded(t *testing.T) {
 	if n := b.count(now); n != banKept {
 		t.Errorf("%d bans kept", n)
 	}
-	if !b.banned(at(banKept+99), now) || b.banned(at(0), now) {
+	if !banned(b, at(banKept+99), now) || banned(b, at(0), now) {
 		t.Error("the oldest ban should make room for the latest")
 	}
 }
@@ -89,7 +94,7 @@ func TestBansFromManyGoroutines(t *testing.T) {
 		all.Go(func() {
 			for i := range 1000 {
 				a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
-				b.banned(a, now)
+				banned(b, a, now)
 				if b.fail(a, now) {
 					begun[g]++
 				}
@@ -112,7 +117,7 @@ func BenchmarkBanned(b *testing.B) {
 	a := netip.MustParseAddr("198.51.100.1")
 	b.Run("nobody", func(b *testing.B) {
 		for b.Loop() {
-			list.banned(a, now)
+			list.until(a)
 		}
 	})
 	for i := range 1000 {
@@ -121,7 +126,7 @@ func BenchmarkBanned(b *testing.B) {
 	b.Run("1000 others", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			list.banned(a, now)
+			list.until(a)
 		}
 	})
 }

@@ -34,6 +34,7 @@ type RegistrarOptions struct {
 // of a caller or of the edge. None of the methods waits for the network.
 type Registrar struct {
 	realm        string
+	scheme       string // how every challenge begins
 	fallback     Algorithm
 	nobody       Account // what an unknown user is verified against
 	grants       map[string]time.Duration
@@ -81,6 +82,7 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 	}
 	r := &Registrar{
 		realm:    o.Realm,
+		scheme:   `Digest realm="` + quote(o.Realm) + `", nonce="`,
 		fallback: o.Default,
 		nobody:   nobody(o.Default),
 		grants: map[string]time.Duration{
@@ -165,7 +167,8 @@ func (r *Registrar) All() []Binding {
 // Banned reports whether requests from a source are to be ignored. It takes no
 // lock: the edge asks for every datagram.
 func (r *Registrar) Banned(source netip.Addr) bool {
-	return r.bans.banned(source, r.now())
+	until, ok := r.bans.until(source)
+	return ok && r.now().Before(until)
 }
 
 // Ignored is Banned for one flow: a phone that has proven its password keeps
