@@ -1,12 +1,15 @@
 package siptest
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // ringing takes a new INVITE: it becomes a call of the phone.
 func (p *Phone) ringing(tx *serverTx) {
 	m := tx.req
 	tag := token()
-	c := &Call{p: p, Incoming: true, invite: m, first: tx, remote: m.Body,
+	c := &Call{p: p, Incoming: true, began: time.Now(), invite: m, first: tx, remote: m.Body,
 		remoteTag: m.Tag("From"), remoteURI: m.Get("From"), localURI: m.Get("To") + ";tag=" + tag,
 		peer: tx.from, id: dialogID{m.Get("Call-ID"), tag},
 		invites: map[uint32]*serverTx{}, acks: map[uint32]*Message{}}
@@ -36,33 +39,39 @@ func (c *Call) Ring(code int, sdp string, extra ...Header) {
 	c.p.w.do(func() { c.reply(code, sdp, extra) })
 }
 
-// Answer answers the INVITE with 200 and repeats it until the ACK comes.
-func (c *Call) Answer(sdp string, extra ...Header) {
-	c.p.w.do(func() { c.reply(200, sdp, extra) })
+// Answer answers the INVITE with 200 and repeats it until the ACK comes. It does
+// nothing and returns false if the INVITE has a final answer already, as after a
+// CANCEL.
+func (c *Call) Answer(sdp string, extra ...Header) (sent bool) {
+	c.p.w.do(func() { sent = c.reply(200, sdp, extra) })
+	return sent
 }
 
-// Reject answers the INVITE with a final refusal or a redirection.
-func (c *Call) Reject(code int, extra ...Header) {
-	c.p.w.do(func() { c.reply(code, "", extra) })
+// Reject answers the INVITE with a final refusal or a redirection, false if it is
+// too late.
+func (c *Call) Reject(code int, extra ...Header) (sent bool) {
+	c.p.w.do(func() { sent = c.reply(code, "", extra) })
+	return sent
 }
 
 // reply answers the INVITE that opened the call, as long as it has no final
 // answer yet.
-func (c *Call) reply(code int, sdp string, extra []Header) {
+func (c *Call) reply(code int, sdp string, extra []Header) bool {
 	tx := c.first
 	if tx == nil || c.p.w.closed {
-		return
+		return false
 	}
 	c.respond(tx, code, sdp, extra)
 	if code < 200 {
-		return
+		return true
 	}
 	c.first = nil
 	if code < 300 {
 		c.state = Talking
-		return
+		return true
 	}
 	c.end()
+	return true
 }
 
 // respond writes one answer to any request of the call.

@@ -23,6 +23,7 @@ type Event struct {
 // any state, as long as there is something to send it in.
 type Call struct {
 	p        *Phone
+	began    time.Time
 	Incoming bool
 	// Data belongs to whoever uses the phone; set it before the call can have
 	// events (Options.OnCall, or Invite's caller before it returns to the wire).
@@ -69,6 +70,9 @@ func (c *Call) Phone() *Phone { return c.p }
 
 // ID returns the Call-ID.
 func (c *Call) ID() string { return c.id.callID }
+
+// Began is when the INVITE was sent or arrived.
+func (c *Call) Began() time.Time { return c.began }
 
 // Invite returns the INVITE that opened the call, as received or first sent.
 func (c *Call) Invite() *Message { return c.invite }

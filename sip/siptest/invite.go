@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 )
 
 // Invite calls target ("sip:+33170000001@lo.test") and returns at once; answers
@@ -35,7 +36,7 @@ func (p *Phone) InviteWith(ctx context.Context, o *Outgoing) (*Call, error) {
 		m.Set("From", "<sip:"+o.From+"@"+p.o.Domain+">;tag="+token())
 	}
 	override(m, o.Extra)
-	c := &Call{p: p, Data: o.Data, invite: m, local: o.SDP, localURI: m.Get("From"), remoteURI: m.Get("To"),
+	c := &Call{p: p, began: time.Now(), Data: o.Data, invite: m, local: o.SDP, localURI: m.Get("From"), remoteURI: m.Get("To"),
 		target: o.Target, peer: p.serverAddr, id: dialogID{m.Get("Call-ID"), m.Tag("From")},
 		invites: map[uint32]*serverTx{}, acks: map[uint32]*Message{}}
 	c.cseq, _ = m.CSeq()

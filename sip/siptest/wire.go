@@ -30,16 +30,19 @@ type WireOptions struct {
 }
 
 // Wire is one socket (UDP, a Net endpoint, or a TCP connection) and the phones
-// behind it. One goroutine reads it; callbacks run on that goroutine or on a
-// timer's, never under the lock, and must not block. All methods of Wire, Phone
-// and Call may be called from any goroutine.
+// behind it. One goroutine reads it and one runs the callbacks, in the order of
+// what happened and never under the wire's lock: a callback may send, but must
+// not block or Close. All methods of Wire, Phone and Call may be called from any
+// goroutine.
 type Wire struct {
 	pc     net.PacketConn // nil on a stream
 	stream net.Conn       // nil on packets
 	local  string         // host:port of the socket
 	quiet  bool
 	t1     time.Duration
+	wake   chan struct{} // callbacks are waiting
 	done   chan struct{} // closed when the reader has ended
+	idle   chan struct{} // closed when the callbacks have ended
 
 	mu       sync.Mutex
 	closed   bool
@@ -51,7 +54,7 @@ type Wire struct {
 	aging    []*serverTx          // the same, oldest first
 	trace    []*Entry
 	traced   chan struct{} // closed and replaced when the trace grows; nil until somebody waits
-	after    []func()      // callbacks to run when the lock is free again
+	after    []func()      // callbacks to run
 	stats    WireStats
 }
 
@@ -90,10 +93,31 @@ func newWire(o WireOptions) *Wire {
 	if o.T1 == 0 {
 		o.T1 = defaultT1
 	}
-	return &Wire{
-		quiet: o.Quiet, t1: o.T1, done: make(chan struct{}),
+	w := &Wire{
+		quiet: o.Quiet, t1: o.T1, wake: make(chan struct{}, 1), done: make(chan struct{}), idle: make(chan struct{}),
 		phones: map[string]*Phone{}, calls: map[dialogID]*Call{},
 		pending: map[string]*clientTx{}, answered: map[string]*serverTx{},
+	}
+	go w.callBack()
+	return w
+}
+
+// callBack runs callbacks until the wire is closed.
+func (w *Wire) callBack() {
+	defer close(w.idle)
+	for {
+		select {
+		case <-w.wake:
+		case <-w.done:
+			return
+		}
+		w.mu.Lock()
+		run := w.after
+		w.after = nil
+		w.mu.Unlock()
+		for _, f := range run {
+			f()
+		}
 	}
 }
 
@@ -122,6 +146,7 @@ func (w *Wire) Close() error {
 		}
 	})
 	<-w.done
+	<-w.idle
 	return err
 }
 
@@ -147,19 +172,21 @@ func (w *Wire) Calls() int {
 	return len(w.calls)
 }
 
-// do runs f under the lock and then the callbacks it has left.
+// do runs f under the lock.
 func (w *Wire) do(f func()) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	f()
-	run := w.after
-	w.after = nil
-	w.mu.Unlock()
-	for _, g := range run {
-		g()
-	}
 }
 
-func (w *Wire) later(f func()) { w.after = append(w.after, f) }
+// later queues a callback; it is called under the lock.
+func (w *Wire) later(f func()) {
+	w.after = append(w.after, f)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
 
 func (w *Wire) reliable() bool { return w.stream != nil }
 

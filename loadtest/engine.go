@@ -1,0 +1,344 @@
+package loadtest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	tick       = 5 * time.Millisecond
+	phases     = 4 // ticks in one packet time
+	lateAfter  = 60 * time.Millisecond
+	readAtOnce = 256
+)
+
+// MediaTotals are what all legs sent and heard, in packets, since the engine
+// started or within a window.
+type MediaTotals struct {
+	Sent       uint64
+	Received   uint64 // marked, of the right call, each counted once
+	Lost       uint64 // missing between the first and the last of a leg
+	Late       uint64 // more than 60 ms on the way
+	Repeated   uint64
+	Misrouted  uint64 // of another call, or one's own voice
+	Unmarked   uint64 // music and announcements
+	SendFailed uint64
+	Legs       int // open now
+	Deaf       int // legs closed that were connected for more than a second and heard nothing of the other end
+	// Slipped is how late the generator's own tick was at worst: above a few
+	// packet times its figures are not to be trusted.
+	Slipped  time.Duration
+	DelayP50 time.Duration // from the sender's send to the arrival at the receiver's socket
+	DelayP99 time.Duration
+	DelayMax time.Duration
+}
+
+// engine is the media of all phones: one locked thread that sends on a 5 ms tick,
+// a quarter of the legs each time, and reads what has arrived. add, connect,
+// remove and totals may be called from any goroutine and take effect on the next
+// tick.
+type engine struct {
+	epoll int
+
+	mu     sync.Mutex
+	posted []func()
+	closed bool
+
+	done chan struct{}
+
+	// The thread's own.
+	byFD    []*leg
+	phase   [phases][]*leg
+	sums    MediaTotals
+	delays  *spread
+	events  [readAtOnce]unix.EpollEvent
+	buf     [2048]byte
+	control [64]byte
+	iov     unix.Iovec
+	msg     unix.Msghdr
+}
+
+// startEngine starts the media thread. It raises GOMAXPROCS to at least four: the
+// thread sleeps in the kernel without the scheduler knowing, and keeps its
+// processor meanwhile.
+func startEngine() (*engine, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("start media: %w", err)
+	}
+	if runtime.GOMAXPROCS(0) < 4 {
+		runtime.GOMAXPROCS(4)
+	}
+	e := &engine{epoll: fd, done: make(chan struct{}), delays: &spread{}}
+	go e.loop()
+	return e, nil
+}
+
+func (e *engine) post(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.posted = append(e.posted, f)
+	}
+}
+
+// add hands a leg to the engine, which listens from the next tick on and sends
+// once connect told it where to.
+func (e *engine) add(l *leg) { e.post(func() { e.take(l) }) }
+
+// connect lets a leg send to an address, or stop sending with nil.
+func (e *engine) connect(l *leg, to *net.UDPAddr) {
+	e.post(func() {
+		if l.fd < 0 {
+			return
+		}
+		l.sending = to != nil && to.IP.To4() != nil
+		if l.sending {
+			l.aim(to)
+		}
+	})
+}
+
+// remove closes a leg's socket. Packets still on their way to it do not count.
+func (e *engine) remove(l *leg) { e.post(func() { e.drop(l) }) }
+
+// totals returns everything counted so far, and the delays apart so that a later
+// call can be compared with it.
+func (e *engine) totals() (MediaTotals, *spread) {
+	type answer struct {
+		t MediaTotals
+		d *spread
+	}
+	got := make(chan answer, 1)
+	e.post(func() {
+		t := e.sums
+		for i := range e.phase {
+			for _, l := range e.phase[i] {
+				t.Lost += l.heard.lost()
+			}
+			t.Legs += len(e.phase[i])
+		}
+		d := *e.delays
+		got <- answer{t, &d}
+	})
+	select {
+	case a := <-got:
+		return a.t, a.d
+	case <-e.done:
+		d := *e.delays
+		return e.sums, &d
+	}
+}
+
+// close ends the thread and closes every leg.
+func (e *engine) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	<-e.done
+}
+
+func (e *engine) loop() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(e.done)
+	e.aimRead()
+	began := time.Now()
+	for n := int64(1); ; n++ {
+		if e.apply() {
+			return
+		}
+		e.send(int(n % phases))
+		e.receive()
+		ahead := time.Duration(n)*tick - time.Since(began)
+		if ahead > 0 {
+			rest(ahead)
+			continue
+		}
+		e.sums.Slipped = max(e.sums.Slipped, -ahead)
+		if behind := int64(-ahead / tick); behind > phases {
+			n += behind // the missed ticks are lost, not sent in a burst
+		}
+	}
+}
+
+// rest sleeps without telling the scheduler, which would otherwise hand the
+// processor over and back on every tick. A signal may end it early.
+func rest(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
+}
+
+// apply runs what was posted; true when the engine is to end.
+func (e *engine) apply() bool {
+	e.mu.Lock()
+	run, closed := e.posted, e.closed
+	e.posted = nil
+	e.mu.Unlock()
+	for _, f := range run {
+		f()
+	}
+	if closed {
+		for i := range e.phase {
+			for len(e.phase[i]) > 0 {
+				e.drop(e.phase[i][0])
+			}
+		}
+		unix.Close(e.epoll)
+	}
+	return closed
+}
+
+// take puts a leg into the phase with the fewest, so that the load is even.
+func (e *engine) take(l *leg) {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd)}
+	if err := unix.EpollCtl(e.epoll, unix.EPOLL_CTL_ADD, l.fd, &ev); err != nil {
+		e.sums.SendFailed++
+		unix.Close(l.fd)
+		l.fd = -1
+		return
+	}
+	for len(e.byFD) <= l.fd {
+		e.byFD = append(e.byFD, nil)
+	}
+	e.byFD[l.fd] = l
+	for i := range e.phase {
+		if len(e.phase[i]) < len(e.phase[l.phase]) {
+			l.phase = i
+		}
+	}
+	l.place = len(e.phase[l.phase])
+	e.phase[l.phase] = append(e.phase[l.phase], l)
+	l.prepare(rand.Uint32())
+}
+
+func (e *engine) drop(l *leg) {
+	if l.fd < 0 || e.byFD[l.fd] != l {
+		return
+	}
+	e.drain(l)
+	e.byFD[l.fd] = nil
+	unix.Close(l.fd)
+	l.fd = -1
+	same := e.phase[l.phase]
+	last := same[len(same)-1]
+	same[l.place], last.place = last, l.place
+	e.phase[l.phase] = same[:len(same)-1]
+	e.sums.Lost += l.heard.lost()
+	if l.seq > 50 && !l.heard.any && !l.unmarked {
+		e.sums.Deaf++
+	}
+}
+
+func (e *engine) send(phase int) {
+	for _, l := range e.phase[phase] {
+		if !l.sending {
+			continue
+		}
+		l.next(time.Now().UnixNano())
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(l.fd), uintptr(unsafe.Pointer(&l.packet[0])),
+			packetSize, 0, uintptr(unsafe.Pointer(&l.to)), unix.SizeofSockaddrInet4)
+		if errno != 0 {
+			e.sums.SendFailed++
+			continue
+		}
+		e.sums.Sent++
+	}
+}
+
+// receive reads one packet of every socket that has one, until none has.
+func (e *engine) receive() {
+	for {
+		n, _, _ := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.epoll), uintptr(unsafe.Pointer(&e.events[0])),
+			readAtOnce, 0, 0, 0)
+		if int(n) <= 0 {
+			return
+		}
+		for i := range int(n) {
+			if l := e.byFD[e.events[i].Fd]; l != nil {
+				e.read(l)
+			}
+		}
+		if n < readAtOnce {
+			return // a second packet of the same socket is read on the next tick
+		}
+	}
+}
+
+func (e *engine) drain(l *leg) {
+	for e.read(l) {
+	}
+}
+
+// aimRead points the one message header at the one buffer all reads share.
+func (e *engine) aimRead() {
+	e.iov.Base = &e.buf[0]
+	e.iov.SetLen(len(e.buf))
+	e.msg.Iov = &e.iov
+	e.msg.SetIovlen(1)
+	e.msg.Control = &e.control[0]
+}
+
+func (e *engine) read(l *leg) bool {
+	e.msg.SetControllen(len(e.control))
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&e.msg)), 0)
+	if errno != 0 {
+		return errno == unix.ECONNREFUSED // an earlier send met a closed port; the socket is fine
+	}
+	what, m := l.hear(e.buf[:n])
+	switch what {
+	case fresh:
+		e.sums.Received++
+		delay := time.Duration(e.arrived() - m.sent)
+		e.delays.add(delay)
+		if delay > lateAfter {
+			e.sums.Late++
+		}
+	case repeated:
+		e.sums.Repeated++
+	case stranger:
+		e.sums.Misrouted++
+	case unmarked:
+		e.sums.Unmarked++
+	}
+	return true
+}
+
+// arrived is the kernel's receive time of the packet just read, ns since 1970.
+func (e *engine) arrived() int64 {
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&e.control[0]))
+	if e.msg.Controllen < unix.SizeofCmsghdr+16 || h.Level != unix.SOL_SOCKET || h.Type != unix.SO_TIMESTAMPNS {
+		return time.Now().UnixNano()
+	}
+	b := e.control[unix.SizeofCmsghdr:]
+	return int64(binary.NativeEndian.Uint64(b))*1e9 + int64(binary.NativeEndian.Uint64(b[8:]))
+}
+
+// portBytes views the port of a raw address as the network-order bytes it is.
+func portBytes(a *unix.RawSockaddrInet4) []byte {
+	return (*[2]byte)(unsafe.Pointer(&a.Port))[:]
+}
+
+// window returns what happened between two readings of totals.
+func window(now, before MediaTotals, delays *spread) MediaTotals {
+	w := now
+	w.Sent -= before.Sent
+	w.Received -= before.Received
+	w.Lost -= min(before.Lost, now.Lost)
+	w.Late -= before.Late
+	w.Repeated -= before.Repeated
+	w.Misrouted -= before.Misrouted
+	w.Unmarked -= before.Unmarked
+	w.SendFailed -= before.SendFailed
+	w.Deaf -= before.Deaf
+	w.DelayP50, w.DelayP99, w.DelayMax = delays.quantile(0.5), delays.quantile(0.99), delays.longest()
+	return w
+}
