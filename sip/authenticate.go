@@ -31,30 +31,39 @@ func (v verdict) String() string {
 // guess reports whether the sender may be trying passwords: what a ban counts.
 func (v verdict) guess() bool { return v == unknown || v == wrong }
 
+// worthRetrying reports whether the phone may answer a new challenge without
+// asking its user: stale=true of RFC 7616 section 3.3.
+func (v verdict) worthRetrying() bool { return v == stale || v == replayed }
+
 // authenticate finds out which agent sent a request: REGISTER by its To, any
 // other method by its From. If it is not proven, refusal is the answer to send.
 //
 // Any other method than REGISTER must besides come by a flow that one of the
 // agent's phones is registered with; a password alone does not place calls.
 func (r *Registrar) authenticate(req *sip.Request) (user string, refusal *sip.Response) {
-	user = claimed(req)
-	account, known := r.account(user)
-	now := r.now()
-	v := r.judge(now, req, account, known)
-	if v == proven {
-		if req.Method == sip.REGISTER || r.registeredBy(now, user, req) {
-			return account.User, nil
-		}
+	account, v := r.prove(req)
+	if v != proven {
+		return "", r.challenge(req, account.Algorithm, v.worthRetrying())
+	}
+	if req.Method != sip.REGISTER && !r.registeredBy(account.User, req) {
 		r.authFailures("unregistered_flow")
 		return "", reply(req, sip.StatusForbidden, "Forbidden")
 	}
-	if v != missing {
+	return account.User, nil
+}
+
+// prove judges a request by the account it claims and counts what came of it.
+func (r *Registrar) prove(req *sip.Request) (Account, verdict) {
+	now := r.now()
+	account, known := r.account(claimed(req))
+	v := r.judge(now, req, account, known)
+	if v != missing && v != proven {
 		r.authFailures(v.String())
 	}
 	if v.guess() {
 		r.guessed(req, now)
 	}
-	return "", r.challenge(req, account.Algorithm, v == stale || v == replayed)
+	return account, v
 }
 
 // claimed returns the user a request says it is from, "" if it says none.
@@ -147,11 +156,11 @@ func (r *Registrar) guessed(req *sip.Request, now time.Time) {
 }
 
 // registeredBy reports whether a request came by the flow of one of the user's phones.
-func (r *Registrar) registeredBy(now time.Time, user string, req *sip.Request) bool {
+func (r *Registrar) registeredBy(user string, req *sip.Request) bool {
 	from, ok := flowOf(req)
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return ok && r.places.on(now, user, from)
+	return ok && r.places.on(r.now(), user, from)
 }
 
 // challenge refuses a request with a fresh nonce. Its form depends on nothing
@@ -169,15 +178,6 @@ func (r *Registrar) challenge(req *sip.Request, alg Algorithm, again bool) *sip.
 
 func quote(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
-}
-
-// flowName is what a nonce is bound to.
-func flowName(req *sip.Request) string { return req.Transport() + " " + req.Source() }
-
-// flowOf returns the flow a request came by.
-func flowOf(req *sip.Request) (flow, bool) {
-	remote, err := netip.ParseAddrPort(req.Source())
-	return flow{sip.NetworkToLower(req.Transport()), unmap(remote)}, err == nil
 }
 
 // reply builds a response that goes back to where the request really came from,

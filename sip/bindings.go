@@ -44,13 +44,6 @@ const (
 	RegRejected // REGISTER refused; User is empty when no such account exists
 )
 
-// flow is the path to a phone: one transport to one address and port. With TCP
-// it is one connection.
-type flow struct {
-	transport string // udp, tcp
-	remote    netip.AddrPort
-}
-
 // phone is a binding with what only the registrar needs to know of it.
 type phone struct {
 	Binding

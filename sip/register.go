@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
 )
 
 const (
@@ -15,38 +16,45 @@ const (
 	maxUserAgent  = 128
 )
 
-// register answers a REGISTER (RFC 3261 section 10.3). Its form is looked at
-// first, so that what it says is refused alike for everybody; then who sent it.
+// register answers a REGISTER (RFC 3261 section 10.3).
 func (r *Registrar) register(req *sip.Request, tx sip.ServerTransaction) {
 	res := r.registered(req)
 	if err := tx.Respond(res); err != nil {
-		r.log.Debug("REGISTER not answered: " + err.Error())
+		r.log.Debug("REGISTER not answered", zap.Error(err))
+	}
+	if res.StatusCode == sip.StatusUnauthorized {
+		// Nothing is kept of a request that proved nothing: a flood of them
+		// would fill 32 s of memory. Repeated, it gets another challenge.
+		tx.Terminate()
 	}
 }
 
-// registered carries a REGISTER out and returns the answer.
+// registered carries a REGISTER out and returns the answer. The form is looked
+// at first, so that it is refused alike for everybody, then who sent it.
 func (r *Registrar) registered(req *sip.Request) *sip.Response {
-	want, refused := r.read(req)
-	if refused != nil {
-		return r.refuse(req, claimed(req), refused)
+	want, bad := r.read(req)
+	if bad != nil {
+		r.tellRejected(req, "")
+		return reply(req, bad.Code, bad.Reason)
 	}
-	user, refusal := r.authenticate(req)
-	if refusal != nil {
-		if len(req.GetHeaders("authorization")) > 0 {
+	account, v := r.prove(req)
+	if v != proven {
+		if v != missing && !v.worthRetrying() {
 			r.tellRejected(req, claimed(req))
 		}
-		return refusal
+		return r.challenge(req, account.Algorithm, v.worthRetrying())
 	}
-	want.user = user
+	want.user = account.User
 	var err error
 	r.change(func(now time.Time) (events []RegEvent) {
 		events, err = r.places.register(now, want)
 		return events
 	})
 	if err != nil {
-		return r.refuse(req, user, &Reject{Code: sip.StatusBadRequest, Reason: sentence(err)})
+		r.tellRejected(req, want.user)
+		return reply(req, sip.StatusBadRequest, sentence(err))
 	}
-	return r.accept(req, user, want)
+	return r.accept(req, want)
 }
 
 func sentence(err error) string {
@@ -57,11 +65,6 @@ func sentence(err error) string {
 		return "Too Many Contacts"
 	}
 	return "Bad Request"
-}
-
-func (r *Registrar) refuse(req *sip.Request, user string, why *Reject) *sip.Response {
-	r.tellRejected(req, user)
-	return reply(req, why.Code, why.Reason)
 }
 
 func (r *Registrar) tellRejected(req *sip.Request, user string) {
@@ -75,8 +78,7 @@ func (r *Registrar) read(req *sip.Request) (registration, *Reject) {
 		return registration{}, &Reject{Code: sip.StatusBadRequest, Reason: reason}
 	}
 	from, ok := flowOf(req)
-	grant := r.grants[from.transport]
-	if !ok || grant == 0 || req.CallID() == nil || req.CSeq() == nil || claimed(req) == "" {
+	if !ok || req.CallID() == nil || req.CSeq() == nil || claimed(req) == "" {
 		return bad("Bad Request")
 	}
 	want := registration{
@@ -84,7 +86,7 @@ func (r *Registrar) read(req *sip.Request) (registration, *Reject) {
 		callID:    string(*req.CallID()),
 		cseq:      req.CSeq().SeqNo,
 		userAgent: userAgent(req),
-		grant:     grant,
+		grant:     r.grant(from.transport),
 		phase:     r.phase(),
 	}
 	remove := false // what the Expires header says for contacts that say nothing
@@ -158,7 +160,7 @@ func isZero(s string) (zero, ok bool) {
 const roomForContacts = 700
 
 // accept answers 200 with all bindings of the user and what is left of each.
-func (r *Registrar) accept(req *sip.Request, user string, want registration) *sip.Response {
+func (r *Registrar) accept(req *sip.Request, want registration) *sip.Response {
 	res := reply(req, sip.StatusOK, "OK")
 	now := r.now()
 	room := maxAuthorization
@@ -166,7 +168,7 @@ func (r *Registrar) accept(req *sip.Request, user string, want registration) *si
 		room = roomForContacts
 	}
 	for _, own := range [...]bool{true, false} {
-		for _, b := range r.Bindings(user) {
+		for _, b := range r.Bindings(want.user) {
 			value := "<" + b.Contact + ">;expires=" + strconv.Itoa(seconds(b.Expires.Sub(now)))
 			if want.has(b) == own && len(value) <= room {
 				room -= len(value)

@@ -33,22 +33,22 @@ type RegistrarOptions struct {
 // Changed one at a time, in the order in which they happened, on the goroutine
 // of a caller or of the edge. None of the methods waits for the network.
 type Registrar struct {
-	realm        string
-	scheme       string // how every challenge begins
-	fallback     Algorithm
-	nobody       Account // what an unknown user is verified against
-	grants       map[string]time.Duration
-	every        time.Duration
-	changed      func(RegEvent)
-	log          *zap.Logger
-	now          func() time.Time
-	accounts     atomic.Pointer[map[string]Account]
-	nonces       *nonces
-	bans         *bans
-	wake         chan struct{} // something is due earlier than before
-	flows        flows         // set once, by attach
-	authFailures func(reason string)
-	bansBegun    atomic.Uint64
+	realm              string
+	scheme             string // how every challenge begins
+	fallback           Algorithm
+	nobody             Account // what an unknown user is verified against
+	grantUDP, grantTCP time.Duration
+	every              time.Duration
+	changed            func(RegEvent)
+	log                *zap.Logger
+	now                func() time.Time
+	accounts           atomic.Pointer[map[string]Account]
+	nonces             *nonces
+	bans               *bans
+	wake               chan struct{} // something is due earlier than before
+	flows              flows         // set once, by attach
+	authFailures       func(reason string)
+	bansBegun          atomic.Uint64
 
 	mu         sync.RWMutex
 	places     *bindings
@@ -81,14 +81,12 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		o.Now = time.Now
 	}
 	r := &Registrar{
-		realm:    o.Realm,
-		scheme:   `Digest realm="` + quote(o.Realm) + `", nonce="`,
-		fallback: o.Default,
-		nobody:   nobody(o.Default),
-		grants: map[string]time.Duration{
-			"udp": orElse(o.ExpiresUDP, 60*time.Second),
-			"tcp": orElse(o.ExpiresTCP, 300*time.Second),
-		},
+		realm:        o.Realm,
+		scheme:       `Digest realm="` + quote(o.Realm) + `", nonce="`,
+		fallback:     o.Default,
+		nobody:       nobody(o.Default),
+		grantUDP:     orElse(o.ExpiresUDP, 60*time.Second),
+		grantTCP:     orElse(o.ExpiresTCP, 300*time.Second),
 		every:        o.Probe,
 		changed:      o.Changed,
 		log:          o.Log,
@@ -108,6 +106,15 @@ func orElse(d, fallback time.Duration) time.Duration {
 		return d
 	}
 	return fallback
+}
+
+// grant is how long a binding lives. Over UDP it is short, because a home router
+// forgets a silent flow within a minute; a connection stands or falls visibly.
+func (r *Registrar) grant(transport string) time.Duration {
+	if transport == "udp" {
+		return r.grantUDP
+	}
+	return r.grantTCP
 }
 
 // SetAccounts replaces the accounts (configuration reload). Phones of accounts
