@@ -50,14 +50,21 @@ func Prompt(lang, id string) (*rtp.Sound, error) {
 	return nil, fmt.Errorf("prompt %s: %w", id, ErrNoPrompt)
 }
 
-// Prompts are the built-in prompts with a directory of the operator's own over
-// them: <Dir>/<lang>/<id>.wav is played instead of, or beside, the built-in
-// ones. The zero value is the built-in ones alone.
-type Prompts struct{ Dir string }
+// Prompts are the built-in prompts with the operator's own over them. The zero
+// value is the built-in ones alone.
+type Prompts struct {
+	// Dir holds <lang>/<id>.wav files, played instead of the built-in prompts.
+	Dir string
+	// Files are further WAV files, by prompt id and language; they come first.
+	Files map[string]map[string]string
+}
 
 // Prompt is the operator's recording in lang or, failing that, the built-in
 // prompt. A file that is there and cannot be played is an error.
 func (p Prompts) Prompt(lang, id string) (*rtp.Sound, error) {
+	if file := p.Files[id][lang]; file != "" {
+		return LoadWAV(file)
+	}
 	if p.Dir == "" {
 		return Prompt(lang, id)
 	}
@@ -83,7 +90,7 @@ func LoadWAV(file string) (*rtp.Sound, error) {
 	}
 	alaw, err := decodeWAV(data)
 	if err != nil {
-		return nil, fmt.Errorf("sound %s: %w", file, err)
+		return nil, fmt.Errorf("sound %s %w", file, err)
 	}
 	return rtp.NewSound(strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)), alaw), nil
 }

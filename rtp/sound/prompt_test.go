@@ -120,6 +120,16 @@ func TestOverride(t *testing.T) {
 	if _, err := p.Prompt("fr", "closed"); err == nil {
 		t.Error("a file that cannot be played was silently replaced")
 	}
+	file = filepath.Join(dir, "anything.wav")
+	if err := os.WriteFile(file, wav(wavePCM, rate, 1, 16, make([]byte, 4*rate)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.Files = map[string]map[string]string{"closed": {"fr": file}, "hello": {"fr": file}}
+	for _, id := range []string{"closed", "hello"} {
+		if s, err := p.Prompt("fr", id); err != nil || s.Duration() != 2*time.Second {
+			t.Errorf("%s of a file: %v, %v", id, s, err)
+		}
+	}
 	if s, err := (Prompts{}).Prompt("en", "closed"); err != nil || s.Name != "closed" {
 		t.Errorf("built in: %v, %v", s, err)
 	}

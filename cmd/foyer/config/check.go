@@ -4,6 +4,8 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+
+	"foyer/rtp/sound"
 )
 
 // checker holds the parts of a configuration against each other, after each has
@@ -22,6 +24,9 @@ func check(r *reader, c *Config) {
 	unique(r, "trunk", c.Trunks, func(t *Trunk) *string { return &t.ID })
 	calendars := unique(r, "calendar", c.Calendars, func(x *Calendar) *string { return &x.ID })
 	k.prompts = unique(r, "prompt", c.Prompts.Custom, func(x *CustomPrompt) *string { return &x.ID })
+	for _, id := range sound.IDs() {
+		k.prompts[id] = true
+	}
 	k.clients = unique(r, "client", c.Clients, func(x *Client) *string { return &x.ID })
 	k.queues = unique(r, "queue", c.Queues, func(x *Queue) *string { return &x.ID })
 	k.policies = unique(r, "recording policy", c.RecordingPolicies, func(x *RecordingPolicy) *string { return &x.ID })

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"strings"
-
-	"filippo.io/age"
-)
+import "filippo.io/age"
 
 func (k *checker) checkPolicies() {
 	for i := range k.c.RecordingPolicies {
@@ -12,7 +8,7 @@ func (k *checker) checkPolicies() {
 		k.prompt(&p.Notice.Prompt)
 		all := p.Select.Percent == 100
 		switch {
-		case all && p.Purpose != "contract_proof":
+		case all && p.Purpose != "contract_proof" && p.Purpose != "":
 			k.warnf(k.at[&p.Select.Percent], "recording policy %q keeps 100 %% of calls for purpose %q; French guidance says occasional only", p.ID, p.Purpose)
 		case all && p.LegalBasis == "":
 			k.warnf(k.at[&p.Select.Percent], "recording policy %q keeps 100 %% of calls and states no \"legal_basis\"", p.ID)
@@ -21,7 +17,7 @@ func (k *checker) checkPolicies() {
 	to := &k.c.Recording.Encrypt.Recipient
 	if *to != "" {
 		if _, err := age.ParseX25519Recipient(*to); err != nil {
-			k.errorf(k.at[to], "recording.encrypt.recipient must be an age public key (age1…): %s", strings.TrimPrefix(err.Error(), "malformed recipient "))
+			k.errorf(k.at[to], "recording.encrypt.recipient must be an age public key, as age-keygen prints it: age1…")
 		}
 	} else if at, given := k.at[&k.c.Recording.Encrypt]; given {
 		k.errorf(at, "recording.encrypt needs \"recipient\"")

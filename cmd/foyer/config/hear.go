@@ -1,5 +1,7 @@
 package config
 
+import "cmp"
+
 // Prompts is what callers hear of the switch itself.
 type Prompts struct {
 	// Dir holds <lang>/<id>.wav files that replace built-in prompts.
@@ -21,10 +23,12 @@ type CustomPrompt struct {
 	EN string `yaml:"en"`
 }
 
-// In is the file for a language, or for the other where there is none for that.
-func (p CustomPrompt) In(locale string) string {
-	if locale == "fr" && p.FR != "" || p.EN == "" {
-		return p.FR
+// Files are the operator's own prompts, by id and language. A prompt recorded
+// in one language only is played in both.
+func (p Prompts) Files() map[string]map[string]string {
+	files := make(map[string]map[string]string, len(p.Custom))
+	for _, c := range p.Custom {
+		files[c.ID] = map[string]string{"fr": cmp.Or(c.FR, c.EN), "en": cmp.Or(c.EN, c.FR)}
 	}
-	return p.EN
+	return files
 }

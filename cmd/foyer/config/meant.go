@@ -11,7 +11,7 @@ func meant(word string, known []string) string {
 	if len(word) > maxWord {
 		return ""
 	}
-	best, distance := "", len(word)/3+2
+	best, distance := "", min(len(word)/3+2, len(word))
 	for _, k := range known {
 		if d := edits(word, k); d < distance {
 			best, distance = k, d
