@@ -242,6 +242,7 @@ func (b *bindings) lose(p *phone) []RegEvent {
 // that was reached by it.
 func (b *bindings) closed(f flow) (events []RegEvent) {
 	for p := b.flows[f]; p != nil; p = p.flowBehind {
+		p.probe.token = 0 // an answer that was still on its way proves nothing now
 		events = append(events, b.lose(p)...)
 	}
 	return events

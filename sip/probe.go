@@ -117,8 +117,12 @@ func (b *bindings) unanswered(now time.Time, pr probe, gone bool) []RegEvent {
 }
 
 // doubt says that a call to the phone got no answer: it is lost until it
-// answers a probe, which is sent at once.
+// answers a probe, which is sent at once. What was asked before the doubt came
+// up does not count.
 func (b *bindings) doubt(now time.Time, p *phone) []RegEvent {
+	if p.Reachable {
+		p.probe.token = 0
+	}
 	b.probeAt(p, now)
 	return b.lose(p)
 }

@@ -220,6 +220,18 @@ func TestClosedConnectionLosesItsPhones(t *testing.T) {
 	})
 }
 
+// An answer read just before the connection closed is no sign of life.
+func TestAnswerFromClosedConnection(t *testing.T) {
+	s := newStreet()
+	serving(t, s, func(d *desk) {
+		d.comes("bo", "tcp", boHome, 5*time.Minute)
+		time.Sleep(4*time.Second + s.delay/2) // asked, not yet answered
+		s.set(func() { s.closed[netip.MustParseAddrPort(boHome)] = true })
+		d.flowClosed("tcp", netip.MustParseAddrPort(boHome))
+		d.pass(s, 20*time.Second, "added bo@h *, lost bo@h", "4s bo")
+	})
+}
+
 // When nobody tells that the connection closed, the probe finds out.
 func TestProbeFindsClosedConnection(t *testing.T) {
 	s := newStreet()

@@ -1,0 +1,250 @@
+package sip
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"foyer/sip/siptest"
+
+	"github.com/emiago/sipgo"
+	"github.com/emiago/sipgo/sip"
+)
+
+// counter is a registrar behind real or imagined sockets, with a diary.
+type counter struct {
+	*Registrar
+	t      *testing.T
+	udp    net.PacketConn
+	tcp    net.Listener
+	mu     sync.Mutex
+	diary  []string
+	grew   chan struct{}
+	client map[string]*sipgo.Client
+	ua     *sipgo.UserAgent
+}
+
+func open(t *testing.T, udp net.PacketConn, o RegistrarOptions) *counter {
+	t.Helper()
+	c := &counter{t: t, udp: udp, grew: make(chan struct{}, 1)}
+	o.Realm, o.Default, o.Accounts = testRealm, MD5, testAccounts
+	o.Changed = func(e RegEvent) {
+		c.mu.Lock()
+		c.diary = append(c.diary, told([]RegEvent{e}))
+		c.mu.Unlock()
+		select {
+		case c.grew <- struct{}{}:
+		default:
+		}
+	}
+	c.Registrar = NewRegistrar(o)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.tcp = tcp
+	c.serve()
+	return c
+}
+
+func (c *counter) serve() {
+	ua, err := sipgo.NewUA()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	srv, err := sipgo.NewServer(ua)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.ua = ua
+	udp, err := sipgo.NewClient(ua, sipgo.WithClientConnectionAddr(c.udp.LocalAddr().String()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	tcp, err := sipgo.NewClient(ua)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.client = map[string]*sipgo.Client{"UDP": udp, "TCP": tcp}
+	c.attach(c, nil)
+	srv.OnRegister(func(req *sip.Request, tx sip.ServerTransaction) { c.register(req, tx) })
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() { c.run(ctx) })
+	all.Go(func() { _ = srv.ServeUDP(c.udp) })
+	all.Go(func() {
+		_ = srv.ServeTCP(closeWatch{c.tcp, func(remote netip.AddrPort) { c.flowClosed("tcp", remote) }})
+	})
+	c.t.Cleanup(func() {
+		cancel()
+		c.udp.Close()
+		c.tcp.Close()
+		ua.Close()
+		all.Wait()
+	})
+}
+
+func (c *counter) connected(transport string, remote netip.AddrPort) bool {
+	if transport == "udp" {
+		return true
+	}
+	conn, err := c.ua.TransportLayer().GetConnection(transport, remote.String())
+	if err != nil {
+		return false
+	}
+	_, _ = conn.TryClose()
+	return true
+}
+
+func (c *counter) request(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
+	return c.client[req.Transport()].TransactionRequest(ctx, req)
+}
+
+// reads waits until the diary holds exactly what is wanted.
+func (c *counter) reads(want ...string) {
+	c.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		c.mu.Lock()
+		got := strings.Join(c.diary, ", ")
+		c.mu.Unlock()
+		if got == strings.Join(want, ", ") {
+			return
+		}
+		select {
+		case <-c.grew:
+		case <-deadline:
+			c.t.Fatalf("diary: %s\nwant:  %s", got, strings.Join(want, ", "))
+		}
+	}
+}
+
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func mustRegister(t *testing.T, p *siptest.Phone) *siptest.Message {
+	t.Helper()
+	res, err := p.Register(soon(t), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Status != 200 {
+		t.Fatalf("REGISTER of %s: %s", p.User(), res)
+	}
+	return res
+}
+
+// A phone behind a home router, with and without rport: it registers, is told
+// our expiry, keeps its nonce, is probed through the router, is lost with it,
+// and comes back.
+func TestPhoneBehindRouter(t *testing.T) {
+	for _, rport := range []bool{true, false} {
+		t.Run(fmt.Sprintf("rport=%v", rport), func(t *testing.T) {
+			network := siptest.NewNet(1)
+			udp, err := network.Listen("10.0.0.1:5060")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := open(t, udp, RegistrarOptions{Probe: 100 * time.Millisecond})
+			router, err := network.NAT("203.0.113.7", siptest.NATRules{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			inside, err := router.Listen("192.168.1.10:5060")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := siptest.NewPhone(inside, siptest.Options{User: "ana", Password: "pw-ana", Domain: testRealm, Server: "10.0.0.1:5060", NoRport: !rport})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			res := mustRegister(t, p)
+			if got := p.Granted(res); got != time.Minute {
+				t.Errorf("granted %v", got)
+			}
+			if n := p.Wire().Count("401", false); n != 1 {
+				t.Errorf("%d challenges", n)
+			}
+			mustRegister(t, p)
+			if n := p.Wire().Count("401", false); n != 1 {
+				t.Errorf("%d challenges after a refresh with the same nonce", n)
+			}
+			at, _ := router.Public(netip.MustParseAddrPort("192.168.1.10:5060"), netip.MustParseAddrPort("10.0.0.1:5060"))
+			b := c.Bindings("ana")[0]
+			if b.Source != at || b.Contact != "sip:ana@192.168.1.10:5060" {
+				t.Errorf("binding %+v, the router says %v", b, at)
+			}
+			if _, err := p.Wire().WaitMessage(soon(t), func(m *siptest.Message) bool { return m.Method == "OPTIONS" }); err != nil {
+				t.Fatal(err)
+			}
+			c.reads("added ana@192.168.1.10:5060 *", "refreshed ana@192.168.1.10:5060 *")
+
+			router.Forget()
+			c.ReportUnreachable(b) // a call got no answer
+			c.reads("added ana@192.168.1.10:5060 *", "refreshed ana@192.168.1.10:5060 *", "lost ana@192.168.1.10:5060")
+			mustRegister(t, p) // from another port: its nonce was for the old one
+			c.reads("added ana@192.168.1.10:5060 *", "refreshed ana@192.168.1.10:5060 *", "lost ana@192.168.1.10:5060", "regained ana@192.168.1.10:5060 *")
+			if n := p.Wire().Count("401", false); n != 2 {
+				t.Errorf("%d challenges after the flow changed", n)
+			}
+			if res, err := p.Unregister(soon(t)); err != nil || res.Status != 200 || len(res.Values("Contact")) != 0 {
+				t.Errorf("unregister: %v %v", res, err)
+			}
+		})
+	}
+}
+
+func dial(t *testing.T, c *counter, instance string) *siptest.Phone {
+	t.Helper()
+	conn, err := net.Dial("tcp", c.tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := siptest.NewStreamPhone(conn, siptest.Options{User: "bo", Password: "pw-bo", Domain: testRealm, Contact: "192.168.1.20:5060"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	res, err := p.Register(soon(t), time.Hour, siptest.H("Contact", "<"+p.ContactURI()+`>;+sip.instance="`+instance+`"`))
+	if err != nil || res.Status != 200 {
+		t.Fatalf("%v %v", res, err)
+	}
+	if got := p.Granted(res); got != 5*time.Minute {
+		t.Errorf("granted %v", got)
+	}
+	return p
+}
+
+// A phone on TCP is probed over its connection, is lost the moment it closes,
+// and takes its own place when it comes back.
+func TestPhoneOnConnection(t *testing.T) {
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, udp, RegistrarOptions{Probe: 100 * time.Millisecond})
+	const uri = "bo@192.168.1.20:5060;transport=tcp"
+	p := dial(t, c, "<urn:uuid:1>")
+	if _, err := p.Wire().WaitMessage(soon(t), func(m *siptest.Message) bool { return m.Method == "OPTIONS" }); err != nil {
+		t.Fatal(err)
+	}
+	c.reads("added " + uri + " *")
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.reads("added "+uri+" *", "lost "+uri)
+	dial(t, c, "<urn:uuid:1>")
+	c.reads("added "+uri+" *", "lost "+uri, "regained "+uri+" *")
+	if list := c.Bindings("bo"); len(list) != 1 || !list[0].Reachable {
+		t.Errorf("%+v", list)
+	}
+}
