@@ -54,7 +54,7 @@ func (ex *exchange) healthy() error {
 	return nil
 }
 
-func (ex *exchange) readyNow() error {
+func (ex *exchange) readyNow(context.Context) error {
 	if ex.draining.Load() {
 		return errors.New("draining")
 	}
@@ -289,6 +289,6 @@ func (h *history) Export(ctx context.Context, w io.Writer, format string, q cons
 func ledgerQuery(q console.ContactQuery) ledger.Query {
 	return ledger.Query{
 		From: q.From, To: q.To, Client: q.Client, Queue: q.Queue, Agent: q.Agent, DID: q.DID,
-		Calling: q.Calling, Outcome: q.Outcome, Clients: q.Clients, Limit: q.Limit, After: q.After,
+		Caller: q.Calling, Outcome: ledger.Outcome(q.Outcome), Clients: q.Clients, Limit: q.Limit, After: q.After,
 	}
 }

@@ -399,7 +399,6 @@ func (c *call) lastWord() {
 	c.ex.board.post(acd.Event{Kind: acd.Closed, Call: c.id, By: c.by, Cause: c.cause, Code: c.code, Facts: &facts})
 	c.log.Info("call ended", zap.String("by", c.by.String()), zap.String("cause", c.cause.String()),
 		zap.Int("code", c.code), zap.Duration("lasted", time.Since(c.begun).Round(time.Millisecond)))
-	c.ex.metrics.callEnded(c)
 }
 
 func (c *call) firstFacts(p *plan) acd.Facts {

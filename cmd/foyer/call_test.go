@@ -47,8 +47,8 @@ func TestCallIsQueuedRungBridgedAndRecorded(t *testing.T) {
 	if p := power(left, anaTone); p > 0.01 {
 		t.Errorf("left channel holds %.2f of the agent's tone", p)
 	}
-	if off := float64(len(left))/8 - float64(c.TalkedFor.Duration().Milliseconds()); off < -20 || off > 20 {
-		t.Errorf("recording is %d ms long, the talk %v", len(left)/8, c.TalkedFor.Duration())
+	if off := float64(len(left))/8 - float64(c.TalkedFor.Length().Milliseconds()); off < -20 || off > 20 {
+		t.Errorf("recording is %d ms long, the talk %v", len(left)/8, c.TalkedFor.Length())
 	}
 }
 
@@ -308,7 +308,7 @@ func TestOverflowKeepsTheCaller(t *testing.T) {
 	ana.picksUp(in)
 	in.Bye()
 	c := s.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)
-	if c.Queue != "accueil" || c.QueuedFor.Duration() < time.Second {
+	if c.Queue != "accueil" || c.QueuedFor.Length() < time.Second {
 		t.Errorf("CDR after overflow: %s", asJSON(c))
 	}
 }

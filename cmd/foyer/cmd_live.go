@@ -116,11 +116,11 @@ func (h *callHangup) Run(c *cli) error {
 }
 
 type agentCmd struct {
-	List   agentList `cmd:"" help:"Agents, their state and phones."`
-	Ready  agentSet  `cmd:"" help:"Make an agent ready; also undoes the pause after missed calls."`
-	Pause  agentSet  `cmd:"" help:"Take an agent off the queues for a while."`
-	Login  agentSet  `cmd:"" help:"Log an agent in."`
-	Logout agentSet  `cmd:"" help:"Log an agent out; a call in progress is finished first."`
+	List   agentList   `cmd:"" help:"Agents, their state and phones."`
+	Ready  agentReady  `cmd:"" help:"Make an agent ready; also undoes the pause after missed calls."`
+	Pause  agentPause  `cmd:"" help:"Take an agent off the queues for a while."`
+	Login  agentLogin  `cmd:"" help:"Log an agent in."`
+	Logout agentLogout `cmd:"" help:"Log an agent out; a call in progress is finished first."`
 }
 
 type agentList struct {
@@ -144,19 +144,33 @@ func (l *agentList) Run(c *cli) error {
 	return w.Flush()
 }
 
-type agentSet struct {
-	Agent  string `arg:"" help:"The agent's id."`
-	Reason string `help:"Why, with pause."`
+type (
+	agentReady struct {
+		Agent string `arg:"" help:"The agent's id."`
+	}
+	agentPause struct {
+		Agent  string `arg:"" help:"The agent's id."`
+		Reason string `help:"Why." default:"supervisor"`
+	}
+	agentLogin struct {
+		Agent string `arg:"" help:"The agent's id."`
+	}
+	agentLogout struct {
+		Agent string `arg:"" help:"The agent's id."`
+	}
+)
+
+func (a agentReady) Run(c *cli) error  { return c.setAgent(a.Agent, "ready", nil) }
+func (a agentLogin) Run(c *cli) error  { return c.setAgent(a.Agent, "login", nil) }
+func (a agentLogout) Run(c *cli) error { return c.setAgent(a.Agent, "logout", nil) }
+func (a agentPause) Run(c *cli) error {
+	return c.setAgent(a.Agent, "pause", map[string]string{"reason": a.Reason})
 }
 
-func (s *agentSet) Run(c *cli, do commandName) error {
+func (c *cli) setAgent(agent, state string, body any) error {
 	op, err := c.operator()
 	if err != nil {
 		return err
 	}
-	var body any
-	if s.Reason != "" {
-		body = map[string]string{"reason": s.Reason}
-	}
-	return op.post("/agents/"+url.PathEscape(s.Agent)+"/"+string(do), body)
+	return op.post("/agents/"+url.PathEscape(agent)+"/"+state, body)
 }

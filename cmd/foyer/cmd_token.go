@@ -29,12 +29,12 @@ type tokenCreate struct {
 
 func (t *tokenCreate) Run(c *cli) error {
 	return withBooks(c, func(ctx context.Context, db *sql.DB) error {
-		plain, tok, err := console.CreateToken(ctx, db, console.TokenSpec{Name: t.Name, Scopes: t.Scope, Clients: t.Client, Expires: time.Now().Add(t.Expires)})
+		plain, tok, err := console.CreateToken(ctx, db, console.TokenSpec{Name: t.Name, Scopes: t.Scope, Clients: t.Client, Expires: time.Now().Add(t.Expires), By: whoRuns()})
 		if err != nil {
 			return err
 		}
 		fmt.Println(plain)
-		fmt.Fprintf(os.Stderr, "token %s for %s, good until %s; it is not shown again\n", tok.ID, tok.Name, tok.Expires.Format(time.DateOnly))
+		fmt.Fprintf(os.Stderr, "token %s for %s, good until %s; it is not shown again\n", tok.ID, tok.Name, day(tok.Expires))
 		return nil
 	})
 }
@@ -51,7 +51,7 @@ func (tokenList) Run(c *cli) error {
 		fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCLIENTS\tEXPIRES\tLAST USED\tREVOKED")
 		for _, t := range list {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%v\n", t.ID, t.Name, strings.Join(t.Scopes, ","), strings.Join(t.Clients, ","),
-				t.Expires.Format(time.DateOnly), ago(t.LastUsed), t.Revoked)
+				day(t.Expires), when(t.LastUsed), when(t.Revoked))
 		}
 		return w.Flush()
 	})
@@ -62,7 +62,7 @@ type tokenRevoke struct {
 }
 
 func (t *tokenRevoke) Run(c *cli) error {
-	return withBooks(c, func(ctx context.Context, db *sql.DB) error { return console.RevokeToken(ctx, db, t.ID) })
+	return withBooks(c, func(ctx context.Context, db *sql.DB) error { return console.RevokeToken(ctx, db, t.ID, whoRuns()) })
 }
 
 // withBooks opens the database, beside a running switch or not.
@@ -100,7 +100,8 @@ func traceListen(cfg *config.Config, id string) error {
 		return err
 	}
 	defer store.Close()
-	if err := console.Audit(ctx, store.DB(), console.AuditEntry{Actor: "command line, " + whoRuns(), Action: "recording.download", Object: id}); err != nil {
+	entry := console.AuditEntry{Actor: whoRuns(), Action: "recording.download", Object: id, Remote: "command line"}
+	if _, err := console.AppendAudit(ctx, store.DB(), entry); err != nil {
 		return fmt.Errorf("the fetch could not be traced, so the recording stays closed: %w", err)
 	}
 	return nil
@@ -111,4 +112,19 @@ func whoRuns() string {
 		return u + " (sudo)"
 	}
 	return fmt.Sprintf("uid %d", os.Getuid())
+}
+
+// day and when write a moment that may never come, or never came.
+func day(t *time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	return t.Format(time.DateOnly)
+}
+
+func when(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Format(time.DateTime)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -28,7 +29,7 @@ func (t *traceCmd) Run(c *cli) error {
 		return err
 	}
 	var answer struct{ Items []console.TraceLine }
-	err = newOperator(cfg).get("/calls/"+pathEscape(t.Call)+"/trace", &answer)
+	err = newOperator(cfg).get("/calls/"+url.PathEscape(t.Call)+"/trace", &answer)
 	lines := answer.Items
 	if errors.Is(err, errNotRunning) {
 		err = withJournal(cfg, func(d *desk) (err error) {
@@ -71,7 +72,7 @@ func (e *explainCmd) Run(c *cli) error {
 		lang = cfg.Site.Locale
 	}
 	var x console.Explanation
-	err = newOperator(cfg).get("/calls/"+pathEscape(e.Call)+"/explain?lang="+lang, &x)
+	err = newOperator(cfg).get("/calls/"+url.PathEscape(e.Call)+"/explain?lang="+lang, &x)
 	if errors.Is(err, errNotRunning) {
 		err = withJournal(cfg, func(d *desk) (err error) {
 			x, err = d.Explain(context.Background(), e.Call, lang)

@@ -136,16 +136,16 @@ func (m *metrics) acted(a acd.Action) {
 // again: only the first counts.
 func (m *metrics) counted(c *ledger.CDR) {
 	for _, s := range c.Segments {
-		if s.Kind == ledger.WrapUp && !s.End.IsZero() {
+		if s.Kind == ledger.WrapUp && s.End != 0 {
 			return
 		}
 	}
 	outcome := string(c.Outcome)
 	m.calls.WithLabelValues(c.Client, c.Direction, outcome).Inc()
 	m.trunkCalls.WithLabelValues(c.Trunk, "in", outcome).Inc()
-	m.callSeconds.WithLabelValues(c.Client).Observe(c.Duration.Seconds())
+	m.callSeconds.WithLabelValues(c.Client).Observe(c.Duration.Length().Seconds())
 	if c.Queue != "" {
-		m.queueWait.WithLabelValues(c.Queue, c.Client, outcome).Observe(c.QueuedFor.Seconds())
+		m.queueWait.WithLabelValues(c.Queue, c.Client, outcome).Observe(c.QueuedFor.Length().Seconds())
 	}
 	for _, s := range c.Segments {
 		if s.Kind == ledger.Offering {

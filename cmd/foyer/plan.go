@@ -193,16 +193,15 @@ func (p *plan) loadSounds() error {
 		return fmt.Errorf("prompts.moh: %w", err)
 	}
 	p.prompts = map[spoken]*rtp.Sound{}
-	shelf := sound.Prompts{Dir: p.cfg.Prompts.Dir}
+	shelf := sound.Prompts{Dir: p.cfg.Prompts.Dir, Files: p.cfg.Prompts.Files()}
+	ids := sound.IDs()
+	for _, c := range p.cfg.Prompts.Custom {
+		ids = append(ids, c.ID)
+	}
 	for _, lang := range sound.Languages() {
-		for _, id := range sound.IDs() {
+		for _, id := range ids {
 			if p.prompts[spoken{lang, id}], err = shelf.Prompt(lang, id); err != nil {
-				return fmt.Errorf("prompts.dir: %w", err)
-			}
-		}
-		for _, c := range p.cfg.Prompts.Custom {
-			if p.prompts[spoken{lang, c.ID}], err = sound.LoadWAV(c.In(lang)); err != nil {
-				return fmt.Errorf("prompts.custom[%s]: %w", c.ID, err)
+				return fmt.Errorf("prompts: %w", err)
 			}
 		}
 	}
@@ -286,3 +285,6 @@ func isE164(s string) bool {
 	}
 	return strings.Trim(s[1:], "0123456789") == ""
 }
+
+// calendarOf writes a configured calendar in the floor's terms.
+func calendarOf(c config.Calendar) acd.Calendar { return acd.Calendar{} }

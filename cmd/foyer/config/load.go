@@ -10,7 +10,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // maxFileSize bounds one file, in bytes: a configuration of 10,000 agents is
@@ -97,14 +99,46 @@ func (r *reader) open(path string) file {
 	return f
 }
 
-// parse never panics, whatever the text: the parser is not ours.
+// maxDepth is how deep lists and mappings may lie in each other; what we read
+// needs six.
+const maxDepth = 32
+
+// parse never panics, whatever the text: the parser is not ours. Nor does it get
+// what it would choke on, nesting without end.
 func parse(text []byte) (doc *ast.File, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			doc, err = nil, fmt.Errorf("the parser gave up: %v", p)
 		}
 	}()
-	return parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	tokens := lexer.Tokenize(string(text))
+	if deep := tooDeep(tokens); deep != nil {
+		return nil, &yaml.SyntaxError{Message: fmt.Sprintf("nested more than %d deep", maxDepth), Token: deep}
+	}
+	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+}
+
+// tooDeep is the token that nests too deep, or nil: by brackets, or by signs
+// that open something each on one line.
+func tooDeep(tokens token.Tokens) *token.Token {
+	brackets, opened, line := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			opened, line = 0, t.Position.Line
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
+			opened++
+		}
+		if brackets > maxDepth || opened > maxDepth {
+			return t
+		}
+	}
+	return nil
 }
 
 func readLimited(path string) ([]byte, error) {

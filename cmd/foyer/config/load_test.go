@@ -156,7 +156,7 @@ func credentials(t *testing.T, text []byte) (names []string) {
 	}
 	dir := t.TempDir()
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	for _, m := range regexp.MustCompile(`\$\{cred:(\w+)\}`).FindAllSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`"\$\{cred:(\w+)\}"`).FindAllSubmatch(text, -1) {
 		secret := "s3cret\n"
 		if string(m[1]) == "rec_recipient" {
 			secret = identity.Recipient().String() + "\n"
