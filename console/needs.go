@@ -16,6 +16,10 @@ var ErrNotFound = errors.New("not found")
 // that is draining. Its wrapping text is shown to the user.
 var ErrUnavailable = errors.New("unavailable")
 
+// ErrBadQuery is what they return, possibly wrapped, for a query they cannot read,
+// such as a cursor of another listing. Its wrapping text is shown to the user.
+var ErrBadQuery = errors.New("bad query")
+
 // StateConflict is returned by Control when the state changed under the caller.
 type StateConflict struct {
 	State string // what it is now

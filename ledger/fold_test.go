@@ -329,8 +329,8 @@ func anyEvent(t *rapid.T) acd.Event {
 		Agent: anyAgent(t),
 		Queue: anyQueue(t),
 		Offer: acd.OfferID(rapid.IntRange(0, 3).Draw(t, "offer")),
-		By:    acd.Party(rapid.IntRange(0, 5).Draw(t, "by")),
-		Cause: acd.Cause(rapid.IntRange(0, 24).Draw(t, "cause")),
+		By:    acd.Party(rapid.IntRange(0, int(acd.Carrier)).Draw(t, "by")),
+		Cause: acd.Cause(rapid.IntRange(0, int(acd.CauseFailed)).Draw(t, "cause")),
 	}
 }
 
@@ -338,7 +338,7 @@ func anyActions(t *rapid.T) []acd.Action {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) acd.Action {
 		call, agent, queue := anyCall(t), anyAgent(t), anyQueue(t)
 		n := acd.OfferID(rapid.IntRange(0, 3).Draw(t, "offer"))
-		why := acd.Cause(rapid.IntRange(0, 24).Draw(t, "cause"))
+		why := acd.Cause(rapid.IntRange(0, int(acd.CauseFailed)).Draw(t, "cause"))
 		switch rapid.IntRange(0, 6).Draw(t, "action") {
 		case 0:
 			return acd.Offer{Call: call, Agent: agent, Queue: queue, Offer: n}

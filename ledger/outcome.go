@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 
 	"foyer/acd"
@@ -32,8 +31,8 @@ func (s *story) conclude(last acd.Event, q acd.Queue) {
 		}
 	}
 	s.cdr.Outcome = s.outcome(q)
-	s.cdr.EndedBy = word(s.by)
-	s.cdr.Cause = word(s.cause)
+	s.cdr.EndedBy = s.by.String()
+	s.cdr.Cause = s.cause.String()
 	for i := range s.segments {
 		if g := &s.segments[i]; g.Kind == InQueue && g.Result == "" {
 			g.Result = queueResult(s.cdr.Outcome)
@@ -142,5 +141,3 @@ func finite(q *acd.Quality) *acd.Quality {
 	}
 	return &out
 }
-
-func word(v any) string { return fmt.Sprint(v) }

@@ -123,7 +123,7 @@ func (s *story) alerted(at Instant, n acd.OfferID) {
 func (s *story) missed(at Instant, n acd.OfferID, why acd.Cause, code int) {
 	if g := s.offered(n); g != nil {
 		g.stop(s.clock(at), resultOf(why))
-		g.Cause, g.SIPCode = word(why), code
+		g.Cause, g.SIPCode = why.String(), code
 	}
 }
 
@@ -162,7 +162,7 @@ func (s *story) connect(at Instant, c acd.Connect, q acd.Queue) {
 func (s *story) hold(at Instant, by acd.Party) {
 	s.holders |= 1 << by
 	if g := s.current(Talking); g != nil {
-		s.swap(g, at, Segment{Kind: OnHold, By: word(by)})
+		s.swap(g, at, Segment{Kind: OnHold, By: by.String()})
 	}
 }
 
@@ -218,7 +218,7 @@ func (s *story) end(at Instant, by acd.Party, cause acd.Cause) {
 		case g.End != 0 || g.Kind == WrapUp:
 		case g.Kind == Offering:
 			g.stop(s.cdr.Ended, "withdrawn")
-			g.Cause = word(cause)
+			g.Cause = cause.String()
 		default:
 			g.stop(s.cdr.Ended, "")
 		}

@@ -1,0 +1,125 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// AgentRef is the agent a path names.
+type AgentRef struct {
+	ID string `path:"id" maxLength:"128"`
+}
+
+func (c *console) agentRoutes(api huma.API) {
+	huma.Register(api, route("list-agents", http.MethodGet, "/agents", AgentsRead, "Agents and what they are doing"), c.listAgents)
+	huma.Register(api, route("get-agent", http.MethodGet, "/agents/{id}", AgentsRead, "One agent"), c.getAgent)
+	for state, summary := range map[string]string{
+		"login":  "Log an agent in",
+		"logout": "Log an agent out, after the call they are in",
+		"ready":  "Let an agent receive calls",
+	} {
+		op := route(state+"-agent", http.MethodPost, "/agents/{id}/"+state, AgentsControl, summary)
+		op.DefaultStatus = http.StatusNoContent
+		huma.Register(api, op, func(ctx context.Context, in *AgentRef) (*done, error) {
+			return c.setAgent(ctx, in.ID, state, "")
+		})
+	}
+	pause := route("pause-agent", http.MethodPost, "/agents/{id}/pause", AgentsControl, "Give an agent no calls, for a reason")
+	pause.DefaultStatus = http.StatusNoContent
+	huma.Register(api, pause, func(ctx context.Context, in *struct {
+		AgentRef
+		Body struct {
+			Reason string `json:"reason" minLength:"1" maxLength:"64" example:"repas" doc:"A reason code"`
+		}
+	}) (*done, error) {
+		return c.setAgent(ctx, in.ID, "pause", in.Body.Reason)
+	})
+}
+
+// visibleAgents are the agents who serve a client the actor may know of, and of
+// what else they do only that they are busy.
+func (c *console) visibleAgents(ctx context.Context) []AgentView {
+	a := who(ctx)
+	all := c.Floor.Agents(ctx)
+	if a.clients == nil {
+		return all
+	}
+	queues, calls := map[string]bool{}, map[string]bool{}
+	for _, q := range c.visibleQueues(ctx) {
+		queues[q.ID] = true
+	}
+	for _, call := range c.visibleCalls(ctx) {
+		calls[call.ID] = true
+	}
+	var seen []AgentView
+	for _, v := range all {
+		if v.Clients = only(v.Clients, a.sees); len(v.Clients) == 0 {
+			continue
+		}
+		v.Queues = only(v.Queues, func(q string) bool { return queues[q] })
+		if !calls[v.Call] {
+			v.Call = ""
+		}
+		seen = append(seen, v)
+	}
+	return seen
+}
+
+// only is a new slice of the ids that pass.
+func only(ids []string, pass func(string) bool) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !pass(id) })
+}
+
+func (c *console) agent(ctx context.Context, id string) (AgentView, error) {
+	for _, v := range c.visibleAgents(ctx) {
+		if v.ID == id {
+			return whole(v), nil
+		}
+	}
+	return AgentView{}, notFound("agent", id)
+}
+
+// whole has empty lists where v has none: JSON readers expect arrays.
+func whole(v AgentView) AgentView {
+	v.Queues, v.Clients = append([]string{}, v.Queues...), append([]string{}, v.Clients...)
+	return v
+}
+
+func (c *console) listAgents(ctx context.Context, _ *struct{}) (*list[AgentView], error) {
+	if c.Floor == nil {
+		return nil, notHere("floor")
+	}
+	l := listing(c.visibleAgents(ctx), "")
+	for i, v := range l.Body.Items {
+		l.Body.Items[i] = whole(v)
+	}
+	return l, nil
+}
+
+func (c *console) getAgent(ctx context.Context, in *AgentRef) (*one[AgentView], error) {
+	if c.Floor == nil {
+		return nil, notHere("floor")
+	}
+	v, err := c.agent(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &one[AgentView]{v}, nil
+}
+
+func (c *console) setAgent(ctx context.Context, id, state, reason string) (*done, error) {
+	if c.Control == nil || c.Floor == nil {
+		return nil, notHere("control")
+	}
+	if _, err := c.agent(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := c.Control.SetAgent(ctx, id, state, reason, who(ctx).name); err != nil {
+		return nil, c.problem(err, "agent", id)
+	}
+	c.record(ctx, AuditEntry{Action: "agent." + state, Object: id, Detail: reason})
+	return nil, nil
+}
