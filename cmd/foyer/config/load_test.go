@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -10,12 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"filippo.io/age"
 )
 
 var update = flag.Bool("update", false, "write the .want files of testdata/bad anew")
@@ -147,97 +143,6 @@ func load(t *testing.T, path string) *Config {
 	return c
 }
 
-// credentials puts a secret for every ${cred:NAME} of a file where systemd would.
-func credentials(t *testing.T, text []byte) (names []string) {
-	t.Helper()
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	for _, m := range regexp.MustCompile(`"\$\{cred:(\w+)\}"`).FindAllSubmatch(text, -1) {
-		secret := "s3cret\n"
-		if string(m[1]) == "rec_recipient" {
-			secret = identity.Recipient().String() + "\n"
-		}
-		if err := os.WriteFile(filepath.Join(dir, string(m[1])), []byte(secret), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, string(m[1]))
-	}
-	return names
-}
-
-// Every configuration we ship loads, and the production example with the unit
-// that starts it.
-func TestShipped(t *testing.T) {
-	dir := "../../../configs"
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	loaded := 0
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Contains(text, []byte("\nversion: 1\n")) {
-			continue // not a configuration of the switch: rules for other programs
-		}
-		credentials(t, text)
-		load(t, f)
-		loaded++
-	}
-	if loaded < 2 {
-		t.Errorf("%d configurations in %s", loaded, dir)
-	}
-}
-
-// The production example names every key there is.
-func TestExampleIsComplete(t *testing.T) {
-	text, err := os.ReadFile("../../../configs/foyer.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var look func(typ reflect.Type)
-	look = func(typ reflect.Type) {
-		for _, f := range fieldsOf(typ) {
-			if !bytes.Contains(text, []byte(f.name+":")) {
-				t.Errorf("the example says nothing of %q of %s", f.name, typ.Name())
-			}
-			inner := f.Type
-			if inner.Kind() == reflect.Slice {
-				inner = inner.Elem()
-			}
-			if inner.Kind() == reflect.Struct {
-				look(inner)
-			}
-		}
-	}
-	look(reflect.TypeFor[Config]())
-}
-
-func TestUnitHandsOverEverySecret(t *testing.T) {
-	text, err := os.ReadFile("../../../configs/foyer.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unit, err := os.ReadFile("../../../configs/foyer.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range credentials(t, text) {
-		if !bytes.Contains(unit, []byte("\nLoadCredential="+name+":/")) {
-			t.Errorf("the unit does not load credential %s", name)
-		}
-	}
-	if !bytes.Contains(unit, []byte("\nExecStart=/usr/local/bin/foyer serve -c /etc/foyer/foyer.yaml\n")) {
-		t.Error("the unit does not start foyer serve on its configuration")
-	}
-}
-
 // Fragments add to lists, in order; a section that is no list may stand in one.
 func TestInclude(t *testing.T) {
 	dir := t.TempDir()
@@ -325,53 +230,6 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 }
 
-func TestDuration(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"30s": 30 * time.Second, "5m": 5 * time.Minute, "1h30m": 90 * time.Minute,
-		"180d": 180 * 24 * time.Hour, "1d12h": 36 * time.Hour, "300ms": 300 * time.Millisecond,
-		"0s": 0, "1.5h": 90 * time.Minute,
-	} {
-		if d, err := parseDuration(text); err != nil || d != want {
-			t.Errorf("%s is %s, %v; want %s", text, d, err, want)
-		}
-	}
-	for _, text := range []string{"", "0", "30", "s", "-1s", "+1s", "1d-1h", "d", "1d5", "99999999d", "1w", "1 s", "9999999h9999999h"} {
-		if d, err := parseDuration(text); err == nil {
-			t.Errorf("%q was read as %s", text, d)
-		}
-	}
-}
-
-func TestAddrPort(t *testing.T) {
-	for text, want := range map[string]string{
-		"127.0.0.1:5060": "127.0.0.1:5060", ":5060": "0.0.0.0:5060", "[::1]:443": "[::1]:443", "[::]:1": "[::]:1",
-	} {
-		var a netip.AddrPort
-		if err := setAddrPort(&a, text); err != nil || a.String() != want {
-			t.Errorf("%s is %s, %v", text, a, err)
-		}
-	}
-	for _, text := range []string{"", ":", "5060", "::1:5060", "[127.0.0.1]:5060", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:sip", "[::1]"} {
-		var a netip.AddrPort
-		if err := setAddrPort(&a, text); err == nil {
-			t.Errorf("%q was read as %s", text, a)
-		}
-	}
-}
-
-func TestMeant(t *testing.T) {
-	known := []string{"strategy", "require", "ring", "to", "id"}
-	for word, want := range map[string]string{
-		"startegy": "strategy", "requires": "require", "rign": "ring", "Ring": "ring", "ot": "to", "zzz": "", "x": "",
-		strings.Repeat("ring", 100): "",
-	} {
-		got := meant(word, known)
-		if want == "" && got != "" || want != "" && got != fmt.Sprintf(" — did you mean %q?", want) {
-			t.Errorf("%q: %q, want %q", word, got, want)
-		}
-	}
-}
-
 // The schema knows the keys that Load knows.
 func TestSchema(t *testing.T) {
 	text, err := Schema()
@@ -393,67 +251,4 @@ func TestSchema(t *testing.T) {
 	if strings.Join(s.Required, " ") != "version site listen" {
 		t.Errorf("required: %v", s.Required)
 	}
-}
-
-// Ten thousand agents are a large centre, not a large file.
-func TestLarge(t *testing.T) {
-	text, err := os.ReadFile("testdata/smallest.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	b.Write(text)
-	for i := range 10_000 {
-		fmt.Fprintf(&b, "  - {id: a%d, sip: {password: pw-%d}, skills: {fr: 5}, queues: [accueil]}\n", i, i)
-	}
-	file := filepath.Join(t.TempDir(), "large.yaml")
-	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	c := load(t, file)
-	t.Logf("%d agents in %s", len(c.Agents), time.Since(start))
-}
-
-// FuzzLoad: whatever a file holds, Load says what is wrong with it or hands out
-// a configuration whose references all lead somewhere.
-func FuzzLoad(f *testing.F) {
-	seeds, err := filepath.Glob("testdata/bad/*.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, s := range append(seeds, "testdata/smallest.yaml", "../../../configs/demo.yaml", "../../../configs/foyer.yaml") {
-		text, err := os.ReadFile(s)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		file := filepath.Join(t.TempDir(), "foyer.yaml")
-		if err := os.WriteFile(file, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		c, err := Load(file)
-		if err != nil {
-			p, ok := err.(*Problems)
-			if !ok || p.Errors() == 0 || p.Error() == "" {
-				t.Fatalf("refused without a reason: %v", err)
-			}
-			return
-		}
-		queues := map[string]bool{}
-		for _, q := range c.Queues {
-			queues[q.ID] = true
-		}
-		for _, d := range c.DIDs {
-			if !queues[d.To] {
-				t.Fatalf("number %s leads to queue %q, which is not there", d.Number, d.To)
-			}
-		}
-		p := c.Listen.RTP.Ports
-		if p.Min%2 != 0 || p.Max%2 != 1 || p.Pairs() < 1 || !c.Listen.RTP.PublicIP.IsValid() || c.Site.Timezone == nil {
-			t.Fatalf("usable, but not whole: %+v", c)
-		}
-	})
 }

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"testing"
+
+	"filippo.io/age"
+)
+
+// credentials puts a secret for every ${cred:NAME} of a file where systemd would.
+func credentials(t *testing.T, text []byte) (names []string) {
+	t.Helper()
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	for _, m := range regexp.MustCompile(`"\$\{cred:(\w+)\}"`).FindAllSubmatch(text, -1) {
+		secret := "s3cret\n"
+		if string(m[1]) == "rec_recipient" {
+			secret = identity.Recipient().String() + "\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, string(m[1])), []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, string(m[1]))
+	}
+	return names
+}
+
+// Every configuration we ship loads, and the production example with the unit
+// that starts it.
+func TestShipped(t *testing.T) {
+	dir := "../../../configs"
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := 0
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte("\nversion: 1\n")) {
+			continue // not a configuration of the switch: rules for other programs
+		}
+		credentials(t, text)
+		load(t, f)
+		loaded++
+	}
+	if loaded < 2 {
+		t.Errorf("%d configurations in %s", loaded, dir)
+	}
+}
+
+// The production example names every key there is.
+func TestExampleIsComplete(t *testing.T) {
+	text, err := os.ReadFile("../../../configs/foyer.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var look func(typ reflect.Type)
+	look = func(typ reflect.Type) {
+		for _, f := range fieldsOf(typ) {
+			if !bytes.Contains(text, []byte(f.name+":")) {
+				t.Errorf("the example says nothing of %q of %s", f.name, typ.Name())
+			}
+			inner := f.Type
+			if inner.Kind() == reflect.Slice {
+				inner = inner.Elem()
+			}
+			if inner.Kind() == reflect.Struct {
+				look(inner)
+			}
+		}
+	}
+	look(reflect.TypeFor[Config]())
+}
+
+func TestUnitHandsOverEverySecret(t *testing.T) {
+	text, err := os.ReadFile("../../../configs/foyer.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit, err := os.ReadFile("../../../configs/foyer.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range credentials(t, text) {
+		if !bytes.Contains(unit, []byte("\nLoadCredential="+name+":/")) {
+			t.Errorf("the unit does not load credential %s", name)
+		}
+	}
+	if !bytes.Contains(unit, []byte("\nExecStart=/usr/local/bin/foyer serve -c /etc/foyer/foyer.yaml\n")) {
+		t.Error("the unit does not start foyer serve on its configuration")
+	}
+}
