@@ -56,6 +56,7 @@ type engine struct {
 
 	// The thread's own.
 	byFD    []*leg
+	muted   bool
 	phase   [phases][]*leg
 	sums    MediaTotals
 	delays  *spread
@@ -238,7 +239,13 @@ func (e *engine) drop(l *leg) {
 	}
 }
 
+// mute lets nobody send, as if all had pressed the button.
+func (e *engine) mute(on bool) { e.post(func() { e.muted = on }) }
+
 func (e *engine) send(phase int) {
+	if e.muted {
+		return
+	}
 	for _, l := range e.phase[phase] {
 		if !l.sending {
 			continue

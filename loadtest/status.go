@@ -135,3 +135,10 @@ func (r *Running) Since(m Mark) (MediaTotals, time.Duration) {
 	t, d := r.media.totals()
 	return window(t, m.totals, d.since(m.delays)), time.Since(m.at)
 }
+
+// Mute lets every phone stop sending media, or start again.
+func (r *Running) Mute(on bool) {
+	if r.media != nil {
+		r.media.mute(on)
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"foyer/loadtest"
+)
+
+// stage is a switch with a load on it.
+type stage struct {
+	b      *bench
+	sw     *loadtest.Switch
+	load   *loadtest.Running
+	before loadtest.Readings
+	idle   loadtest.Usage // agents registered, no call yet
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// open starts a switch and a load on it; calls arrive at once.
+func (b *bench) open(ctx context.Context, setup loadtest.Setup, plan func(*loadtest.Plan)) (*stage, error) {
+	b.systems++
+	setup.Dir = filepath.Join(b.dir, fmt.Sprint(b.systems))
+	if err := os.Mkdir(setup.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	// An address of its own keeps the bench apart from whatever else runs here.
+	setup.IP = fmt.Sprintf("127.%d.%d.1", 20+os.Getpid()%200, b.systems)
+	sw, err := loadtest.StartSwitch(ctx, b.bin, setup)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{b: b, sw: sw}
+	if s.before, err = sw.Readings(ctx); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	p := sw.Plan()
+	plan(&p)
+	if s.load, err = loadtest.Start(ctx, p); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	pause(ctx, 500*time.Millisecond)
+	if s.idle, err = sw.Usage(); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	arriving, stop := context.WithCancel(ctx)
+	s.stop = stop
+	s.done.Go(func() { s.load.Arrive(arriving) })
+	return s, nil
+}
+
+// until waits for a state of the load, at most so long.
+func (s *stage) until(ctx context.Context, limit time.Duration, ok func(loadtest.Status) bool) error {
+	ctx, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	return s.load.Until(ctx, ok)
+}
+
+// end drains the load, audits the books and stops the switch.
+func (s *stage) end(ctx context.Context, what string) (loadtest.Result, error) {
+	s.stop()
+	s.done.Wait()
+	err := s.load.Drain(ctx)
+	res := s.load.Result()
+	s.load.Close()
+	for text, n := range res.Errors {
+		s.b.fault("%s: %d times: %s", what, n, text)
+	}
+	if res.Failed > 0 {
+		s.b.fault("%s: %d calls failed", what, res.Failed)
+	}
+	resting, stop := context.WithTimeout(ctx, 15*time.Second)
+	found, auditErr := s.sw.Audit(resting, res.Calls, s.before)
+	stop()
+	for i, f := range found {
+		if i == 5 {
+			s.b.fault("%s: and %d more", what, len(found)-i)
+			break
+		}
+		s.b.fault("%s: %s", what, f)
+	}
+	say("%s: %d calls in the books, %d discrepancies", what, len(res.Calls), len(found))
+	return res, errors.Join(err, auditErr, s.sw.Stop(ctx))
+}
+
+// close gives up after an error.
+func (s *stage) close(ctx context.Context) error {
+	if s.stop != nil {
+		s.stop()
+		s.done.Wait()
+	}
+	if s.load != nil {
+		s.load.Close()
+	}
+	return s.sw.Stop(ctx)
+}
+
+// abandon closes the stage and keeps the error that led there.
+func (s *stage) abandon(ctx context.Context, err error) error {
+	return errors.Join(err, s.close(context.WithoutCancel(ctx)))
+}
+
+// measure lets the load run for the window and returns what the switch used and
+// what the media did meanwhile.
+func (s *stage) measure(ctx context.Context) (used time.Duration, cores float64, m loadtest.MediaTotals, err error) {
+	before, err := s.sw.Usage()
+	if err != nil {
+		return 0, 0, m, err
+	}
+	mark := s.load.Mark()
+	pause(ctx, s.b.window)
+	m, _ = s.load.Since(mark)
+	after, err := s.sw.Usage()
+	if err != nil {
+		return 0, 0, m, err
+	}
+	cores, used = after.Since(before)
+	return used, cores, m, nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

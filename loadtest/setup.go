@@ -1,0 +1,133 @@
+package loadtest
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Setup is a generated configuration of a switch under load: one client, one
+// queue, one trunk, n agents who are ready as soon as they register.
+type Setup struct {
+	Dir    string // for the configuration and the data; must exist
+	IP     string // of the switch; "" is 127.0.0.1
+	Realm  string // "" is lo.test
+	Number string // "" is +33170000001
+	Agents int
+	Record bool
+
+	CallerIP  string        // the trunk's source; "" is 127.0.0.2
+	RTPPorts  [2]int        // "" is 20000-29999
+	MaxCalls  int           // of the trunk; 0 is 10000
+	RingFor   time.Duration // 0 is 15s
+	WrapUp    time.Duration
+	SIPPort   int // 0: Switch picks a free one
+	HTTPPort  int // 0: Switch picks a free one
+	ExtraYAML string
+}
+
+func (s Setup) complete() (Setup, error) {
+	def := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
+	}
+	def(&s.IP, "127.0.0.1")
+	def(&s.Realm, "lo.test")
+	def(&s.Number, "+33170000001")
+	def(&s.CallerIP, "127.0.0.2")
+	if s.RTPPorts == [2]int{} {
+		s.RTPPorts = [2]int{20000, 29999}
+	}
+	if s.MaxCalls == 0 {
+		s.MaxCalls = 10000
+	}
+	if s.RingFor == 0 {
+		s.RingFor = 15 * time.Second
+	}
+	var err error
+	if s.SIPPort == 0 {
+		if s.SIPPort, err = freePort(s.IP); err != nil {
+			return s, err
+		}
+	}
+	if s.HTTPPort == 0 {
+		s.HTTPPort, err = freePort(s.IP)
+	}
+	return s, err
+}
+
+// freePort finds a port that is free for UDP and TCP now. Another process may
+// still take it: the switch then says so.
+func freePort(ip string) (int, error) {
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		if err != nil {
+			return 0, fmt.Errorf("find a free port: %w", err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(ip), Port: port})
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("find a free port on %s: none for both UDP and TCP", ip)
+}
+
+// Crew returns the accounts the configuration has.
+func (s Setup) Crew() []Agent {
+	all := make([]Agent, s.Agents)
+	for i := range all {
+		all[i] = Agent{User: fmt.Sprintf("agent%04d", i+1), Password: fmt.Sprintf("pw-%04d", i+1)}
+	}
+	return all
+}
+
+// YAML writes the configuration.
+func (s Setup) YAML() string {
+	var b strings.Builder
+	percent := 0
+	if s.Record {
+		percent = 100
+	}
+	fmt.Fprintf(&b, `version: 1
+demo: true
+site: {name: Load test, public_host: %[1]s, timezone: Europe/Paris, locale: fr, data_dir: %[2]s}
+listen:
+  http: %[3]s:%[4]d
+  sip_udp: %[3]s:%[5]d
+  sip_tcp: %[3]s:%[5]d
+  rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
+registrar: {realm: %[1]s, digest: md5, ban: {allow: [127.0.0.0/8]}}
+trunks:
+  - {id: carrier, auth: {mode: ip, allow: [%[8]s/32]}, max_calls: %[9]d}
+clients: [{id: essai, name: Essai SA, recording: tout}]
+recording_policies:
+  - {id: tout, purpose: contract_proof, legal_basis: "test calls only", select: {percent: %[10]d}}
+queues:
+  - {id: accueil, client: essai, require: [fr], ring: {timeout: %[11]ds}, wrapup: {seconds: %[12]d}}
+dids: [{number: "%[13]s", client: essai, to: accueil}]
+`, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.SIPPort, s.RTPPorts[0], s.RTPPorts[1],
+		s.CallerIP, s.MaxCalls, percent, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()), s.Number)
+	b.WriteString(s.ExtraYAML)
+	if s.Agents == 0 {
+		return b.String()
+	}
+	b.WriteString("agents:\n")
+	for _, a := range s.Crew() {
+		fmt.Fprintf(&b, "  - {id: %s, name: %s, sip: {password: %s}, skills: {fr: 5}, queues: [accueil], ready_on_register: true}\n",
+			a.User, a.User, a.Password)
+	}
+	return b.String()
+}
+
+// Plan returns a plan of load for a switch set up like this, to be completed with
+// how many calls, how long and so on.
+func (s Setup) Plan() Plan {
+	return Plan{Server: fmt.Sprintf("%s:%d", s.IP, s.SIPPort), Domain: s.Realm, CallerIP: s.CallerIP,
+		Numbers: []string{s.Number}, Agents: s.Crew()}
+}
