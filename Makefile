@@ -3,10 +3,12 @@
 # Only Go and git are needed to build and run. The tests use real telephones and
 # a few Debian packages, which `make setup` installs.
 
-GO         ?= go
-CONFIG     ?= configs/demo.yaml
-FUZZTIME   ?= 20s
-PACKAGES   := baresip-core sip-tester linphone-cli sox espeak-ng sipsak tshark
+GO          ?= go
+CONFIG      ?= configs/demo.yaml
+FUZZTIME    ?= 20s
+# Flags of the bench: BENCH=-short takes a minute.
+BENCH       ?=
+PACKAGES    := baresip-core sip-tester linphone-cli sox espeak-ng sipsak tshark
 STATICCHECK := $(GO) tool staticcheck
 
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ test: setup check ## install what the tests need and run all of them, real phone
 	$(GO) test -count=1 -timeout 15m ./...
 
 check: arrows ## formatting, vet, staticcheck, the arrows between packages, quick tests
-	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted with gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
@@ -49,7 +51,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	done
 
 bench: build ## the figures of the whole switch, under load, in one table
-	$(GO) run ./loadtest/bench -switch bin/foyer
+	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer $(BENCH)
 
 prompts: ## speak prompts/catalog.txt into rtp/sound/prompts (needs espeak-ng and sox)
 	prompts/render.sh

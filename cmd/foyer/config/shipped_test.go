@@ -101,3 +101,27 @@ func TestUnitHandsOverEverySecret(t *testing.T) {
 		t.Error("the unit does not start foyer serve on its configuration")
 	}
 }
+
+// An alert on a metric that does not exist would never fire.
+func TestAlertsNameMetricsThatExist(t *testing.T) {
+	rules, err := os.ReadFile("../../../configs/prometheus-rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parse(rules); err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("../metrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`foyer_(\w+)`).FindAllSubmatch(rules, -1)
+	if len(named) == 0 {
+		t.Error("no alert names a metric")
+	}
+	for _, m := range named {
+		if !bytes.Contains(source, append(append([]byte{'"'}, m[1]...), '"')) {
+			t.Errorf("the switch exports no foyer_%s", m[1])
+		}
+	}
+}
