@@ -291,5 +291,6 @@ $("leave").addEventListener("click", () => {
   location.reload();
 });
 $("player-close").addEventListener("click", closePlayer);
+$("story-close").addEventListener("click", () => $("story").close());
 document.addEventListener("visibilitychange", () => document.hidden || !$("login").hidden || turn());
 turn();

@@ -13,8 +13,12 @@ export function text(node, value) {
 //   {buttons: [{label, aria, kind, hide, disabled, press}]}
 export function sync(section, items, keyOf, cellsOf) {
   const body = section.querySelector("tbody");
+  const wanted = new Set(items.map((item) => String(keyOf(item))));
   const old = new Map();
-  for (const tr of body.rows) old.set(tr.dataset.key, tr);
+  for (const tr of [...body.rows]) {
+    if (wanted.has(tr.dataset.key)) old.set(tr.dataset.key, tr);
+    else tr.remove(); // first, so that no row that stays must move and lose its focus
+  }
   let before = body.firstElementChild;
   for (const item of items) {
     const key = String(keyOf(item));
@@ -26,12 +30,10 @@ export function sync(section, items, keyOf, cellsOf) {
       cells.forEach((c, i) => tr.append(document.createElement(i === 0 ? "th" : "td")));
       tr.firstElementChild.scope = "row";
     }
-    old.delete(key);
     cells.forEach((c, i) => fill(tr.children[i], c));
     if (tr === before) before = before.nextElementSibling;
     else body.insertBefore(tr, before);
   }
-  for (const tr of old.values()) tr.remove();
   section.querySelector(".scroll").hidden = items.length === 0;
   section.querySelector(".empty").hidden = items.length !== 0;
 }
