@@ -117,7 +117,6 @@ func (b *bans) fail(source netip.Addr, now time.Time) (begins bool) {
 	if oldest.IsZero() || now.Sub(oldest) > b.policy.Window {
 		return false
 	}
-	clear(ring)
 	*s = suspect{}
 	b.ban(key, now)
 	return true

@@ -85,6 +85,26 @@ func TestBansAreBounded(t *testing.T) {
 	}
 }
 
+// A place among the watched that changes hands does not hand on old failures.
+func TestSuspectsAreNotMixedUp(t *testing.T) {
+	b := newBans(BanPolicy{Failures: 2, Duration: time.Minute, Window: time.Hour})
+	now := time.Unix(1_800_000_000, 0)
+	for i := range 5 * banWatched {
+		now = now.Add(time.Millisecond)
+		if b.fail(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now) {
+			t.Fatalf("source %d banned for its first failure", i)
+		}
+	}
+	a := netip.MustParseAddr("198.51.100.1")
+	b.fail(a, now)
+	if !b.fail(a, now) {
+		t.Fatal("not banned")
+	}
+	if b.fail(a, now.Add(2*time.Minute)) {
+		t.Error("banned again for one failure after the ban was over")
+	}
+}
+
 func TestBansFromManyGoroutines(t *testing.T) {
 	b := newBans(BanPolicy{Failures: 4})
 	now := time.Unix(1_800_000_000, 0)

@@ -187,7 +187,25 @@ func TestOneLostPacketLosesNobody(t *testing.T) {
 		time.Sleep(7*time.Second + 200*time.Millisecond)
 		s.set(func() { s.dead[anaHome] = false })
 		d.pass(s, 12*time.Second, "added ana@h *", "4s ana, 7.5s ana, 17.5s ana")
+		// The next one lost is again the first.
+		s.set(func() { s.dead[anaHome] = true })
+		d.pass(s, 12*time.Second, "", "27.5s ana, 31s ana")
 	})
+}
+
+// A probe that ends because we close says nothing about the phone.
+func TestClosingLosesNobody(t *testing.T) {
+	s := newStreet()
+	var d *desk
+	serving(t, s, func(running *desk) {
+		d = running
+		d.comes("ana", "udp", anaHome, 5*time.Minute)
+		s.set(func() { s.dead[anaHome] = true })
+		d.pass(s, 8*time.Second, "added ana@h *", "4s ana, 7.5s ana")
+	})
+	if got := d.told(); got != "" {
+		t.Errorf("told %q", got)
+	}
 }
 
 func TestRegisterRegainsAPhone(t *testing.T) {
@@ -198,6 +216,10 @@ func TestRegisterRegainsAPhone(t *testing.T) {
 		d.pass(s, 6*time.Second, "added ana@h *, lost ana@h", "4s ana, 4.5s ana") // told at once, so lost at once
 		d.comes("ana", "udp", anaHome, 5*time.Minute)
 		d.pass(s, time.Second, "regained ana@h *", "")
+		// Its earlier silence is forgotten: it is asked twice before it is lost again.
+		s.set(func() { s.dead = map[string]bool{anaHome: true} })
+		d.pass(s, 11*time.Second, "", "14.5s ana, 18s ana")
+		d.pass(s, 4*time.Second, "lost ana@h", "")
 	})
 }
 

@@ -153,10 +153,9 @@ func isZero(s string) (zero, ok bool) {
 	return err == nil && n == 0, true
 }
 
-// roomForContacts is how many bytes of Contact headers fit an answer over UDP.
-// Beyond, the library would send nothing at all (it keeps RFC 3261 section
-// 18.1.1 for responses too), so a phone that could not be told of all bindings
-// is told of its own.
+// roomForContacts is how many bytes of Contact headers an answer over UDP has
+// room for before it is cut into fragments, which home routers drop. A phone
+// that cannot be told of all bindings is told of its own.
 const roomForContacts = 700
 
 // accept answers 200 with all bindings of the user and what is left of each.

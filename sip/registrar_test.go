@@ -259,6 +259,7 @@ func TestEventsInOrder(t *testing.T) {
 			inside = true
 			mu.Unlock()
 			d.Bindings(e.User)
+			time.Sleep(10 * time.Microsecond) // others come by meanwhile
 			mu.Lock()
 			before, seen := last[e.User]
 			if gone := !seen || before == RegRemoved; (e.Kind == RegAdded) != gone {

@@ -19,6 +19,7 @@ func TestTrunkOfSource(t *testing.T) {
 	list := newTrunks([]Trunk{
 		{ID: "wide", Allow: prefixes("198.51.0.0/16")},
 		{ID: "narrow", Allow: prefixes("203.0.113.0/24", "198.51.100.0/24")},
+		{ID: "widest", Allow: prefixes("198.0.0.0/8")},
 		{ID: "six", Allow: prefixes("2001:db8::/32")},
 	})
 	for source, want := range map[string]string{
@@ -26,6 +27,7 @@ func TestTrunkOfSource(t *testing.T) {
 		"198.51.100.9":        "narrow",
 		"::ffff:198.51.100.9": "narrow",
 		"203.0.113.255":       "narrow",
+		"198.1.1.1":           "widest",
 		"203.0.114.0":         "",
 		"2001:db8:1::1":       "six",
 		"2001:db9::1":         "",
