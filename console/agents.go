@@ -14,20 +14,20 @@ type AgentRef struct {
 }
 
 func (c *console) agentRoutes(api huma.API) {
-	huma.Register(api, route("list-agents", http.MethodGet, "/agents", AgentsRead, "Agents and what they are doing"), c.listAgents)
-	huma.Register(api, route("get-agent", http.MethodGet, "/agents/{id}", AgentsRead, "One agent"), c.getAgent)
+	huma.Register(api, route("list-agents", "GET /agents", AgentsRead, "Agents and what they are doing"), c.listAgents)
+	huma.Register(api, route("get-agent", "GET /agents/{id}", AgentsRead, "One agent"), c.getAgent)
 	for state, summary := range map[string]string{
 		"login":  "Log an agent in",
 		"logout": "Log an agent out, after the call they are in",
 		"ready":  "Let an agent receive calls",
 	} {
-		op := route(state+"-agent", http.MethodPost, "/agents/{id}/"+state, AgentsControl, summary)
+		op := route(state+"-agent", "POST /agents/{id}/"+state, AgentsControl, summary)
 		op.DefaultStatus = http.StatusNoContent
 		huma.Register(api, op, func(ctx context.Context, in *AgentRef) (*done, error) {
 			return c.setAgent(ctx, in.ID, state, "")
 		})
 	}
-	pause := route("pause-agent", http.MethodPost, "/agents/{id}/pause", AgentsControl, "Give an agent no calls, for a reason")
+	pause := route("pause-agent", "POST /agents/{id}/pause", AgentsControl, "Give an agent no calls, for a reason")
 	pause.DefaultStatus = http.StatusNoContent
 	huma.Register(api, pause, func(ctx context.Context, in *struct {
 		AgentRef

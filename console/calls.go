@@ -21,15 +21,15 @@ type callStory struct {
 }
 
 func (c *console) callRoutes(api huma.API) {
-	huma.Register(api, route("list-calls", http.MethodGet, "/calls", CallsRead, "Live calls"), c.listCalls)
-	huma.Register(api, route("get-call", http.MethodGet, "/calls/{id}", CallsRead, "One call, live or past"), c.getCall)
-	hangup := route("hangup-call", http.MethodPost, "/calls/{id}/hangup", CallsControl, "End a live call")
+	huma.Register(api, route("list-calls", "GET /calls", CallsRead, "Live calls"), c.listCalls)
+	huma.Register(api, route("get-call", "GET /calls/{id}", CallsRead, "One call, live or past"), c.getCall)
+	hangup := route("hangup-call", "POST /calls/{id}/hangup", CallsControl, "End a live call")
 	hangup.DefaultStatus = http.StatusNoContent
 	huma.Register(api, hangup, c.hangupCall)
-	trace := route("trace-call", http.MethodGet, "/calls/{id}/trace", CallsRead, "The SIP messages of a call")
+	trace := route("trace-call", "GET /calls/{id}/trace", CallsRead, "The SIP messages of a call")
 	trace.Responses = answers("application/json", "text/plain")
 	huma.Register(api, trace, c.traceCall)
-	huma.Register(api, route("explain-call", http.MethodGet, "/calls/{id}/explain", CallsRead, "Why a call was offered to whom"), c.explainCall)
+	huma.Register(api, route("explain-call", "GET /calls/{id}/explain", CallsRead, "Why a call was offered to whom"), c.explainCall)
 }
 
 // answers describes a 200 whose body huma does not see.

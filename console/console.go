@@ -138,8 +138,9 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	return api
 }
 
-// route describes an operation. Its scope is what admit asks of the token.
-func route(id, method, path, scope, summary string) huma.Operation {
+// route describes an operation; pattern is its method and path. Its scope is what admit asks of the token.
+func route(id, pattern, scope, summary string) huma.Operation {
+	method, path, _ := strings.Cut(pattern, " ")
 	tag, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	tag, _, _ = strings.Cut(tag, ".")
 	return huma.Operation{

@@ -29,9 +29,9 @@ func (f ContactFilter) query(ctx context.Context) ContactQuery {
 }
 
 func (c *console) contactRoutes(api huma.API) {
-	huma.Register(api, route("list-contacts", http.MethodGet, "/contacts", ContactsRead, "Customer calls that are over (CDRs), newest first"), c.listContacts)
+	huma.Register(api, route("list-contacts", "GET /contacts", ContactsRead, "Customer calls that are over (CDRs), newest first"), c.listContacts)
 	for format, kind := range map[string]string{"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"} {
-		op := route("export-contacts-"+format, http.MethodGet, "/contacts."+format, ContactsRead, "Contacts as "+format)
+		op := route("export-contacts-"+format, "GET /contacts."+format, ContactsRead, "Contacts as "+format)
 		op.Responses = answers(kind)
 		huma.Register(api, op, c.exportContacts(format, kind))
 	}

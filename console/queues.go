@@ -2,14 +2,13 @@ package console
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 )
 
 func (c *console) queueRoutes(api huma.API) {
-	huma.Register(api, route("list-queues", http.MethodGet, "/queues", CallsRead, "Queues and who waits in them"), c.listQueues)
-	huma.Register(api, route("get-queue", http.MethodGet, "/queues/{id}", CallsRead, "One queue"), c.getQueue)
+	huma.Register(api, route("list-queues", "GET /queues", CallsRead, "Queues and who waits in them"), c.listQueues)
+	huma.Register(api, route("get-queue", "GET /queues/{id}", CallsRead, "One queue"), c.getQueue)
 }
 
 // visibleQueues are the queues of the clients the actor may know of.

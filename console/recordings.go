@@ -19,13 +19,13 @@ type RecordingRef struct {
 }
 
 func (c *console) recordingRoutes(api huma.API) {
-	huma.Register(api, route("list-recordings", http.MethodGet, "/recordings", RecordingsRead, "Recordings, newest first"), c.listRecordings)
-	huma.Register(api, route("get-recording", http.MethodGet, "/recordings/{id}", RecordingsRead, "One recording"), c.getRecording)
-	audio := route("get-recording-audio", http.MethodGet, "/recordings/{id}/audio", RecordingsListen,
+	huma.Register(api, route("list-recordings", "GET /recordings", RecordingsRead, "Recordings, newest first"), c.listRecordings)
+	huma.Register(api, route("get-recording", "GET /recordings/{id}", RecordingsRead, "One recording"), c.getRecording)
+	audio := route("get-recording-audio", "GET /recordings/{id}/audio", RecordingsListen,
 		"Listen: 8 kHz stereo PCM16 WAV, left the caller, right the agent. Ranges are served. Every request is audited.")
 	audio.Responses = answers("audio/wav")
 	huma.Register(api, audio, c.listen)
-	huma.Register(api, route("get-recording-audit", http.MethodGet, "/recordings/{id}/audit", RecordingsRead, "Who listened to a recording, newest first"), c.auditRecording)
+	huma.Register(api, route("get-recording-audit", "GET /recordings/{id}/audit", RecordingsRead, "Who listened to a recording, newest first"), c.auditRecording)
 }
 
 func (c *console) listRecordings(ctx context.Context, in *struct {

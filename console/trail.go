@@ -9,7 +9,7 @@ import (
 )
 
 func (c *console) auditRoutes(api huma.API) {
-	huma.Register(api, route("list-audit", http.MethodGet, "/audit", AdminScope, "The audit trail, newest first"), c.listAudit)
+	huma.Register(api, route("list-audit", "GET /audit", AdminScope, "The audit trail, newest first"), c.listAudit)
 }
 
 // listAudit shows the whole trail; its lines carry no client, so a token limited to
