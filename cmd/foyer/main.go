@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	"foyer/cmd/foyer/config"
 )
 
 // version is set when a release is built (-ldflags "-X main.version=…").
@@ -29,6 +31,7 @@ type cli struct {
 	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens for the API."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
+	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
@@ -63,4 +66,15 @@ type versionCmd struct{}
 func (versionCmd) Run() error {
 	fmt.Println("foyer", version)
 	return nil
+}
+
+type schemaCmd struct{}
+
+func (schemaCmd) Run() error {
+	b, err := config.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(append(b, '\n'))
+	return err
 }

@@ -37,7 +37,11 @@ func (s *serveCmd) Run(c *cli) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	ex, err := openExchange(cfg, newLogger(cfg, os.Stderr))
+	log := newLogger(cfg, os.Stderr)
+	for _, w := range cfg.Warnings.List {
+		log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
+	}
+	ex, err := openExchange(cfg, log)
 	if err != nil {
 		return err
 	}

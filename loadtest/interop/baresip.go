@@ -1,0 +1,168 @@
+package interop
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// phone says who a real telephone is and where it lives.
+type phone struct {
+	user, password string // no password: it does not register
+	domain         string
+	server         string // host:port of the switch
+	host           string // its own address
+	transport      string // udp or tcp
+	tone           float64
+}
+
+// baresip is one running baresip, driven over its control socket.
+type baresip struct {
+	*process
+	t    *testing.T
+	dir  string
+	conn net.Conn
+
+	mu     sync.Mutex
+	events []string // types of events so far; guarded by mu
+}
+
+const baresipConfig = `sip_listen %[1]s:%[2]d
+call_max_calls 4
+audio_player aubridge,null-%[3]s
+audio_source aufile,%[4]s
+audio_alert aufile,/dev/null
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+rtp_ports %[5]d-%[6]d
+jitter_buffer_delay 2-10
+rtp_stats yes
+net_interface 127.0.0.1
+module_path /usr/lib/baresip/modules
+module stdio.so
+module g711.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+module_tmp uuid.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:%[7]d
+snd_path %[8]s
+`
+
+func startBaresip(t *testing.T, p phone) *baresip {
+	t.Helper()
+	dir := t.TempDir()
+	heard := filepath.Join(dir, "heard")
+	if err := os.Mkdir(heard, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tone := filepath.Join(dir, "tone.wav")
+	writeTone(t, tone, p.tone)
+	control, media := freePort(t), freeRange()
+	config := fmt.Sprintf(baresipConfig, p.host, freePort(t), p.user, tone, media, media+99, control, heard)
+	register := "regint=0"
+	if p.password != "" {
+		register = fmt.Sprintf("auth_user=%s;auth_pass=%s;regint=60", p.user, p.password)
+	}
+	account := fmt.Sprintf("<sip:%s@%s;transport=%s>;%s;outbound=\"sip:%s;transport=%s\";audio_codecs=PCMA/8000/1,PCMU/8000/1\n",
+		p.user, p.domain, p.transport, register, p.server, p.transport)
+	for name, text := range map[string]string{"config": config, "accounts": account, "contacts": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &baresip{t: t, dir: dir}
+	b.process = start(t, exec.Command(tool(t, "baresip"), "-4", "-f", dir))
+	until(t, "baresip's control socket", func() (ok bool) {
+		var err error
+		b.conn, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", control))
+		return err == nil
+	}, b.output)
+	t.Cleanup(func() { b.conn.Close() })
+	go b.listen()
+	if p.password != "" {
+		b.wait("REGISTER_OK")
+	}
+	return b
+}
+
+// listen collects events: netstrings of JSON.
+func (b *baresip) listen() {
+	r := bufio.NewReader(b.conn)
+	for {
+		head, err := r.ReadString(':')
+		if err != nil {
+			return
+		}
+		n, err := strconv.Atoi(strings.TrimSuffix(head, ":"))
+		if err != nil {
+			return
+		}
+		body := make([]byte, n+1) // and the comma
+		if _, err := io.ReadFull(r, body); err != nil {
+			return
+		}
+		var e struct {
+			Event bool   `json:"event"`
+			Type  string `json:"type"`
+		}
+		if json.Unmarshal(body[:n], &e) == nil && e.Event {
+			b.mu.Lock()
+			b.events = append(b.events, e.Type)
+			b.mu.Unlock()
+		}
+	}
+}
+
+// wait takes the next event of a type.
+func (b *baresip) wait(event string) {
+	b.t.Helper()
+	until(b.t, "baresip: "+event, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for i, e := range b.events {
+			if e == event {
+				b.events = append(b.events[:i], b.events[i+1:]...)
+				return true
+			}
+		}
+		return false
+	}, b.output)
+}
+
+// do sends a command: dial, accept, hangup, hold, resume.
+func (b *baresip) do(command, params string) {
+	b.t.Helper()
+	msg, err := json.Marshal(map[string]string{"command": command, "params": params})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	if _, err := fmt.Fprintf(b.conn, "%d:%s,", len(msg), msg); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// heard is what came out of the telephone's receiver.
+func (b *baresip) heard() []float64 {
+	files, _ := filepath.Glob(filepath.Join(b.dir, "heard", "*-dec.wav"))
+	if len(files) == 0 {
+		return nil
+	}
+	return readPCM(b.t, files[len(files)-1])
+}

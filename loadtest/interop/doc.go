@@ -1,0 +1,5 @@
+// Package interop lets telephones that other people wrote meet the switch:
+// baresip and linphone as agents and callers, sipp as a carrier. Each runs
+// headless as a process of its own, on loopback, playing a tone of its own, so
+// that who hears whom is a matter of frequency and not of file size.
+package interop

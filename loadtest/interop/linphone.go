@@ -1,0 +1,88 @@
+package interop
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// linphone is one running linphonec, driven through its standard input.
+type linphone struct {
+	*process
+	in  io.WriteCloser
+	dir string
+}
+
+const linphoneConfig = `[sip]
+sip_port=%[1]d
+sip_tcp_port=-1
+sip_tls_port=-1
+default_proxy=0
+register_only_when_network_is_up=0
+store_ha1_passwd=0
+inc_timeout=60
+[net]
+mtu=1300
+[rtp]
+audio_rtp_port=%[2]d
+[sound]
+echocancellation=0
+[video]
+enabled=0
+[proxy_0]
+reg_proxy=<sip:%[3]s;transport=%[4]s>
+reg_route=<sip:%[3]s;transport=%[4]s;lr>
+reg_identity=<sip:%[5]s@%[6]s>
+reg_expires=60
+reg_sendregister=1
+publish=0
+[auth_info_0]
+username=%[5]s
+userid=%[5]s
+passwd=%[7]s
+realm=%[6]s
+domain=%[6]s
+`
+
+func startLinphone(t *testing.T, p phone) *linphone {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, ".local", "share", "linphone"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeTone(t, filepath.Join(dir, "tone.wav"), p.tone)
+	rc := filepath.Join(dir, "linphonerc")
+	text := fmt.Sprintf(linphoneConfig, freePort(t), freeRange(), p.server, p.transport, p.user, p.domain, p.password)
+	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tool(t, "linphonec"), "-c", rc)
+	cmd.Env = append(os.Environ(), "HOME="+dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &linphone{in: in, dir: dir}
+	l.process = start(t, cmd)
+	l.do("soundcard use files")
+	l.says("Registration on")
+	return l
+}
+
+func (l *linphone) do(command string) {
+	l.t.Helper()
+	if _, err := fmt.Fprintln(l.in, command); err != nil {
+		l.t.Fatalf("linphonec %s: %v\n%s", command, err, l.output())
+	}
+}
+
+// talk plays the telephone's tone and records what it hears.
+func (l *linphone) talk() {
+	l.do("record " + filepath.Join(l.dir, "heard.wav"))
+	l.do("play " + filepath.Join(l.dir, "tone.wav"))
+}
+
+func (l *linphone) heard() []float64 { return readPCM(l.t, filepath.Join(l.dir, "heard.wav")) }
