@@ -224,26 +224,36 @@ func dial(t *testing.T, c *counter, instance string) *siptest.Phone {
 	return p
 }
 
-// A phone on TCP is probed over its connection, is lost the moment it closes,
-// and takes its own place when it comes back.
-func TestPhoneOnConnection(t *testing.T) {
+func onConnection(t *testing.T, probe time.Duration) (*counter, *siptest.Phone) {
+	t.Helper()
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := open(t, udp, RegistrarOptions{Probe: 100 * time.Millisecond})
-	const uri = "bo@192.168.1.20:5060;transport=tcp"
-	p := dial(t, c, "<urn:uuid:1>")
+	c := open(t, udp, RegistrarOptions{Probe: probe})
+	return c, dial(t, c, "<urn:uuid:1>")
+}
+
+const boURI = "bo@192.168.1.20:5060;transport=tcp"
+
+func TestPhoneIsProbedOverItsConnection(t *testing.T) {
+	c, p := onConnection(t, 100*time.Millisecond)
 	if _, err := p.Wire().WaitMessage(soon(t), func(m *siptest.Message) bool { return m.Method == "OPTIONS" }); err != nil {
 		t.Fatal(err)
 	}
-	c.reads("added " + uri + " *")
+	c.reads("added " + boURI + " *")
+}
+
+// A phone on TCP is lost the moment its connection closes, without any probe,
+// and takes its own place when it comes back.
+func TestPhoneIsLostWithItsConnection(t *testing.T) {
+	c, p := onConnection(t, -1)
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c.reads("added "+uri+" *", "lost "+uri)
+	c.reads("added "+boURI+" *", "lost "+boURI)
 	dial(t, c, "<urn:uuid:1>")
-	c.reads("added "+uri+" *", "lost "+uri, "regained "+uri+" *")
+	c.reads("added "+boURI+" *", "lost "+boURI, "regained "+boURI+" *")
 	if list := c.Bindings("bo"); len(list) != 1 || !list[0].Reachable {
 		t.Errorf("%+v", list)
 	}

@@ -21,6 +21,7 @@ type street struct {
 	dead   map[string]bool // by destination
 	closed map[netip.AddrPort]bool
 	delay  time.Duration
+	trying bool     // phones never get further than 100
 	asked  []string // "12s ana" for each request, since start
 	start  time.Time
 }
@@ -61,7 +62,9 @@ func (s *street) request(_ context.Context, req *sip.Request) (sip.ClientTransac
 	if !s.dead[req.Destination()] {
 		tx.answer = time.AfterFunc(s.delay, func() {
 			tx.answers <- sip.NewResponseFromRequest(req, 100, "Trying", nil)
-			tx.answers <- sip.NewResponseFromRequest(req, 486, "Busy Here", nil)
+			if !s.trying {
+				tx.answers <- sip.NewResponseFromRequest(req, 486, "Busy Here", nil)
+			}
 		})
 	}
 	return tx, nil
@@ -206,6 +209,15 @@ func TestClosingLosesNobody(t *testing.T) {
 	if got := d.told(); got != "" {
 		t.Errorf("told %q", got)
 	}
+}
+
+func TestTryingIsNoAnswer(t *testing.T) {
+	s := newStreet()
+	s.trying = true
+	serving(t, s, func(d *desk) {
+		d.comes("ana", "udp", anaHome, 5*time.Minute)
+		d.pass(s, 11*time.Second, "added ana@h *, lost ana@h", "4s ana, 7.5s ana")
+	})
 }
 
 func TestRegisterRegainsAPhone(t *testing.T) {
