@@ -7,12 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"foyer/sip/siptest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const number = "+33170000001"
 

@@ -94,7 +94,7 @@ func (m *Message) headerLine(line string) error {
 			return fmt.Errorf("header line %q: folded without a header before", line)
 		}
 		last := &m.Headers[len(m.Headers)-1]
-		last.Value += " " + strings.TrimSpace(line)
+		last.Value = strings.TrimSpace(last.Value + " " + strings.TrimSpace(line))
 		return nil
 	}
 	name, value, ok := strings.Cut(line, ":")
