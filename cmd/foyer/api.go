@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -256,6 +257,9 @@ type history struct{ *desk }
 
 func (h *history) List(ctx context.Context, q console.ContactQuery) ([]any, string, error) {
 	rows, err := h.ex.cdrs.List(ctx, ledgerQuery(q))
+	if errors.Is(err, ledger.ErrCursor) {
+		return nil, "", fmt.Errorf("%w: %w", console.ErrBadQuery, err)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -280,8 +284,7 @@ func (h *history) Get(ctx context.Context, id string) (any, string, error) {
 
 func (h *history) Export(ctx context.Context, w io.Writer, format string, q console.ContactQuery) error {
 	if format == "csv" {
-		fr := q.Lang == "fr"
-		return h.ex.cdrs.ExportCSV(ctx, w, ledgerQuery(q), ledger.CSVOptions{BOM: fr, Semicolon: fr})
+		return h.ex.cdrs.ExportCSV(ctx, w, ledgerQuery(q), ledger.CSVFor(cmp.Or(q.Lang, h.cfg.Site.Locale)))
 	}
 	return h.ex.cdrs.ExportNDJSON(ctx, w, ledgerQuery(q))
 }

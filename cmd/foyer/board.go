@@ -31,8 +31,8 @@ type board struct {
 	fold    *ledger.Fold
 	hash    *acd.Hash
 	journal *journal
-	carry   func(acd.Action)    // carries out one action; must not block
-	cdr     func(...ledger.CDR) // keeps finished CDRs
+	carry   func(acd.Action)                 // carries out one action; must not block
+	cdr     func(again bool, c []ledger.CDR) // keeps finished CDRs; again when a wrap-up only completes them
 	log     *zap.Logger
 
 	asks chan func()
@@ -144,7 +144,7 @@ func (b *board) take(batch []acd.Event) {
 		actions := b.floor.Step(r.At, r.Event)
 		b.hash.Add(r, actions)
 		if done := b.fold.Apply(r.At, r.Event, actions); len(done) > 0 {
-			b.cdr(done...)
+			b.cdr(r.Event.Kind != acd.Closed && r.Event.Kind != acd.Started, done)
 		}
 		for _, a := range actions {
 			b.carry(a)

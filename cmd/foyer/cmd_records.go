@@ -271,7 +271,11 @@ func (e *cdrExport) Run(c *cli) error {
 		out = f
 	}
 	if e.Format == "csv" {
-		return store.ExportCSV(context.Background(), out, q, ledger.CSVOptions{BOM: e.Excel, Semicolon: e.Excel})
+		var o ledger.CSVOptions
+		if e.Excel {
+			o = ledger.CSVFor("fr")
+		}
+		return store.ExportCSV(context.Background(), out, q, o)
 	}
 	return store.ExportNDJSON(context.Background(), out, q)
 }

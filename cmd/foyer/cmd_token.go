@@ -22,7 +22,7 @@ type tokenCmd struct {
 
 type tokenCreate struct {
 	Name    string        `help:"Whose it is: a person or a program." required:""`
-	Scope   []string      `help:"What it may do; several allowed (${scopes})." required:""`
+	Scope   []string      `help:"What it may do: ${scopes}. Several, with commas." required:""`
 	Client  []string      `help:"Only these clients' data; none: all."`
 	Expires time.Duration `help:"How long it is good for." default:"8760h"`
 }

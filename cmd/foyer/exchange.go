@@ -80,8 +80,11 @@ func (ex *exchange) phoneChanged(e sip.RegEvent) {
 }
 
 // keep stores CDRs and counts what they tell.
-func (ex *exchange) keep(rows ...ledger.CDR) {
+func (ex *exchange) keep(again bool, rows []ledger.CDR) {
 	ex.cdrs.Put(rows...)
+	if again {
+		return
+	}
 	for i := range rows {
 		ex.metrics.counted(&rows[i])
 	}

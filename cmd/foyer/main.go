@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"foyer/cmd/foyer/config"
+	"foyer/console"
 )
 
 // version is set when a release is built (-ldflags "-X main.version=…").
@@ -47,6 +49,7 @@ func main() {
 	var c cli
 	parser := kong.Must(&c, kong.Name("foyer"),
 		kong.Description("A contact-centre switch for agents who work from home."),
+		kong.Vars{"scopes": strings.Join(console.Scopes(), ", ")},
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
 	ctx, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)

@@ -132,14 +132,8 @@ func (m *metrics) acted(a acd.Action) {
 	}
 }
 
-// counted reads a finished CDR. A wrap-up that ends later sends the same CDR
-// again: only the first counts.
+// counted reads the CDR of a call that is over.
 func (m *metrics) counted(c *ledger.CDR) {
-	for _, s := range c.Segments {
-		if s.Kind == ledger.WrapUp && s.End != 0 {
-			return
-		}
-	}
 	outcome := string(c.Outcome)
 	m.calls.WithLabelValues(c.Client, c.Direction, outcome).Inc()
 	m.trunkCalls.WithLabelValues(c.Trunk, "in", outcome).Inc()
