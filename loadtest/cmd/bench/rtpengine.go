@@ -182,9 +182,10 @@ func (b *bench) relay(ctx context.Context, n int, record bool) (cpu float64, mem
 	if err != nil {
 		return 0, 0, m, err
 	}
-	mark := p.Mark()
+	mark, own := p.Mark(), ownCPU()
 	pause(ctx, b.window)
 	m = p.Since(mark)
+	say("the generator itself used %.2f cores and was up to %v late", (ownCPU()-own).Seconds()/b.window.Seconds(), m.Slipped)
 	after, err := loadtest.UsageOf(r.cmd.Process.Pid)
 	if err != nil {
 		return 0, 0, m, err

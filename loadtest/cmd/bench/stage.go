@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"foyer/loadtest"
@@ -113,8 +114,9 @@ func (s *stage) measure(ctx context.Context) (used time.Duration, cores float64,
 	if err != nil {
 		return 0, 0, m, err
 	}
-	mark := s.load.Mark()
+	mark, own := s.load.Mark(), ownCPU()
 	pause(ctx, s.b.window)
+	say("the generator itself used %.2f cores", (ownCPU()-own).Seconds()/s.b.window.Seconds())
 	m, _ = s.load.Since(mark)
 	after, err := s.sw.Usage()
 	if err != nil {
@@ -122,6 +124,16 @@ func (s *stage) measure(ctx context.Context) (used time.Duration, cores float64,
 	}
 	cores, used = after.Since(before)
 	return used, cores, m, nil
+}
+
+// ownCPU is what the generator has used so far: it shares the machine with what
+// it measures.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func pause(ctx context.Context, d time.Duration) {
