@@ -13,7 +13,7 @@ import (
 
 var monday = time.Unix(1_800_000_000, 0)
 
-func via(transport, remote string) flow { return flow{transport, netip.MustParseAddrPort(remote)} }
+func flowBy(transport, remote string) flow { return flow{transport, netip.MustParseAddrPort(remote)} }
 
 // told writes events as one line: kind user contact, a star when the user can
 // be reached afterwards.
@@ -48,7 +48,7 @@ func asks(callID string, cseq uint32, from flow, contacts ...string) registratio
 }
 
 func TestBindings(t *testing.T) {
-	home, away := via("udp", "203.0.113.7:5060"), via("tcp", "198.51.100.1:40000")
+	home, away := flowBy("udp", "203.0.113.7:5060"), flowBy("tcp", "198.51.100.1:40000")
 	all := func(callID string, cseq uint32) registration {
 		r := asks(callID, cseq, home)
 		r.removeAll = true
@@ -96,7 +96,7 @@ func TestBindings(t *testing.T) {
 			[]registration{asks("d", 1, away, "ana@b"), asks("c", 5, home, "ana@a"), all("c", 5)},
 			[]string{"added ana@b *", "added ana@a *", errStaleCSeq.Error()}, "ana@a ana@b"},
 		{"an instance that comes back by another connection takes its place",
-			[]registration{asks("c", 1, away, "ana@a:40000 <urn:1>"), asks("d", 1, via("tcp", "198.51.100.1:40001"), "ana@a:40001 <urn:1>")},
+			[]registration{asks("c", 1, away, "ana@a:40000 <urn:1>"), asks("d", 1, flowBy("tcp", "198.51.100.1:40001"), "ana@a:40001 <urn:1>")},
 			[]string{"added ana@a:40000 *", "refreshed ana@a:40001 *"}, "ana@a:40001"},
 		{"two flows of one instance",
 			[]registration{asks("c", 1, home, "ana@a <urn:1> 1"), asks("c", 2, away, "ana@a <urn:1> 2")},
@@ -137,13 +137,13 @@ func TestBindings(t *testing.T) {
 		if got := strings.Join(left, " "); got != c.left {
 			t.Errorf("%s: left %q, want %q", c.what, got, c.left)
 		}
-		check(t, b)
+		inBalance(t, b)
 	}
 }
 
 func TestBindingsExpireInTime(t *testing.T) {
 	b := newBindings(5, 0)
-	short, long := asks("a", 1, via("udp", "203.0.113.7:5060"), "ana@a"), asks("b", 1, via("udp", "203.0.113.7:5060"), "ana@b")
+	short, long := asks("a", 1, flowBy("udp", "203.0.113.7:5060"), "ana@a"), asks("b", 1, flowBy("udp", "203.0.113.7:5060"), "ana@b")
 	long.grant = 5 * time.Minute
 	for _, r := range []registration{short, long} {
 		if _, err := b.register(monday, r); err != nil {
@@ -168,7 +168,7 @@ func TestBindingsExpireInTime(t *testing.T) {
 	if _, ok := b.deadline(); ok {
 		t.Error("a deadline with nobody left")
 	}
-	check(t, b)
+	inBalance(t, b)
 }
 
 func TestSameURI(t *testing.T) {
@@ -210,7 +210,7 @@ func TestBindingsStayInBalance(t *testing.T) {
 		for range rapid.IntRange(1, 120).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 15).Draw(t, "s")) * time.Second)
 			var events []RegEvent
-			f := via(rapid.SampledFrom([]string{"udp", "tcp"}).Draw(t, "transport"), fmt.Sprintf("10.0.0.%d:5060", rapid.IntRange(1, 2).Draw(t, "source")))
+			f := flowBy(rapid.SampledFrom([]string{"udp", "tcp"}).Draw(t, "transport"), fmt.Sprintf("10.0.0.%d:5060", rapid.IntRange(1, 2).Draw(t, "source")))
 			switch rapid.IntRange(0, 6).Draw(t, "act") {
 			case 0, 1, 2:
 				r := asks(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "call"), rapid.Uint32Range(1, 200).Draw(t, "cseq"), f,
@@ -244,7 +244,7 @@ func TestBindingsStayInBalance(t *testing.T) {
 			for _, e := range events {
 				toldLast[e.User] = e.Reachable
 			}
-			check(t, b)
+			inBalance(t, b)
 			for _, user := range users {
 				reachable := slices.ContainsFunc(b.users[user], func(p *phone) bool { return p.Reachable })
 				if toldLast[user] != reachable {
@@ -261,7 +261,7 @@ func TestBindingsStayInBalance(t *testing.T) {
 
 type fataler interface{ Fatalf(string, ...any) }
 
-func check(t fataler, b *bindings) {
+func inBalance(t fataler, b *bindings) {
 	n := 0
 	for user, phones := range b.users {
 		if len(phones) == 0 || len(phones) > b.limit {

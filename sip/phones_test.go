@@ -29,7 +29,7 @@ type counter struct {
 	ua     *sipgo.UserAgent
 }
 
-func open(t *testing.T, udp net.PacketConn, o RegistrarOptions) *counter {
+func openCounter(t *testing.T, udp net.PacketConn, o RegistrarOptions) *counter {
 	t.Helper()
 	c := &counter{t: t, udp: udp, grew: make(chan struct{}, 1)}
 	o.Realm, o.Default, o.Accounts = testRealm, MD5, testAccounts
@@ -153,7 +153,7 @@ func TestPhoneBehindRouter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := open(t, udp, RegistrarOptions{Probe: 100 * time.Millisecond})
+			c := openCounter(t, udp, RegistrarOptions{Probe: 100 * time.Millisecond})
 			router, err := network.NAT("203.0.113.7", siptest.NATRules{})
 			if err != nil {
 				t.Fatal(err)
@@ -203,7 +203,7 @@ func TestPhoneBehindRouter(t *testing.T) {
 	}
 }
 
-func dial(t *testing.T, c *counter, instance string) *siptest.Phone {
+func connect(t *testing.T, c *counter, instance string) *siptest.Phone {
 	t.Helper()
 	conn, err := net.Dial("tcp", c.tcp.Addr().String())
 	if err != nil {
@@ -230,8 +230,8 @@ func onConnection(t *testing.T, probe time.Duration) (*counter, *siptest.Phone) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := open(t, udp, RegistrarOptions{Probe: probe})
-	return c, dial(t, c, "<urn:uuid:1>")
+	c := openCounter(t, udp, RegistrarOptions{Probe: probe})
+	return c, connect(t, c, "<urn:uuid:1>")
 }
 
 const boURI = "bo@192.168.1.20:5060;transport=tcp"
@@ -252,7 +252,7 @@ func TestPhoneIsLostWithItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.reads("added "+boURI+" *", "lost "+boURI)
-	dial(t, c, "<urn:uuid:1>")
+	connect(t, c, "<urn:uuid:1>")
 	c.reads("added "+boURI+" *", "lost "+boURI, "regained "+boURI+" *")
 	if list := c.Bindings("bo"); len(list) != 1 || !list[0].Reachable {
 		t.Errorf("%+v", list)

@@ -112,7 +112,7 @@ func (d *desk) comes(user, transport, source string, grant time.Duration) {
 	d.t.Helper()
 	d.change(func(now time.Time) []RegEvent {
 		events, err := d.places.register(now, registration{
-			user: user, callID: user, cseq: uint32(time.Since(time.Unix(0, 0)).Seconds()), from: via(transport, source), grant: grant,
+			user: user, callID: user, cseq: uint32(time.Since(time.Unix(0, 0)).Seconds()), from: flowBy(transport, source), grant: grant,
 			phase: 4 * time.Second, contacts: []contact{{uri: "sip:" + user + "@h", instance: user}},
 		})
 		if err != nil {
@@ -323,7 +323,7 @@ func TestProbesAreSpread(t *testing.T) {
 
 func TestNoProbesWhenSwitchedOff(t *testing.T) {
 	b := newBindings(5, 0)
-	if _, err := b.register(monday, asks("c", 1, via("udp", anaHome), "ana@a")); err != nil {
+	if _, err := b.register(monday, asks("c", 1, flowBy("udp", anaHome), "ana@a")); err != nil {
 		t.Fatal(err)
 	}
 	if at, _ := b.deadline(); at != monday.Add(time.Minute) {

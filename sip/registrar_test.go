@@ -300,7 +300,7 @@ func BenchmarkRegister(b *testing.B) {
 	p := softphone{user: "agent77", password: "pw", alg: SHA256}
 	for i := range 10000 {
 		_, err := d.places.register(time.Now(), registration{
-			user: "agent" + strconv.Itoa(i), from: via("udp", "203.0.113.7:5060"), grant: time.Hour, phase: time.Hour,
+			user: "agent" + strconv.Itoa(i), from: flowBy("udp", "203.0.113.7:5060"), grant: time.Hour, phase: time.Hour,
 			contacts: []contact{{uri: "sip:" + strconv.Itoa(i) + "@192.168.1.10"}},
 		})
 		if err != nil {
