@@ -1,7 +1,11 @@
 package rtp
 
 import (
+	"bytes"
 	"testing"
+	"time"
+
+	pion "github.com/pion/rtp"
 )
 
 func frame(b byte) []byte {
@@ -12,7 +16,7 @@ func frame(b byte) []byte {
 	return f
 }
 
-func TestBridgeRelaysBothWays(t *testing.T) {
+func TestBridgeTranslatesBetweenTheLaws(t *testing.T) {
 	m := open(t, nil)
 	a := newPeer(t, m, nil, alaw())
 	b := newPeer(t, m, a.leg, ulaw())
@@ -33,5 +37,175 @@ func TestBridgeRelaysBothWays(t *testing.T) {
 	back := a.hear()
 	if back.PayloadType != 8 || back.Payload[5] != toPCMA[frame(9)[5]] {
 		t.Errorf("back: type %d, payload % x", back.PayloadType, back.Payload[:8])
+	}
+	if a.say(0, frame(1)); !bytes.Equal(b.hear().Payload, frame(1)) {
+		t.Error("mu-law from a peer of A-law was translated although it was right already")
+	}
+}
+
+func TestBridgeShowsTheGapsOfTheSource(t *testing.T) {
+	m := open(t, nil)
+	a, b := bridged(t, m, alaw(), alaw())
+	first := say(a, b, 0)
+	for _, step := range []uint16{1, 2, 5, 4, 9} {
+		got := say(a, b, step)
+		if got.SequenceNumber-first.SequenceNumber != step || got.Timestamp-first.Timestamp != uint32(step)*160 {
+			t.Errorf("packet %d came as +%d, timestamp +%d", step, got.SequenceNumber-first.SequenceNumber, got.Timestamp-first.Timestamp)
+		}
+		if got.SSRC != first.SSRC || got.Marker {
+			t.Errorf("packet %d: SSRC %x, marker %v", step, got.SSRC, got.Marker)
+		}
+	}
+	r := a.sync()
+	if r.Lost != 4 || r.Reordered != 1 || r.Received != 6 {
+		t.Errorf("counted lost %d, reordered %d, received %d", r.Lost, r.Reordered, r.Received)
+	}
+}
+
+// say sends the packet that many steps after a's first and returns what b hears.
+func say(a, b *peer, step uint16) pion.Packet {
+	a.t.Helper()
+	a.write(pion.Packet{Header: pion.Header{
+		Version: 2, PayloadType: 8, SequenceNumber: a.seq + step, Timestamp: a.ts + 160*uint32(step), SSRC: a.ssrc,
+	}, Payload: frame(byte(step))})
+	k := b.hear()
+	if !bytes.Equal(k.Payload, frame(byte(step))) {
+		a.t.Fatalf("packet %d: payload % x", step, k.Payload[:4])
+	}
+	return k
+}
+
+func bridged(t *testing.T, m *Media, sa, sb Stream) (a, b *peer) {
+	a = newPeer(t, m, nil, sa)
+	b = newPeer(t, m, a.leg, sb)
+	Bridge(a.leg, b.leg)
+	a.sync()
+	return a, b
+}
+
+// A caller waits with music, talks, and waits again: one SSRC, no sequence
+// number missing or twice, and timestamps that follow the clock.
+func TestOneStreamFromMusicToAgentToMusic(t *testing.T) {
+	m := open(t, nil)
+	caller := newPeer(t, m, nil, alaw())
+	agent := newPeer(t, m, caller.leg, ulaw())
+	music := &Playlist{Sounds: []*Sound{NewSound("music", bytes.Repeat([]byte{0x55}, 8000))}, Loop: true}
+	began := time.Now()
+	var all []pion.Packet
+	var at []time.Duration
+	listen := func(n int, each func()) {
+		for range n {
+			if each != nil {
+				each()
+			}
+			all = append(all, caller.hear())
+			at = append(at, time.Since(began))
+		}
+	}
+	caller.leg.Hear(music)
+	listen(10, nil)
+	Bridge(caller.leg, agent.leg)
+	caller.sync()
+	for { // music that was on its way
+		k, ok := caller.listen(50 * time.Millisecond)
+		if !ok {
+			break
+		}
+		all, at = append(all, k), append(at, time.Since(began))
+	}
+	switched := len(all)
+	listen(10, func() { agent.say(0, frame(7)) })
+	caller.leg.Hear(music)
+	listen(10, nil)
+
+	for i := 1; i < len(all); i++ {
+		k, before := all[i], all[i-1]
+		if k.SSRC != before.SSRC || k.SequenceNumber != before.SequenceNumber+1 {
+			t.Fatalf("packet %d: SSRC %x after %x, seq %d after %d", i, k.SSRC, before.SSRC, k.SequenceNumber, before.SequenceNumber)
+		}
+		change := i == switched || i == switched+10
+		if k.Marker != change {
+			t.Errorf("packet %d: marker %v", i, k.Marker)
+		}
+		ahead := samples(k.Timestamp-before.Timestamp) - (at[i] - at[i-1])
+		if !change && k.Timestamp-before.Timestamp != 160 {
+			t.Errorf("packet %d: timestamp +%d", i, k.Timestamp-before.Timestamp)
+		}
+		if change && (ahead > 30*time.Millisecond || k.Timestamp-before.Timestamp < 160) {
+			t.Errorf("packet %d: timestamp +%d after %s", i, k.Timestamp-before.Timestamp, at[i]-at[i-1])
+		}
+	}
+}
+
+func TestEventsAreTranslatedOrLeftOut(t *testing.T) {
+	m := open(t, nil)
+	deaf := alaw()
+	deaf.EventPT = 0
+	a, b := bridged(t, m, alaw(), ulaw()) // events 101 and 96
+	c := newPeer(t, m, a.leg, deaf)
+	c.leg.Hear(a.leg)
+	c.sync()
+
+	a.say(8, frame(0))
+	b1, c1 := b.hear(), c.hear()
+	key := []byte{5, 0x0A, 0, 160}
+	a.say(101, key)
+	k := b.hear()
+	if k.PayloadType != 96 || !bytes.Equal(k.Payload, key) || k.SequenceNumber != b1.SequenceNumber+1 {
+		t.Errorf("event arrived as type %d, % x, seq +%d", k.PayloadType, k.Payload, k.SequenceNumber-b1.SequenceNumber)
+	}
+	a.say(77, frame(1)) // nobody knows what this is
+	a.say(8, frame(2))
+	if k = c.hear(); !bytes.Equal(k.Payload, frame(2)) || k.SequenceNumber != c1.SequenceNumber+1 {
+		t.Errorf("the peer without events: % x, seq +%d", k.Payload[:4], k.SequenceNumber-c1.SequenceNumber)
+	}
+	if k = b.hear(); k.Payload[0] != toPCMU[2] || k.SequenceNumber != b1.SequenceNumber+2 {
+		t.Errorf("after the unknown type: % x, seq +%d", k.Payload[:4], k.SequenceNumber-b1.SequenceNumber)
+	}
+	if r := a.sync(); r.Unknown != 1 || r.Lost != 0 {
+		t.Errorf("unknown %d, lost %d", r.Unknown, r.Lost)
+	}
+}
+
+func TestHeaderExtrasStayBehind(t *testing.T) {
+	m := open(t, nil)
+	a, b := bridged(t, m, alaw(), alaw())
+	k := pion.Packet{Header: pion.Header{
+		Version: 2, PayloadType: 8, SequenceNumber: 1, SSRC: 4, CSRC: []uint32{1, 2},
+		Extension: true, ExtensionProfile: 0xBEDE,
+	}, Payload: frame(1)}
+	if err := k.SetExtension(3, []byte{1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	a.write(k)
+	if got := b.hear(); got.Extension || len(got.CSRC) > 0 || !bytes.Equal(got.Payload, frame(1)) {
+		t.Errorf("%+v", got.Header)
+	}
+}
+
+func TestNobodyHearsWhoMayNotSpeak(t *testing.T) {
+	m := open(t, nil)
+	a, b := bridged(t, m, alaw(), alaw())
+	hold := alaw()
+	hold.Remote, hold.Send, hold.Receive = b.addr(), false, false
+	b.leg.Set(hold)
+	b.sync()
+	a.say(8, frame(0))
+	a.sync()
+	hold.Send = true
+	b.leg.Set(hold)
+	b.sync()
+	a.say(8, frame(1))
+	if k := b.hear(); !bytes.Equal(k.Payload, frame(1)) || !k.Marker {
+		t.Errorf("after hold: % x marker %v", k.Payload[:4], k.Marker)
+	}
+	b.say(8, frame(2)) // Receive is still off
+	b.sync()
+	hold.Receive = true
+	b.leg.Set(hold)
+	b.sync()
+	b.say(8, frame(3))
+	if k := a.hear(); !bytes.Equal(k.Payload, frame(3)) {
+		t.Errorf("heard % x", k.Payload[:4])
 	}
 }

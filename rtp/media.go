@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,8 +36,9 @@ type Media struct {
 	public netip.Addr
 	ports  *portPool
 	shards []*shard
-	ended  sync.WaitGroup
+	run    sync.WaitGroup
 	close  sync.Once
+	closed atomic.Bool
 }
 
 // Open starts the shards. Errors say what of the options cannot be used.
@@ -66,7 +68,7 @@ func Open(o Options) (*Media, error) {
 	}
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))
 	for _, s := range m.shards {
-		m.ended.Go(s.run)
+		m.run.Go(s.run)
 	}
 	return m, nil
 }
@@ -94,10 +96,11 @@ func (o Options) withDefaults() Options {
 // Close ends the shards and waits for them. Legs still open are closed.
 func (m *Media) Close() error {
 	m.close.Do(func() {
+		m.closed.Store(true)
 		for _, s := range m.shards {
 			s.post(func() { s.stop = true })
 		}
-		m.ended.Wait()
+		m.run.Wait()
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0)-len(m.shards), 1))
 	})
 	return nil
@@ -134,6 +137,9 @@ func (m *Media) Totals() []Totals {
 func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
 	if o.Role >= roles {
 		return nil, fmt.Errorf("media leg: role %d is not known", o.Role)
+	}
+	if m.closed.Load() {
+		return nil, errors.New("media leg: media is closed")
 	}
 	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl()}
 	if err := m.bind(l); err != nil {

@@ -176,11 +176,15 @@ func (t *Tap) Read(f func(TapRecord)) int {
 func (t *Tap) read(f func(TapRecord)) int {
 	size := uint64(len(t.buf))
 	at, end, n := t.consumed.Load(), t.published.Load(), 0
+	told := at
 	for at < end {
+		if at-told > size/64 {
+			told = at
+			t.consumed.Store(at) // give room before the end of a long read
+		}
 		place := at & (size - 1)
 		if size-place < tapHeader || TapKind(t.buf[place+28]) == tapSkip {
 			at += size - place
-			t.consumed.Store(at)
 			continue
 		}
 		b := t.buf[place:]
@@ -198,7 +202,7 @@ func (t *Tap) read(f func(TapRecord)) int {
 		})
 		n++
 		at += (tapHeader + length + 7) &^ 7
-		t.consumed.Store(at)
 	}
+	t.consumed.Store(at)
 	return n
 }
