@@ -58,7 +58,7 @@ func (s *street) request(_ context.Context, req *sip.Request) (sip.ClientTransac
 	if s.dead["refuses "+req.Destination()] {
 		return nil, errors.New("no route to host")
 	}
-	tx := &asked{answers: make(chan *sip.Response, 2), done: make(chan struct{})}
+	tx := &optionsTx{answers: make(chan *sip.Response, 2), done: make(chan struct{})}
 	if !s.dead[req.Destination()] {
 		tx.answer = time.AfterFunc(s.delay, func() {
 			tx.answers <- sip.NewResponseFromRequest(req, 100, "Trying", nil)
@@ -70,19 +70,19 @@ func (s *street) request(_ context.Context, req *sip.Request) (sip.ClientTransac
 	return tx, nil
 }
 
-// asked is the client transaction of a request in the street.
-type asked struct {
+// optionsTx is the client transaction of a request in the street.
+type optionsTx struct {
 	answers chan *sip.Response
 	done    chan struct{}
 	answer  *time.Timer
 }
 
-func (a *asked) Responses() <-chan *sip.Response        { return a.answers }
-func (a *asked) OnRetransmission(sip.FnTxResponse) bool { return false }
-func (a *asked) OnTerminate(sip.FnTxTerminate) bool     { return false }
-func (a *asked) Done() <-chan struct{}                  { return a.done }
-func (a *asked) Err() error                             { return nil }
-func (a *asked) Terminate() {
+func (a *optionsTx) Responses() <-chan *sip.Response        { return a.answers }
+func (a *optionsTx) OnRetransmission(sip.FnTxResponse) bool { return false }
+func (a *optionsTx) OnTerminate(sip.FnTxTerminate) bool     { return false }
+func (a *optionsTx) Done() <-chan struct{}                  { return a.done }
+func (a *optionsTx) Err() error                             { return nil }
+func (a *optionsTx) Terminate() {
 	if a.answer != nil {
 		a.answer.Stop()
 	}
