@@ -3,6 +3,7 @@ package siptest
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -27,7 +28,7 @@ func TestDigestVectors(t *testing.T) {
 // registrar answers REGISTER with digest; each nonce serves three requests and
 // is stale then.
 type registrar struct {
-	p         *Phone
+	p         atomic.Pointer[Phone]
 	algorithm string
 	nonce     int
 	uses      int
@@ -42,14 +43,14 @@ func (r *registrar) handle(m *Message) {
 	case strings.Contains(auth, current) && r.uses < 3:
 		r.uses++
 		if !strings.Contains(auth, fmt.Sprintf("nc=%08x", r.uses)) {
-			r.p.Respond(m, 400, "")
+			r.p.Load().Respond(m, 400, "")
 			return
 		}
 		if !r.right(m, auth) {
 			r.challenge(m, "")
 			return
 		}
-		r.p.Respond(m, 200, "", H("Contact", m.Get("Contact")+";expires=60"))
+		r.p.Load().Respond(m, 200, "", H("Contact", m.Get("Contact")+";expires=60"))
 	case auth != "" && strings.Contains(auth, current):
 		r.challenge(m, ",stale=true")
 	default:
@@ -74,7 +75,7 @@ func (r *registrar) right(m *Message, auth string) bool {
 func (r *registrar) challenge(m *Message, more string) {
 	r.nonce++
 	r.uses = 0
-	r.p.Respond(m, 401, "", H("WWW-Authenticate",
+	r.p.Load().Respond(m, 401, "", H("WWW-Authenticate",
 		fmt.Sprintf(`Digest realm="lo.test", nonce="n%d", algorithm=%s, qop="auth,auth-int"%s`, r.nonce, r.algorithm, more)))
 }
 
@@ -85,7 +86,7 @@ func TestRegisterCountsNoncesAndFollowsStale(t *testing.T) {
 			r := &registrar{algorithm: algorithm}
 			a, b := pair(t, udp(t), udp(t), Options{Password: "secret"},
 				Options{Manual: []string{"REGISTER"}, OnRequest: r.handle})
-			r.p = b
+			r.p.Store(b)
 			for range 5 {
 				res := must[*Message](t)(a.Register(ctx, 5*time.Minute))
 				if res.Status != 200 || a.Granted(res) != time.Minute {
@@ -110,7 +111,7 @@ func TestWrongPasswordGivesUp(t *testing.T) {
 	ctx := soon(t)
 	r := &registrar{algorithm: "MD5"}
 	a, b := pair(t, udp(t), udp(t), Options{Password: "wrong"}, Options{Manual: []string{"REGISTER"}, OnRequest: r.handle})
-	r.p = b
+	r.p.Store(b)
 	if res := must[*Message](t)(a.Register(ctx, time.Minute)); res.Status != 401 {
 		t.Errorf("got %d", res.Status)
 	}
