@@ -1,0 +1,323 @@
+package recorder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// disk is what the writer asks of the file system, so that tests can let it fail.
+type disk interface {
+	create(path string) (fd int, err error) // for appending; locked while open
+	write(fd int, b []byte) (int, error)
+	truncate(fd int, size int64) error
+	sync(fd int) error
+	close(fd int) error
+}
+
+// linux is the real one. The lock dies with the process: who can take it knows
+// that nobody writes any more.
+type linux struct{}
+
+func (linux) create(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("lock: %w", err)
+	}
+	return fd, nil
+}
+
+func (linux) write(fd int, b []byte) (n int, err error) {
+	for {
+		if n, err = unix.Write(fd, b); err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func (linux) truncate(fd int, size int64) error { return unix.Ftruncate(fd, size) }
+func (linux) close(fd int) error                { return unix.Close(fd) }
+
+func (linux) sync(fd int) error {
+	for {
+		if err := unix.Fdatasync(fd); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// advance brings one recording's file up to date, and says whether that was its
+// end. The writer's.
+func (s *Store) advance(r *recording, now time.Time) bool {
+	ending := r.ending(now)
+	if now.Before(r.retry) && !r.hopeless(now) {
+		return false
+	}
+	err := s.bring(r, now, ending)
+	switch {
+	case err == nil && r.failed != nil:
+		s.log.Info("recording is written again", zap.Stringer("recording", r.id))
+	case err != nil:
+		s.errors.Add(1)
+		if r.failed == nil {
+			s.log.Error("recording cannot be written; its audio is kept in memory for a minute", zap.Stringer("recording", r.id), zap.Error(err))
+		}
+		r.retry = now.Add(retryEvery)
+	}
+	r.failed = err
+	if err == nil {
+		return ending
+	}
+	return r.hopeless(now)
+}
+
+// ending tells whether every mark has been read that will be.
+func (r *recording) ending(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since := r.endedAt
+	switch {
+	case r.shut:
+		return true
+	case since.IsZero():
+		return false
+	case r.marked.After(since):
+		since = r.marked
+	}
+	stopped := r.startAt != 0 && r.open == [channels]int{}
+	if stopped && now.Sub(since) >= settle {
+		r.shut = true
+		return true
+	}
+	if !r.forced && now.Sub(r.endedAt) < markWait {
+		return false
+	}
+	if !stopped && r.startAt != 0 {
+		// A stop was lost on the way: the end of the call is the best there is.
+		r.stopAt = max(r.stopAt, r.lastAt, r.endedAt.UnixNano())
+	}
+	r.shut = true
+	return true
+}
+
+// hopeless tells whether a recording that has ended has waited long enough for a
+// disk that fails.
+func (r *recording) hopeless(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed != nil && !r.endedAt.IsZero() && (r.forced || now.Sub(r.endedAt) >= diskWait)
+}
+
+// force ends a recording whose call has not.
+func (r *recording) force(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.endedAt.IsZero() {
+		r.endedAt = now
+		r.forced = true
+		return
+	}
+	// Its own end came late; it may still be whole, but waits for nobody.
+	if now.Sub(r.endedAt) >= markWait {
+		r.forced = true
+	}
+}
+
+func (s *Store) bring(r *recording, now time.Time, ending bool) error {
+	if !r.started {
+		if err := s.create(r); err != nil {
+			return err
+		}
+	}
+	for {
+		c := r.due(now, ending)
+		if c == nil {
+			break
+		}
+		if !c.sealed {
+			c.lost = uint32(r.lostMS(s))
+			r.seal.seal(c, audioChunk, 0)
+		}
+		if err := s.append(r, c, audioChunk); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		copy(r.full, r.full[1:])
+		r.full[len(r.full)-1] = nil
+		r.full = r.full[:len(r.full)-1]
+		r.mu.Unlock()
+		s.recycle(c)
+	}
+	if !ending {
+		return nil
+	}
+	return s.appendEnd(r)
+}
+
+// due gives the oldest chunk that is to be written. It stays where it is until it
+// is in the file.
+func (r *recording) due(now time.Time, ending bool) *chunk {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.full) == 0 {
+		if r.fill == nil || !ending && now.Sub(r.fill.since) < writeEvery {
+			return nil
+		}
+		r.full = append(r.full, r.fill)
+		r.fill = nil
+	}
+	return r.full[0]
+}
+
+// append writes one frame, wholly or not at all: of a short write nothing stays.
+func (s *Store) append(r *recording, c *chunk, k kind) error {
+	if r.torn {
+		if err := s.disk.truncate(r.fd, r.size); err != nil {
+			return fmt.Errorf("truncate to the last chunk: %w", err)
+		}
+		r.torn = false
+	}
+	n, err := s.disk.write(r.fd, c.b)
+	if err == nil && n < len(c.b) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		r.torn = n > 0 && s.disk.truncate(r.fd, r.size) != nil
+		return fmt.Errorf("append chunk: %w", err)
+	}
+	r.size += int64(n)
+	r.chunks, r.chain = int(r.seal.number), r.seal.prev // at most one chunk is sealed and not written
+	s.written.Add(uint64(n))
+	s.soil(r, false)
+	if s.wrote != nil {
+		s.wrote(r, k, c.last)
+	}
+	return nil
+}
+
+// soil puts a recording on the syncer's list.
+func (s *Store) soil(r *recording, over bool) {
+	if !over && r.dirty.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.over = r.over || over
+	if !r.dirty.Swap(true) {
+		s.dirty = append(s.dirty, r)
+	}
+}
+
+// appendEnd writes the chunk after which nothing comes.
+func (s *Store) appendEnd(r *recording) error {
+	if r.end == nil {
+		c := &chunk{b: make([]byte, headSize, headSize+tagSize+crcSize)}
+		r.mu.Lock()
+		c.first, c.last = r.startAt, r.stopAt
+		var flags uint8
+		if r.forced || r.startAt == 0 {
+			flags = cutFlag
+		}
+		r.mu.Unlock()
+		c.lost = uint32(r.lostMS(s))
+		r.seal.seal(c, endChunk, flags)
+		r.end = c
+	}
+	return s.append(r, r.end, endChunk)
+}
+
+// lostMS is the audio that should be there and is not. What the network lost is
+// not ours to count, unless a tap overflowed meanwhile and the two cannot be told
+// apart. Of two parties the one that lost more counts.
+func (r *recording) lostMS(s *Store) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	overflowed := s.tapDropped.Load() != r.taps
+	worst := int64(0)
+	for i := range r.lost {
+		lost := r.lost[i]
+		if overflowed {
+			lost = max(lost, r.missing[i].lost())
+		}
+		worst = max(worst, lost)
+	}
+	return worst / int64(time.Millisecond)
+}
+
+// create makes the recording's directory and files. After a failure it goes on
+// where it stopped.
+func (s *Store) create(r *recording) error {
+	if r.fd < 0 {
+		dir := s.recordingDir(r.id)
+		// The marker first: whatever is found later is found through it.
+		if err := os.WriteFile(filepath.Join(s.openDir(), r.id.String()), nil, 0o640); err != nil {
+			return err
+		}
+		err := os.Mkdir(dir, 0o750)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = os.MkdirAll(dir, 0o750)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if r.fd, err = s.disk.create(filepath.Join(dir, audioFile)); err != nil {
+			return err
+		}
+	}
+	if r.size == 0 {
+		if r.end == nil {
+			c, err := s.heading(r)
+			if err != nil {
+				return err
+			}
+			r.end = c
+		}
+		if err := s.append(r, r.end, headChunk); err != nil {
+			return err
+		}
+		r.end = nil
+	}
+	if err := writeSheet(s.recordingDir(r.id), r.sheet(s)); err != nil {
+		return err
+	}
+	r.started = true
+	return nil
+}
+
+// heading is the payload of the first chunk.
+type heading struct {
+	Meta Meta   `json:"meta"`
+	Key  []byte `json:"key,omitempty"` // wrapped for the recipient
+}
+
+func (s *Store) heading(r *recording) (*chunk, error) {
+	h := heading{Meta: r.meta}
+	if s.recipient != nil {
+		aead, wrapped, err := wrapKey(s.recipient)
+		if err != nil {
+			return nil, err
+		}
+		h.Key, r.seal.aead = wrapped, aead
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("head of recording: %w", err)
+	}
+	c := &chunk{b: append(make([]byte, headSize, headSize+len(text)+crcSize), text...)}
+	c.first = r.meta.Started.UnixNano()
+	c.last = c.first
+	r.seal.seal(c, headChunk, 0)
+	return c, nil
+}

@@ -1,0 +1,185 @@
+package recorder
+
+import (
+	"crypto/cipher"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"foyer/rtp"
+)
+
+// Verdict of Verify.
+type Verdict struct {
+	ID       string   `json:"id"`
+	OK       bool     `json:"ok"`
+	Chunks   int      `json:"chunks"`
+	Problems []string `json:"problems,omitempty"`
+	Notes    []string `json:"notes,omitempty"` // what was found and is no damage
+}
+
+// Verify reads every byte of a recording and tells whether it is as it was
+// written: nothing changed, removed, put elsewhere or cut off. With an identity
+// it also decrypts it all. It never writes. Its errors are about not being able
+// to look; what it finds is in the Verdict.
+func Verify(dir, id, identity string) (Verdict, error) {
+	rec, ok := parseID(id)
+	if !ok {
+		return Verdict{}, fmt.Errorf("recording %.40q: %w", id, ErrNotFound)
+	}
+	f, err := os.Open(audioPath(dir, rec))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Verdict{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return Verdict{}, fmt.Errorf("recording %s: %w", id, err)
+	}
+	defer f.Close()
+	c := check{Verdict: Verdict{ID: id}, id: rec, identity: identity}
+	if err := c.file(f); err != nil {
+		return Verdict{}, fmt.Errorf("recording %s: %w", id, err)
+	}
+	c.against(dir)
+	c.OK = len(c.Problems) == 0
+	return c.Verdict, nil
+}
+
+// check is a verification under way.
+type check struct {
+	Verdict
+	id       recID
+	identity string
+	survey   survey
+	aead     cipher.AEAD
+	in       *frames
+	tail     int64
+}
+
+func (c *check) problem(format string, args ...any) {
+	const enough = 20
+	if len(c.Problems) < enough {
+		c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// file reads all chunks.
+func (c *check) file(r io.Reader) error {
+	c.in = newFrames(r)
+	var prev [sha256.Size]byte
+	skipped := int64(0)
+	for {
+		at := c.in.offset
+		f, err := c.in.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if n := c.in.skipped - skipped; n > 0 {
+			c.problem("%d bytes at %d are no chunk", n, at)
+			skipped = c.in.skipped
+		}
+		if f.id != c.id {
+			c.problem("a chunk of another recording, %s, before byte %d", f.id, c.in.offset)
+			continue
+		}
+		if err := c.chunk(&f, prev); err != nil {
+			return err
+		}
+		prev = sha256.Sum256(f.raw)
+		c.Chunks++
+	}
+	c.tail = c.in.tail
+	return nil
+}
+
+func (c *check) chunk(f *frame, prev [sha256.Size]byte) error {
+	switch want := uint32(c.Chunks); {
+	case c.survey.end:
+		c.problem("chunk %d after the end", f.number)
+	case f.number != want:
+		c.problem("chunk %d where %d should be", f.number, want)
+	case f.prev != prev:
+		c.problem("chunk %d does not follow from the one before", f.number)
+	case (f.kind == headChunk) != (f.number == 0) || f.kind > endChunk || f.kind == 0:
+		c.problem("chunk %d is of a kind that cannot be there", f.number)
+	}
+	c.survey.add(f)
+	if f.kind == headChunk {
+		if !c.survey.found {
+			c.problem("the head cannot be understood")
+			return nil
+		}
+		if c.identity == "" {
+			return nil
+		}
+		var err error
+		c.aead, err = c.survey.keyOf(c.identity)
+		return err
+	}
+	if sealed := f.flags&sealedFlag != 0; sealed != (len(c.survey.heading.Key) > 0) {
+		c.problem("chunk %d is not sealed like the others", f.number)
+		return nil
+	}
+	if f.flags&sealedFlag != 0 && c.aead == nil {
+		return nil // without a key, the chain has to do
+	}
+	plain, err := unseal(c.aead, f)
+	if err == nil && f.kind == audioChunk {
+		err = packets(plain, f.first, func(*rtp.TapRecord) {})
+	}
+	if err != nil {
+		c.problem("chunk %d: %v", f.number, err)
+	}
+	return nil
+}
+
+// against compares the file with meta.json.
+func (c *check) against(dir string) {
+	sh, err := readSheet(recordingDir(dir, c.id))
+	if err != nil {
+		c.problem("%v", err)
+		return
+	}
+	want, got := c.survey.heading.Meta.info(c.id), sh.Info
+	got.Agents, got.DurationS, got.State, got.Encrypted, got.Bytes, got.LostMS = nil, 0, "", false, 0, 0
+	if c.survey.found && (!want.Started.Equal(got.Started) || !sameCall(want, got)) {
+		c.problem("%s speaks of another call than the head of the recording", sheetFile)
+	}
+	switch {
+	case sh.State == stateRecording && c.survey.end:
+		// It ended while we read.
+	case sh.State == stateRecording:
+		if c.tail > 0 {
+			c.note("%d bytes of an unfinished chunk at the end", c.tail)
+		}
+		return
+	case sh.State == stateComplete && !c.survey.end:
+		c.problem("the end is missing")
+	}
+	if sh.Chain != "" && (sh.Chunks != c.survey.chunks || sh.Chain != fmt.Sprintf("%x", c.survey.chain)) {
+		c.problem("%d chunks, of which the last is not the one %s names", c.survey.chunks, sheetFile)
+	}
+	switch {
+	case c.tail > 0 && c.survey.end:
+		c.problem("%d bytes after the end", c.tail)
+	case c.tail > 0:
+		c.note("%d bytes of an unfinished chunk at the end", c.tail)
+	}
+	if sh.State == stateInterrupted {
+		c.note("interrupted after %.3f s", sh.DurationS)
+	}
+}
+
+func (c *check) note(format string, args ...any) {
+	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
+}
+
+func sameCall(a, b Info) bool {
+	return a.ID == b.ID && a.CallID == b.CallID && a.Client == b.Client && a.Queue == b.Queue && a.Agent == b.Agent &&
+		a.Policy == b.Policy && a.Purpose == b.Purpose && a.LegalBasis == b.LegalBasis && a.From == b.From && a.To == b.To
+}
