@@ -1,0 +1,222 @@
+package sip
+
+import (
+	"hash/maphash"
+	"strconv"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// arrival is what we know of a request from the moment it was read. It travels
+// with the request as a header without a name, which is never written.
+type arrival struct {
+	sip.Header
+	from    flow
+	line    line // of the trunk it came by
+	trunk   bool
+	fresh   bool // it had no To tag; the one it has now is ours
+	refused *refusal
+	leg     *Leg // whose dialog it belongs to
+	letter  *letter
+}
+
+func arrivalOf(req *sip.Request) *arrival {
+	all := req.Headers()
+	for i := len(all) - 1; i >= 0; i-- {
+		if a, ok := all[i].(*arrival); ok {
+			return a
+		}
+	}
+	return nil
+}
+
+// arrived sees every message on the goroutine that reads its socket, so in the
+// order of the wire, before the library gives it a goroutine of its own.
+func (e *Edge) arrived(msg sip.Message) {
+	e.guard("reading a message", func() {
+		if e.o.Trace != nil && sip.IsReliable(msg.Transport()) {
+			e.traceStream(msg)
+		}
+		if e.counting {
+			e.countReceived(msg)
+		}
+		normalise(msg)
+		switch m := msg.(type) {
+		case *sip.Request:
+			e.stamp(m)
+		case *sip.Response:
+			if !saneStatus(m) && m.Via() != nil {
+				// Nothing can be dropped here, but without a branch it matches no
+				// transaction and belongs to nobody.
+				m.Via().Params.Add("branch", "")
+			}
+		}
+	})
+}
+
+// stamp notes where a request comes from and whose it is, and gives it its place
+// in its leg's inbox.
+func (e *Edge) stamp(req *sip.Request) {
+	a := &arrival{Header: e.nameless}
+	var known bool
+	if a.from, known = flowOf(req); known {
+		a.line, a.trunk = e.trunks.of(a.from.remote.Addr())
+	}
+	if via := req.Via(); via != nil && known {
+		symmetric(via, a)
+	}
+	a.refused = check(req)
+	req.AppendHeader(a)
+	to := req.To()
+	if to == nil {
+		return
+	}
+	tag, _ := to.Params.Get("tag")
+	if a.fresh = tag == ""; a.fresh {
+		to.Params.Add("tag", e.tagFor(req))
+		return
+	}
+	if a.refused != nil || req.CallID() == nil || req.IsCancel() {
+		return
+	}
+	l := e.legs.find(string(*req.CallID()), tag)
+	if l == nil || !l.knows(tagOf(req.From())) {
+		return
+	}
+	a.leg = l
+	if a.letter = l.box.take(req, req.CSeq().SeqNo); a.letter != nil && req.IsAck() {
+		// The library hands an ACK over only if it has a branch of its own, which
+		// some phones' has not. This goroutine must not wait for the leg.
+		e.start("reading an ACK", l.box.drain)
+	}
+}
+
+// symmetric sees to it that every answer, also those the library gives by
+// itself, goes back to where the request came from, whether or not its Via asks
+// for that (RFC 3581): nothing else passes a home router. A trunk is taken at
+// its word: it may well listen elsewhere than it sends from (RFC 3261 section
+// 18.2.2).
+func symmetric(via *sip.ViaHeader, a *arrival) {
+	_, asked := via.Params.Get("rport")
+	if !a.trunk || asked {
+		via.Params.Add("rport", "")
+		return
+	}
+	if source := a.from.remote.Addr().String(); via.Host != source {
+		via.Params.Add("received", source)
+	}
+}
+
+// tagFor makes our To tag for a request that opens a dialog or stands alone. The
+// same request gets the same one again, and a CANCEL that of its INVITE (RFC
+// 3261 sections 8.2.7 and 9.2), without anything to remember.
+func (e *Edge) tagFor(req *sip.Request) string {
+	var b [40]byte
+	tag := b[:0]
+	for _, seed := range e.seeds {
+		var h maphash.Hash
+		h.SetSeed(seed)
+		if id := req.CallID(); id != nil {
+			h.WriteString(string(*id))
+		}
+		h.WriteByte(0)
+		h.WriteString(tagOf(req.From()))
+		h.WriteByte(0)
+		if via := req.Via(); via != nil {
+			branch, _ := via.Params.Get("branch")
+			h.WriteString(branch)
+		}
+		h.WriteByte(0)
+		if cseq := req.CSeq(); cseq != nil {
+			maphash.WriteComparable(&h, cseq.SeqNo)
+		}
+		tag = strconv.AppendUint(tag, h.Sum64(), 36)
+	}
+	return string(tag)
+}
+
+func tagOf(from *sip.FromHeader) string {
+	if from == nil {
+		return ""
+	}
+	tag, _ := from.Params.Get("tag")
+	return tag
+}
+
+func toTag(to *sip.ToHeader) string {
+	if to == nil {
+		return ""
+	}
+	tag, _ := to.Params.Get("tag")
+	return tag
+}
+
+// dispatch takes a request that starts a transaction, on the transaction's own
+// goroutine.
+func (e *Edge) dispatch(req *sip.Request, tx *sip.ServerTx) {
+	if !e.enter() {
+		tx.Terminate()
+		return
+	}
+	defer e.running.Done()
+	if !e.guard("handling a request", func() { e.route(req, tx) }) && !req.IsAck() {
+		e.guard("refusing a request", func() { e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError}) })
+	}
+}
+
+func (e *Edge) route(req *sip.Request, tx *sip.ServerTx) {
+	a := arrivalOf(req)
+	switch {
+	case req.IsAck():
+		tx.Terminate() // never answered; its leg has had it from stamp
+	case a == nil:
+		e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError})
+	case a.refused != nil:
+		e.refuse(req, tx, a.refused)
+	case a.letter != nil:
+		if !a.leg.box.arrived(a.letter, tx) {
+			e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError})
+		}
+	case a.leg != nil:
+		// RFC 3261 section 12.2.2: a number below what we have seen.
+		e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError, reason: "CSeq Out Of Order"})
+	case req.IsCancel():
+		e.cancelAlone(req, tx)
+	case !a.fresh:
+		e.refuse(req, tx, &refusal{code: sip.StatusCallTransactionDoesNotExists})
+	default:
+		e.outside(req, tx, a)
+	}
+}
+
+// outside takes a request outside any dialog.
+func (e *Edge) outside(req *sip.Request, tx *sip.ServerTx, a *arrival) {
+	switch req.Method {
+	case sip.INVITE:
+		e.invited(req, tx, a)
+	case sip.OPTIONS:
+		e.options(req, tx)
+	case sip.REGISTER:
+		if e.o.Registrar == nil {
+			e.refuse(req, tx, notAllowed())
+			return
+		}
+		e.o.Registrar.register(req, brief{tx})
+	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK:
+		e.refuse(req, tx, &refusal{code: sip.StatusCallTransactionDoesNotExists})
+	default:
+		e.refuse(req, tx, e.unhandled(req.Method))
+	}
+}
+
+// brief is the transaction of a request that is only remembered when it
+// succeeds: a refused stranger costs no memory (RFC 3261 section 8.2.7).
+type brief struct{ *sip.ServerTx }
+
+func (b brief) Respond(res *sip.Response) error {
+	if res.StatusCode < 300 {
+		return b.ServerTx.Respond(res)
+	}
+	defer b.Terminate()
+	return b.Connection().WriteMsg(res)
+}

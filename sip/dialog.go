@@ -1,0 +1,164 @@
+package sip
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// dialog is the state of RFC 3261 section 12 that requests of ours are built
+// from. Its headers are shared by all of them and never changed in place.
+type dialog struct {
+	flow   flow // by which the peer really reaches us, and we it
+	from   *sip.FromHeader
+	to     *sip.ToHeader
+	target sip.Uri
+	routes []sip.Uri
+	cseq   uint32 // of our last request
+}
+
+// retarget takes the Contact of a request or 2xx that refreshes the target (RFC
+// 3261 section 12.2).
+func (d *dialog) retarget(contact *sip.ContactHeader) {
+	if contact != nil && !contact.Address.Wildcard {
+		d.target = *contact.Address.Clone()
+	}
+}
+
+// routeSet returns the Record-Route of a message, in its order.
+func routeSet(msg sip.Message) []sip.Uri {
+	var routes []sip.Uri
+	for _, h := range msg.GetHeaders("record-route") {
+		if r, ok := h.(*sip.RecordRouteHeader); ok {
+			routes = append(routes, *r.Address.Clone())
+		}
+	}
+	return routes
+}
+
+// request builds a request inside the dialog with the next number. The caller
+// holds mu.
+func (l *Leg) request(method sip.RequestMethod) *sip.Request {
+	l.dialog.cseq++
+	return l.e.inside(l.id, &l.dialog, method, l.dialog.cseq)
+}
+
+// inside builds a request inside a dialog (RFC 3261 section 12.2.1.1), to be
+// sent by the dialog's flow wherever its target and routes point.
+func (e *Edge) inside(callID string, d *dialog, method sip.RequestMethod, number uint32) *sip.Request {
+	target, routes := d.target, d.routes
+	if len(routes) > 0 && !hasParam(routes[0].UriParams, "lr") {
+		// A strict router takes itself from the Request-URI, the target comes last.
+		target, routes = routes[0], append(slices.Clone(routes[1:]), target)
+	}
+	req := sip.NewRequest(method, target)
+	req.AppendHeader(e.via(d.flow))
+	for _, r := range routes {
+		req.AppendHeader(&sip.RouteHeader{Address: r})
+	}
+	id := sip.CallIDHeader(callID)
+	hops := sip.MaxForwardsHeader(70)
+	req.AppendHeader(&hops)
+	req.AppendHeader(d.from)
+	req.AppendHeader(d.to)
+	req.AppendHeader(&id)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: number, MethodName: method})
+	if method == sip.INVITE || method == sip.UPDATE {
+		req.AppendHeader(e.contact(d.flow))
+	}
+	if e.o.UserAgent != "" && method != sip.ACK {
+		req.AppendHeader(e.userAgent)
+	}
+	e.by(req, d.flow)
+	return req
+}
+
+// by sends a request by a flow, whatever its URI and routes say.
+func (e *Edge) by(req *sip.Request, f flow) {
+	req.SetTransport(sip.NetworkToUpper(f.transport))
+	req.SetDestination(f.remote.String())
+	if f.transport == "udp" {
+		// From our own socket: the library would open another for a peer that
+		// has not written to us yet.
+		req.Laddr = e.udpAddr
+	}
+}
+
+// describe puts a session description into a message, or nothing.
+func describe(msg sip.Message, sdp []byte) {
+	if len(sdp) > 0 {
+		kind := sip.ContentTypeHeader("application/sdp")
+		msg.AppendHeader(&kind)
+	}
+	msg.SetBody(sdp)
+}
+
+// via makes the Via of a request of ours, with a branch of its own.
+func (e *Edge) via(f flow) *sip.ViaHeader {
+	host, port := e.sentBy(f)
+	return &sip.ViaHeader{
+		ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: sip.NetworkToUpper(f.transport),
+		Host: host, Port: port,
+		Params: sip.HeaderParams{{K: "branch", V: sip.GenerateBranch()}, {K: "rport"}},
+	}
+}
+
+// contact makes our Contact on a flow.
+func (e *Edge) contact(f flow) *sip.ContactHeader {
+	host, port := e.sentBy(f)
+	uri := sip.Uri{Scheme: "sip", User: "foyer", Host: host, Port: port}
+	if f.transport != "udp" {
+		uri.UriParams = sip.HeaderParams{{K: "transport", V: f.transport}}
+	}
+	return &sip.ContactHeader{Address: uri}
+}
+
+// sentBy is where we say that we are: the number of the socket, or the
+// configured host if it listens on all of them.
+func (e *Edge) sentBy(f flow) (host string, port int) {
+	at := e.bound(f.transport)
+	if at.Addr().IsUnspecified() && e.o.Host != "" {
+		return e.o.Host, int(at.Port())
+	}
+	at = e.local(f)
+	return at.Addr().String(), int(at.Port())
+}
+
+// bound is the address a socket was opened with.
+func (e *Edge) bound(transport string) netip.AddrPort {
+	if transport == "tcp" {
+		return e.tcpBound
+	}
+	return e.udpBound
+}
+
+// local is our own address on a flow, never a wildcard.
+func (e *Edge) local(f flow) netip.AddrPort {
+	at := e.bound(f.transport)
+	if !at.Addr().IsUnspecified() {
+		return at
+	}
+	if f.transport == "tcp" {
+		if c, err := e.tpl.GetConnection("tcp", f.remote.String()); err == nil {
+			defer c.TryClose()
+			if own, ok := addrPort(c.LocalAddr()); ok {
+				return own
+			}
+		}
+	}
+	// Connecting a datagram socket sends nothing: it asks the kernel which of
+	// our addresses it would use.
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(f.remote))
+	if err != nil {
+		return at
+	}
+	defer c.Close()
+	own, _ := addrPort(c.LocalAddr())
+	return netip.AddrPortFrom(own.Addr(), at.Port())
+}
+
+func hasParam(params sip.HeaderParams, name string) bool {
+	return slices.ContainsFunc(params, func(p sip.HeaderKV) bool { return equalFold([]byte(p.K), name) })
+}

@@ -1,0 +1,231 @@
+package sip
+
+import (
+	"errors"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+)
+
+// Leg is one side of a call on the signalling wire: as server, a carrier that
+// rang us; as client, a phone we ring. Its methods are called from the one
+// goroutine that owns the call; they send and return, never waiting for the
+// peer. What the peer does arrives, in CSeq order, at the leg's sink. After
+// Hangup or Reject nothing more arrives.
+//
+// Inside, requests of the peer come through box one at a time; timers and
+// answers of the peer come on goroutines of their own. mu guards what follows
+// it and is held while sending, so that numbers leave in order; it is never
+// held while the sink is called.
+type Leg struct {
+	e      *Edge
+	server bool
+	id     string // Call-ID
+	tag    string // ours
+	caller Caller
+	called string
+	trunk  string
+	offer  []byte
+	free   func()                 // gives the trunk's channel back
+	final  chan struct{}          // server legs: closed when the INVITE has its final response
+	first  uint32                 // server legs: CSeq of the INVITE
+	theirs atomic.Pointer[string] // their tag; nil until it is known
+	box    inbox
+
+	mu         sync.Mutex
+	phase      phase
+	dialog     dialog
+	asServer   *asked        // server legs: the INVITE until it is answered
+	quit       chan struct{} // client legs: closed by Hangup before the answer
+	why        Reason        // what Hangup said then
+	goodbye    *Reason       // their BYE came before the 2xx it belongs to
+	unacked    *unacked
+	ack        *sip.Request // of the last 2xx to an INVITE of ours, to be repeated
+	session    sessionTimer
+	least      time.Duration // Min-SE they told us
+	alarm      *time.Timer   // of session
+	sdp        []byte        // last description we sent
+	heard      []byte        // last description they sent
+	updates    bool          // they allow UPDATE
+	pending    *pending      // re-INVITE or UPDATE of theirs that the call has not answered
+	ours       bool          // a re-INVITE or UPDATE of ours is out
+	want       *wanted       // an offer or refresh of ours that waits for its turn
+	truce      *time.Timer   // after glare: runs until it may be our turn again
+	tokens     uint64
+	sink       func(LegEvent)
+	events     []LegEvent // not yet handed to sink
+	delivering bool
+}
+
+// phase is how far a leg has come.
+type phase uint8
+
+const (
+	opening phase = iota // INVITE without a final response
+	giving               // client legs: we gave up and wait for what becomes of the INVITE
+	up                   // answered
+	leaving              // we have sent BYE and wait for its answer
+	over
+)
+
+// moves lists the legal changes of phase.
+var moves = [...][]phase{
+	opening: {giving, up, over},
+	giving:  {leaving, over},
+	up:      {leaving, over},
+	leaving: {over},
+	over:    {},
+}
+
+func (p phase) String() string {
+	return [...]string{"opening", "giving up", "up", "leaving", "over"}[p]
+}
+
+var errOver = errors.New("leg is not in a state for this")
+
+// SIPCallID returns the Call-ID.
+func (l *Leg) SIPCallID() string { return l.id }
+
+// Caller returns who calls, on server legs.
+func (l *Leg) Caller() Caller { return l.caller }
+
+// Called returns, on server legs, the user part of the Request-URI, unescaped
+// and without parameters.
+func (l *Leg) Called() string { return l.called }
+
+// Trunk returns, on server legs, the id of the trunk the call came from.
+func (l *Leg) Trunk() string { return l.trunk }
+
+// SDP returns the INVITE's body on server legs; nil when the offer is delayed.
+func (l *Leg) SDP() []byte { return l.offer }
+
+// Transport returns udp or tcp.
+func (l *Leg) Transport() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dialog.flow.transport
+}
+
+// Remote returns where the peer's signalling really comes from.
+func (l *Leg) Remote() netip.AddrPort {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dialog.flow.remote
+}
+
+// Local returns our address on that flow, never a wildcard.
+func (l *Leg) Local() netip.AddrPort {
+	l.mu.Lock()
+	f := l.dialog.flow
+	l.mu.Unlock()
+	return l.e.local(f)
+}
+
+// Listen sets where the leg's events go; events that came before are delivered
+// at once. The sink must not block.
+func (l *Leg) Listen(sink func(LegEvent)) {
+	l.mu.Lock()
+	l.sink = sink
+	l.mu.Unlock()
+	l.deliver()
+}
+
+// post notes an event; the caller holds mu and calls deliver after letting go.
+func (l *Leg) post(ev LegEvent) { l.events = append(l.events, ev) }
+
+// deliver hands events to the sink. Whoever finds them being handed over leaves:
+// his will be taken along, in order.
+func (l *Leg) deliver() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.delivering && l.sink != nil && len(l.events) > 0 {
+		events, sink := l.events, l.sink
+		l.events = nil
+		l.delivering = true
+		l.mu.Unlock()
+		for _, ev := range events {
+			l.e.guard("sink of a leg", func() { sink(ev) })
+		}
+		l.mu.Lock()
+		l.delivering = false
+	}
+}
+
+// move changes the phase and does what belongs to the change. The caller holds
+// mu. It reports whether the move was legal; if not, nothing happened.
+func (l *Leg) move(to phase) bool {
+	legal := false
+	for _, p := range moves[l.phase] {
+		legal = legal || p == to
+	}
+	if !legal {
+		return false
+	}
+	from := l.phase
+	l.phase = to
+	if from == opening && l.server {
+		close(l.final)
+		l.asServer = nil
+	}
+	if to == leaving || to == over {
+		l.free()
+		l.stopTimers()
+		l.pending, l.want = nil, nil
+	}
+	if to == over {
+		l.ack = nil
+		l.e.legs.remove(l)
+	}
+	return true
+}
+
+func (l *Leg) stopTimers() {
+	l.session.stop()
+	if l.alarm != nil {
+		l.alarm.Stop()
+	}
+	if l.truce != nil {
+		l.truce.Stop()
+	}
+	l.acknowledged()
+}
+
+// lose ends a leg whose edge closes or whose handling broke: nothing is sent,
+// and whoever owns it is told.
+func (l *Leg) lose() {
+	l.mu.Lock()
+	was := l.phase
+	if l.move(over) {
+		switch {
+		case was == up:
+			l.post(Ended{Why: FlowLost})
+		case was == opening && l.server:
+			l.post(Cancelled{})
+		case was == opening:
+			l.post(Refused{Code: sip.StatusServiceUnavailable, Reason: "Service Unavailable", Unreachable: true})
+		}
+	}
+	if l.quit != nil && was == opening {
+		close(l.quit)
+	}
+	l.mu.Unlock()
+	l.deliver()
+}
+
+// guard runs f and confines a broken invariant of ours to it. It reports
+// whether f came through.
+func (e *Edge) guard(doing string, f func()) (whole bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.o.Log.Error("broken: "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			whole = false
+		}
+	}()
+	f()
+	return true
+}

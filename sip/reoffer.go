@@ -1,0 +1,265 @@
+package sip
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// pending is a re-INVITE or UPDATE of theirs that the call has not answered.
+type pending struct {
+	token uint64
+	req   *sip.Request
+	tx    *sip.ServerTx
+	timer session
+}
+
+// wanted is a re-INVITE or UPDATE of ours.
+type wanted struct {
+	sdp     []byte
+	refresh bool // only to keep the session alive
+	again   bool // it has been sent before
+}
+
+// offered takes a re-INVITE or UPDATE.
+func (l *Leg) offered(req *sip.Request, tx *sip.ServerTx) {
+	defer l.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	timer, tooBrief := l.e.o.Session.grant(askOf(req))
+	var r *refusal
+	switch {
+	case l.phase == leaving || l.phase == over:
+		r = &refusal{code: sip.StatusCallTransactionDoesNotExists}
+	case l.phase != up && !l.server, l.ours:
+		r = &refusal{code: sip.StatusRequestPending} // glare: RFC 3261 section 14.2, RFC 3311 section 5.2
+	case l.phase != up, l.pending != nil:
+		r = later()
+	case tooBrief:
+		r = l.e.tooBrief()
+	}
+	if r != nil {
+		l.e.refuse(req, tx, r)
+		return
+	}
+	if req.GetHeader("allow") != nil {
+		l.updates = allows(req, "UPDATE")
+	}
+	p := &pending{req: req, tx: tx, timer: timer}
+	if req.Method == sip.UPDATE && len(req.Body()) == 0 {
+		l.accept(p, nil) // nothing but a refresh
+		return
+	}
+	l.tokens++
+	p.token = l.tokens
+	l.pending = p
+	tx.OnCancel(func(*sip.Request) { l.e.start("taking a CANCEL", func() { l.withdrawn(p) }) })
+	offer := Reoffered{Method: string(req.Method), Token: p.token}
+	if len(req.Body()) > 0 {
+		offer.SDP = req.Body()
+	}
+	l.post(offer)
+}
+
+// withdrawn takes the CANCEL of a re-INVITE; its 487 has been sent.
+func (l *Leg) withdrawn(p *pending) {
+	l.mu.Lock()
+	if l.pending == p {
+		l.pending = nil
+		l.turn()
+	}
+	l.mu.Unlock()
+	absorbAck(p.tx)
+}
+
+// Accept answers an offer made by re-INVITE or UPDATE with sdp. It does nothing
+// when the offer has been withdrawn.
+func (l *Leg) Accept(o Reoffered, sdp []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.pending; p != nil && p.token == o.Token && l.phase == up {
+		l.pending = nil
+		l.accept(p, sdp)
+		l.turn()
+	}
+}
+
+// accept answers 200. The caller holds mu.
+func (l *Leg) accept(p *pending, sdp []byte) {
+	res := l.okay(p.req, sdp, p.timer)
+	if err := l.e.tell(p.req, p.tx, res); err != nil {
+		return // withdrawn, or its connection is gone; a BYE will tell
+	}
+	l.dialog.retarget(p.req.Contact())
+	if len(p.req.Body()) > 0 {
+		l.heard = p.req.Body()
+	}
+	if p.req.Method == sip.INVITE {
+		l.awaitAck(&unacked{tx: p.tx, res: res, cseq: p.req.CSeq().SeqNo, owed: len(p.req.Body()) == 0})
+	}
+	l.agree(p.timer)
+}
+
+// Decline refuses an offer (488, …); the session stays as it was.
+func (l *Leg) Decline(o Reoffered, r Reject) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.pending
+	if p == nil || p.token != o.Token || l.phase != up {
+		return
+	}
+	l.pending = nil
+	l.e.final(p.req, p.tx, r.refusal())
+	if p.req.Method == sip.INVITE {
+		l.e.start("waiting for an ACK", func() { absorbAck(p.tx) })
+	}
+	l.turn()
+}
+
+// Reoffer sends a re-INVITE with sdp as soon as no other is under way; glare
+// (491) is retried inside. Outcome: Reanswered. An offer that has not been sent
+// yet is replaced by a newer one and never answered. The error says that the
+// leg is not up.
+func (l *Leg) Reoffer(sdp []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase != up {
+		return fmt.Errorf("reoffer %s: %w", l.id, errOver)
+	}
+	l.want = &wanted{sdp: bytes.Clone(sdp)}
+	l.turn()
+	return nil
+}
+
+// turn sends what we want to offer when it is our turn: one offer at a time, and
+// not before an earlier INVITE is acknowledged (RFC 3261 section 14.1). The
+// caller holds mu.
+func (l *Leg) turn() {
+	if l.phase != up || l.want == nil || l.ours || l.pending != nil || l.unacked != nil || l.truce != nil {
+		return
+	}
+	w := l.want
+	l.want = nil
+	method := sip.INVITE
+	if w.refresh {
+		w.sdp = l.sdp
+		if l.updates {
+			method, w.sdp = sip.UPDATE, nil
+		}
+	}
+	req := l.request(method)
+	req.AppendHeader(l.e.allow)
+	req.AppendHeader(l.e.supports)
+	if l.session.by != neither {
+		l.e.o.Session.write(req, l.session.session, l.least)
+	}
+	describe(req, w.sdp)
+	l.remember(w.sdp)
+	l.ours = l.e.start("offering anew", func() {
+		res, err := l.e.askAny(req)
+		l.reanswered(w, req, res, err)
+	})
+}
+
+// askAny sends a request, an INVITE too, and waits for its final response.
+func (e *Edge) askAny(req *sip.Request) (*sip.Response, error) {
+	if !req.IsInvite() {
+		return e.ask(req)
+	}
+	tx, err := e.send(context.Background(), req)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		select {
+		case res := <-tx.Responses():
+			if res.IsProvisional() {
+				continue
+			}
+			if res.IsSuccess() {
+				tx.Terminate() // its copies are the leg's to acknowledge
+			}
+			return res, nil
+		case <-tx.Done():
+			return nil, tx.Err()
+		}
+	}
+}
+
+// reanswered takes the outcome of a re-INVITE or UPDATE of ours.
+func (l *Leg) reanswered(w *wanted, req *sip.Request, res *sip.Response, err error) {
+	defer l.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ours = false
+	if err == nil && res.IsSuccess() && req.IsInvite() {
+		l.acknowledge(req.CSeq().SeqNo) // also when we have hung up meanwhile
+	}
+	if l.phase != up {
+		return
+	}
+	switch {
+	case err != nil || res.StatusCode == sip.StatusRequestTimeout || res.StatusCode == sip.StatusCallTransactionDoesNotExists:
+		// RFC 3261 section 12.2.1.2: there is no dialog any more.
+		l.leave(Reason{SIP: sip.StatusRequestTimeout, Text: "Dialog lost"})
+		l.post(Ended{Why: FlowLost})
+		return
+	case res.IsSuccess():
+		l.renewed(w, res)
+	case res.StatusCode == sip.StatusRequestPending:
+		l.makeTruce(w)
+	case res.StatusCode == 422 && !w.again && askOf(res).min > 0:
+		w.again, l.least = true, askOf(res).min
+		l.session.expires = max(l.session.expires, l.least)
+		l.want = w
+	case w.refresh:
+		l.session.failed(l.e.o.Now())
+		l.schedule()
+	default:
+		l.post(Reanswered{Code: res.StatusCode})
+	}
+	l.turn()
+}
+
+// renewed takes the 2xx to a re-INVITE or UPDATE of ours. The caller holds mu.
+func (l *Leg) renewed(w *wanted, res *sip.Response) {
+	l.dialog.retarget(res.Contact())
+	sdp := sdpOf(res)
+	changed := sdp != nil && !bytes.Equal(sdp, l.heard)
+	if sdp != nil {
+		l.heard = sdp
+	}
+	if !w.refresh || changed {
+		l.post(Reanswered{Code: res.StatusCode, SDP: sdp})
+	}
+	s := accepted(askOf(res))
+	if s.by == neither && l.session.by == we {
+		s = l.session.session // they do not know the timer; we go on by ourselves
+	}
+	l.agree(s)
+}
+
+// makeTruce waits before an offer that met one of theirs is tried again (RFC
+// 3261 section 14.1): longer for the side that chose the Call-ID. The caller
+// holds mu.
+func (l *Leg) makeTruce(w *wanted) {
+	if l.want == nil {
+		l.want = w
+	}
+	wait := time.Duration(rand.IntN(201)) * 10 * time.Millisecond
+	if !l.server {
+		wait = 2100*time.Millisecond + time.Duration(rand.IntN(191))*10*time.Millisecond
+	}
+	l.truce = time.AfterFunc(wait, func() {
+		l.e.start("offering again", func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.truce = nil
+			l.turn()
+		})
+	})
+}
