@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"time"
 
@@ -54,6 +55,7 @@ type studio struct {
 	zero   int64 // unix ns of the first sample
 	end    int64 // samples
 	voices [channels]voice
+	played int64
 	out    *bufio.Writer
 }
 
@@ -83,19 +85,34 @@ func (s *studio) render(in *frames) error {
 		})
 		now := samples(time.Duration(f.last - s.zero))
 		for i := range s.voices {
-			s.voices[i].advance(now, s.end)
+			s.voices[i].advance(now)
+		}
+		if err := s.play(now - patience); err != nil {
+			return err
+		}
+	}
+	for i := range s.voices {
+		s.voices[i].advance(math.MaxInt64)
+	}
+	if err := s.play(s.end); err != nil {
+		return err
+	}
+	return s.out.Flush()
+}
+
+// play writes what both parties said until then, a few seconds at a time.
+func (s *studio) play(until int64) error {
+	const step = 10 * sampleRate
+	for until = min(until, s.end); s.played < until; {
+		s.played = min(s.played+step, until)
+		for i := range s.voices {
+			s.voices[i].play(s.played, s.end)
 		}
 		if err := s.flush(); err != nil {
 			return err
 		}
 	}
-	for i := range s.voices {
-		s.voices[i].finish(s.end)
-	}
-	if err := s.flush(); err != nil {
-		return err
-	}
-	return s.out.Flush()
+	return nil
 }
 
 // flush writes the samples both parties have.

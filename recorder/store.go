@@ -190,9 +190,9 @@ func (s *Store) Join(handle uint64, agent string) {
 	if r.startAt == 0 {
 		return // the first record is a start
 	}
-	now := time.Now().UnixNano()
-	if c := r.room(s, now, joinSize+len(agent)); c != nil {
-		c.mark(joinRecord, byte(len(agent)), now)
+	at := max(r.startAt, r.lastAt) // the clock of the taps, not ours
+	if c := r.room(s, at, joinSize+len(agent)); c != nil {
+		c.mark(joinRecord, byte(len(agent)), at)
 		c.b = append(c.b, agent...)
 	}
 }

@@ -1,7 +1,7 @@
 package recorder
 
 import (
-	"math"
+	"slices"
 
 	"foyer/rtp"
 
@@ -45,26 +45,14 @@ type voice struct {
 	hole   int64 // samples made since the last real one
 }
 
-// advance makes all samples that no later packet can change: now is the arrival
-// of the latest. Nothing is made from end on.
-func (v *voice) advance(now, end int64) {
-	v.line.advance(now)
-	v.play(min(now-patience, end), end)
-}
-
-// finish makes the rest.
-func (v *voice) finish(end int64) {
-	v.line.advance(math.MaxInt64)
-	v.play(end, end)
-}
-
+// play makes the samples up to until, and none from end on. No packet that comes
+// later may belong before until.
 func (v *voice) play(until, end int64) {
 	n := 0
 	for ; n < len(v.ready) && v.ready[n].at < until; n++ {
 		v.speak(&v.ready[n], end)
 	}
-	clear(v.ready[:n])
-	v.ready = v.ready[n:]
+	v.ready = slices.Delete(v.ready, 0, n)
 	v.conceal(until)
 }
 
