@@ -11,27 +11,21 @@ import (
 	"time"
 
 	"foyer/sip/siptest"
-
-	"github.com/emiago/sipgo"
-	"github.com/emiago/sipgo/sip"
 )
 
-// counter is a registrar behind real or imagined sockets, with a diary.
+// counter is a registrar behind an edge, with a diary.
 type counter struct {
 	*Registrar
-	t      *testing.T
-	udp    net.PacketConn
-	tcp    net.Listener
-	mu     sync.Mutex
-	diary  []string
-	grew   chan struct{}
-	client map[string]*sipgo.Client
-	ua     *sipgo.UserAgent
+	t     *testing.T
+	tcp   net.Addr
+	mu    sync.Mutex
+	diary []string
+	grew  chan struct{}
 }
 
 func openCounter(t *testing.T, udp net.PacketConn, o RegistrarOptions) *counter {
 	t.Helper()
-	c := &counter{t: t, udp: udp, grew: make(chan struct{}, 1)}
+	c := &counter{t: t, grew: make(chan struct{}, 1)}
 	o.Realm, o.Default, o.Accounts = testRealm, MD5, testAccounts
 	o.Changed = func(e RegEvent) {
 		c.mu.Lock()
@@ -47,62 +41,27 @@ func openCounter(t *testing.T, udp net.PacketConn, o RegistrarOptions) *counter 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.tcp = tcp
-	c.serve()
+	c.tcp = tcp.Addr()
+	e, err := NewEdge(Options{UDP: udp, TCP: tcp, Registrar: c.Registrar})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, e)
 	return c
 }
 
-func (c *counter) serve() {
-	ua, err := sipgo.NewUA()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	srv, err := sipgo.NewServer(ua)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.ua = ua
-	udp, err := sipgo.NewClient(ua, sipgo.WithClientConnectionAddr(c.udp.LocalAddr().String()))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	tcp, err := sipgo.NewClient(ua)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.client = map[string]*sipgo.Client{"UDP": udp, "TCP": tcp}
-	c.attach(c, nil)
-	srv.OnRegister(func(req *sip.Request, tx sip.ServerTransaction) { c.register(req, tx) })
+// serve serves until the test ends.
+func serve(t *testing.T, e *Edge) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	all.Go(func() { c.run(ctx) })
-	all.Go(func() { _ = srv.ServeUDP(c.udp) })
-	all.Go(func() {
-		_ = srv.ServeTCP(closeWatch{c.tcp, func(remote netip.AddrPort) { c.flowClosed("tcp", remote) }})
-	})
-	c.t.Cleanup(func() {
+	ended := make(chan error, 1)
+	go func() { ended <- e.Serve(ctx) }()
+	t.Cleanup(func() {
 		cancel()
-		c.udp.Close()
-		c.tcp.Close()
-		ua.Close()
-		all.Wait()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
-}
-
-func (c *counter) connected(transport string, remote netip.AddrPort) bool {
-	if transport == "udp" {
-		return true
-	}
-	conn, err := c.ua.TransportLayer().GetConnection(transport, remote.String())
-	if err != nil {
-		return false
-	}
-	_, _ = conn.TryClose()
-	return true
-}
-
-func (c *counter) request(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
-	return c.client[req.Transport()].TransactionRequest(ctx, req)
 }
 
 // reads waits until the diary holds exactly what is wanted.
@@ -205,7 +164,7 @@ func TestPhoneBehindRouter(t *testing.T) {
 
 func connect(t *testing.T, c *counter, instance string) *siptest.Phone {
 	t.Helper()
-	conn, err := net.Dial("tcp", c.tcp.Addr().String())
+	conn, err := net.Dial("tcp", c.tcp.String())
 	if err != nil {
 		t.Fatal(err)
 	}

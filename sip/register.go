@@ -22,11 +22,6 @@ func (r *Registrar) register(req *sip.Request, tx sip.ServerTransaction) {
 	if err := tx.Respond(res); err != nil {
 		r.log.Debug("REGISTER not answered", zap.Error(err))
 	}
-	if res.StatusCode == sip.StatusUnauthorized {
-		// Nothing is kept of a request that proved nothing: a flood of them
-		// would fill 32 s of memory. Repeated, it gets another challenge.
-		tx.Terminate()
-	}
 }
 
 // registered carries a REGISTER out and returns the answer. The form is looked
