@@ -45,7 +45,7 @@ type Registrar struct {
 	accounts           atomic.Pointer[map[string]Account]
 	nonces             *nonces
 	bans               *bans
-	wake               chan struct{} // something is due earlier than before
+	wake               chan struct{} // a nudge for run
 	flows              flows         // set once, by attach
 	authFailures       func(reason string)
 	bansBegun          atomic.Uint64
@@ -206,11 +206,13 @@ func (r *Registrar) ReportUnreachable(b Binding) {
 	})
 }
 
-// flowClosed says that the connection of a flow is gone.
+// flowClosed says that the connection of a flow is gone. Whoever closes it may
+// hold locks of the library, so what came of it is told by run.
 func (r *Registrar) flowClosed(transport string, remote netip.AddrPort) {
-	r.change(func(time.Time) []RegEvent {
+	r.note(func(time.Time) []RegEvent {
 		return r.places.closed(flow{transport, remote})
 	})
+	r.nudge()
 }
 
 // attach connects the registrar with the edge it belongs to, before the edge
@@ -272,18 +274,29 @@ func (r *Registrar) probe(ctx context.Context, p probe) {
 
 // change runs one step of the bindings and hands on what happened.
 func (r *Registrar) change(step func(now time.Time) []RegEvent) {
+	if r.note(step) {
+		r.nudge()
+	}
+	r.deliver()
+}
+
+// note runs one step of the bindings and puts what happened into the outbox. It
+// reports whether something is now due earlier than before.
+func (r *Registrar) note(step func(now time.Time) []RegEvent) (earlier bool) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	before, had := r.places.deadline()
 	r.outbox = append(r.outbox, step(r.now())...)
 	after, has := r.places.deadline()
-	r.mu.Unlock()
-	if has && (!had || after.Before(before)) {
-		select {
-		case r.wake <- struct{}{}:
-		default: // it will look at the deadline anyway
-		}
+	return has && (!had || after.Before(before))
+}
+
+// nudge makes run look again at what is to be done.
+func (r *Registrar) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // it has not yet followed the last nudge
 	}
-	r.deliver()
 }
 
 // deliver empties the outbox. Whoever finds it being emptied leaves: his events
