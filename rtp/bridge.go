@@ -13,14 +13,14 @@ func (s *shard) relay(from *Leg, p *packet) {
 // pass sends a relayed packet to one leg's peer, under that leg's own numbers,
 // payload types and law.
 func (s *shard) pass(l *Leg, p *packet) {
-	if !l.mayHear() || l.presser.busy() {
+	if !l.mayHear() || l.beat.on && l.presser.busy() {
 		l.out.cut() // what follows the silence is a new stretch
 		return
 	}
-	pt, span := l.stream.PT, uint32(len(p.buf)-p.payload)
+	pt, span := l.terms.pt, uint32(len(p.buf)-p.payload)
 	switch {
-	case p.event && l.stream.EventPT != 0:
-		pt = l.stream.EventPT
+	case p.event && l.terms.eventPT != 0:
+		pt = l.terms.eventPT
 		span = 0
 		if e, ok := readEvent(p.buf[p.payload:]); ok {
 			span = uint32(e.duration)
@@ -34,8 +34,8 @@ func (s *shard) pass(l *Leg, p *packet) {
 		return
 	}
 	packet := p.buf[p.payload-headerSize:]
-	if !p.event && p.codec != l.stream.Codec {
-		packet = s.translated(p, l.stream.Codec)
+	if !p.event && p.codec != l.terms.codec {
+		packet = s.translated(p, l.terms.codec)
 	}
 	writeHeader(packet, pt, marker, seq, ts, l.out.ssrc)
 	s.send(l, packet, len(packet)-headerSize)
@@ -47,7 +47,7 @@ func (s *shard) pass(l *Leg, p *packet) {
 
 // mayHear tells whether anything may be sent to the leg's peer.
 func (l *Leg) mayHear() bool {
-	return l.stream.Send && l.stream.Codec != NoCodec && l.target.valid()
+	return l.terms.send && l.terms.codec != NoCodec && l.target.valid()
 }
 
 // translated is the packet in the other law, in the shard's own buffer: the
@@ -92,13 +92,13 @@ func (s *shard) strike(l *Leg) {
 
 func (s *shard) press(l *Leg) {
 	e, first, ok := l.presser.step()
-	if !ok || !l.mayHear() || l.stream.EventPT == 0 {
+	if !ok || !l.mayHear() || l.terms.eventPT == 0 {
 		l.out.cut()
 		return
 	}
 	seq, ts := l.out.event(s.now, first, uint32(e.duration))
 	packet := s.out[:headerSize+eventSize]
-	writeHeader(packet, l.stream.EventPT, first, seq, ts, l.out.ssrc)
+	writeHeader(packet, l.terms.eventPT, first, seq, ts, l.out.ssrc)
 	e.write(packet[headerSize:])
 	s.send(l, packet, eventSize)
 	if e.end {
@@ -110,7 +110,7 @@ func (s *shard) press(l *Leg) {
 // that the list goes on by the clock whether or not the peer may hear it, so that
 // a prompt ends on hold too.
 func (s *shard) play(l *Leg, n int) {
-	if l.stream.Codec == NoCodec {
+	if l.terms.codec == NoCodec {
 		return
 	}
 	if late := s.tick - l.beat.due; late > 0 {
@@ -118,13 +118,13 @@ func (s *shard) play(l *Leg, n int) {
 		l.out.cut()
 	}
 	packet := s.out[:headerSize+n]
-	got := l.player.fill(packet[headerSize:], l.stream.Codec)
+	got := l.player.fill(packet[headerSize:], l.terms.codec)
 	for i := headerSize + got; i < len(packet); i++ {
-		packet[i] = silence(l.stream.Codec)
+		packet[i] = silence(l.terms.codec)
 	}
 	if l.mayHear() && got > 0 {
 		seq, ts, marker := l.out.step(s.now, uint32(n))
-		writeHeader(packet, l.stream.PT, marker, seq, ts, l.out.ssrc)
+		writeHeader(packet, l.terms.pt, marker, seq, ts, l.out.ssrc)
 		s.send(l, packet, n)
 	} else {
 		l.out.cut()

@@ -44,9 +44,9 @@ type latch struct {
 	remote netip.AddrPort // of the SDP
 	signal netip.Addr
 	armed  int64
-	peer   netip.AddrPort // locked onto; invalid while learning
-	alarm  bool           // contested has been told
-	list   [claimants]claimant
+	peer   netip.AddrPort       // locked onto; invalid while learning
+	alarm  bool                 // contested has been told
+	list   *[claimants]claimant // while learning
 }
 
 // claimant is a source that may turn out to be the peer.
@@ -83,7 +83,7 @@ func (l *latch) step(now int64, p sighting) verdict {
 	case !l.remote.IsValid():
 		return refuse
 	case p.from == l.remote && p.ours:
-		l.peer = p.from
+		l.peer, l.list = p.from, nil
 		return lock
 	case l.rule == Exact, !p.ours, !l.learning(now), !near(l.signal, p.from.Addr()):
 		return refuse
@@ -97,6 +97,9 @@ func (l *latch) learning(now int64) bool { return now-l.armed <= int64(learnWind
 // and has no rival. Claimants from the IP of the SIP flow come before those from
 // its neighbourhood, which are believed only when nobody sends from that IP.
 func (l *latch) claim(now int64, p sighting) verdict {
+	if l.list == nil {
+		l.list = new([claimants]claimant)
+	}
 	c := l.claimant(now, p.from)
 	if c.count > 0 && c.ssrc == p.ssrc && p.seq == c.seq+1 {
 		c.count++
@@ -114,7 +117,7 @@ func (l *latch) claim(now int64, p sighting) verdict {
 		l.alarm = true
 		return contested
 	}
-	l.peer = c.from
+	l.peer, l.list = c.from, nil
 	return lock
 }
 
@@ -153,6 +156,9 @@ func (l *latch) rival(now int64, than *claimant) bool {
 
 // rivals counts the claimants that have been heard lately.
 func (l *latch) rivals(now int64) (n int) {
+	if l.list == nil {
+		return 0
+	}
 	for i := range l.list {
 		if l.list[i].count >= rivalPackets && now-l.list[i].last <= int64(rivalMemory) {
 			n++

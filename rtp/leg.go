@@ -27,43 +27,38 @@ type LegOptions struct {
 // Leg is one RTP and RTCP socket pair, and the one stream we send from it. Its
 // methods may be called from any one goroutine (the call's); they post to the
 // shard and return. After Close they do nothing.
+//
+// The fields stand in the order of use: those that every packet touches come
+// first, in as few cache lines as possible, for with a thousand calls each line
+// has to be fetched from memory again.
 type Leg struct {
 	shard *shard
+	fd    int32 // RTP
+	index int32 // in shard.legs
 	role  Role
-	addr  netip.AddrPort // as written in SDP
-	local netip.AddrPort // as bound
-	fd    int            // RTP
-	rtcp  int            // RTCP
 
 	// All below belongs to the shard.
-	sink   func(MediaEvent)
-	index  int // in shard.legs
-	visits int // slot in shard.visits
-	closed bool
-	last   Report // when closed
-	lazy   bool   // not in epoll: read when visited
+	terms  terms
+	known  bool     // peer is set
+	up     bool     // BridgeUp has been told
+	silent bool     // Silent has been told for this silence
+	peer   sockaddr // accepted without asking the latch, once it has locked
+	target sockaddr // where RTP goes; not valid: nowhere
+	beat   beat
 
-	stream  Stream
-	latch   latch
-	peer    sockaddr // accepted without asking the latch, once it has locked
-	known   bool     // peer is set
-	target  sockaddr // where RTP goes; not valid: nowhere
-	control control  // RTCP
-
-	hears   *Leg   // whom this leg's peer hears
-	hearers []*Leg // who hears this leg's peer
-	since   int64  // hears or player began: packets older are not relayed
-	up      bool   // BridgeUp has been told
-	player  player
-	presser presser
-	beat    beat
-	out     outflow
-
-	in        reception
-	keypad    keypad
-	heard     int64 // last packet accepted
+	hearers   []*Leg // who hears this leg's peer
+	heard     int64  // last packet accepted
+	since     int64  // hears or player began: packets older are not relayed
+	recording uint64
+	tapSince  int64 // unix ns
+	channel   uint8
+	closed    bool
+	lazy      bool // not in epoll: read when visited
 	watched   bool
-	silent    bool // Silent has been told for this silence
+	out       outflow
+	in        reception
+
+	keypad    keypad
 	watching  int64
 	sampled   int64 // last jitter sample
 	lostTold  uint64
@@ -73,9 +68,18 @@ type Leg struct {
 	unknown   uint64
 	sendFails uint64
 
-	recording uint64
-	channel   uint8
-	tapSince  int64 // unix ns
+	player  player
+	presser presser
+	hears   *Leg // whom this leg's peer hears
+	stream  Stream
+	latch   latch
+	control control // RTCP
+	rtcp    int32   // its socket
+	visits  int     // slot in shard.visits
+	sink    func(MediaEvent)
+	addr    netip.AddrPort // as written in SDP; fixed
+	local   netip.AddrPort // as bound; fixed
+	last    *Report        // when closed
 }
 
 // Addr is the public address for SDP.
@@ -94,7 +98,7 @@ func (l *Leg) post(f func(s *shard)) {
 // Set applies what SDP negotiated. A changed Remote re-arms latching.
 func (l *Leg) Set(st Stream) {
 	l.post(func(s *shard) {
-		l.stream = st
+		l.stream, l.terms = st, st.terms()
 		if l.latch.set(&st, s.now) {
 			l.known = false
 		}
@@ -153,7 +157,7 @@ func (l *Leg) SendDigit(d byte, length time.Duration) {
 func (l *Leg) Report(done func(Report)) {
 	l.shard.post(func() {
 		if l.closed {
-			done(l.last)
+			done(*l.last)
 			return
 		}
 		l.shard.current = l
@@ -167,7 +171,7 @@ func (l *Leg) Close(done func(Report)) {
 	l.shard.post(func() {
 		l.shard.end(l)
 		if done != nil {
-			done(l.last)
+			done(*l.last)
 		}
 	})
 }
@@ -186,7 +190,7 @@ func (s *shard) join(l *Leg) {
 		s.vacant = s.vacant[:n-1]
 		s.legs[l.index] = l
 	} else {
-		l.index = len(s.legs)
+		l.index = int32(len(s.legs))
 		s.legs = append(s.legs, l)
 	}
 	for i := range s.visits {
@@ -215,7 +219,8 @@ func (s *shard) end(l *Leg) {
 	}
 	s.bye(l)
 	s.count(l)
-	l.last = l.report()
+	last := l.report()
+	l.last = &last
 	l.closed = true
 	s.wheel.remove(l)
 	if !l.lazy {

@@ -93,7 +93,7 @@ func (c *crowd) start() {
 			for i := beat % 4; i < len(c.fds); i += 4 {
 				c.sent[i]++
 				writeHeader(data, 8, false, uint16(c.sent[i]), uint32(c.sent[i])*160, uint32(i))
-				send(c.fds[i], data, &c.targets[i])
+				send(int32(c.fds[i]), data, &c.targets[i])
 			}
 			c.collect()
 			if left := time.Until(base.Add(time.Duration(beat+1) * tick)); left > 0 {
@@ -149,7 +149,7 @@ func (m *Media) spent() (cpu time.Duration) {
 // second each way. One iteration is one second of them. ms/s/call is comparable
 // to the CPU of a whole switch.
 func BenchmarkRelay(b *testing.B) {
-	for _, calls := range []int{10, 50, 200, 1000} {
+	for _, calls := range []int{10, 50, 200, 500, 1000} {
 		b.Run(fmt.Sprint(calls), func(b *testing.B) {
 			m := open(b, nil)
 			c := newCrowd(b, 2*calls)
@@ -232,6 +232,11 @@ func report(b *testing.B, m *Media, c *crowd) {
 	for range c.legs {
 		lost += (<-done).Lost
 	}
+	var sent, got uint64
+	for i := range c.sent {
+		sent, got = sent+c.sent[i], got+c.got[i]
+	}
+	b.ReportMetric(float64(sent)-float64(got), "unheard")
 	b.ReportMetric(float64(lost), "lost")
 	b.ReportMetric(float64(m.Taps()[0].Dropped()), "dropped")
 	_ = m.Close()

@@ -198,8 +198,8 @@ func (m *Media) bind(l *Leg) error {
 	return ErrPortsFull
 }
 
-func closeSockets(fds ...int) {
+func closeSockets(fds ...int32) {
 	for _, fd := range fds {
-		_ = unix.Close(fd) // UDP: nothing to flush, nothing to do about an error
+		_ = unix.Close(int(fd)) // UDP: nothing to flush, nothing to do about an error
 	}
 }

@@ -34,7 +34,7 @@ func (s *shard) arrive(l *Leg, i int) bool {
 		wall = s.wall
 	}
 	from := &s.in.from[i]
-	if l.stream.Mux && isRTCP(data) {
+	if l.terms.mux && isRTCP(data) {
 		s.control(l, from, data, wall)
 		return true
 	}
@@ -49,7 +49,7 @@ func (s *shard) arrive(l *Leg, i int) bool {
 		return l.known
 	}
 	p.wall, p.at = wall, min(s.now-(s.wall-wall), s.now)
-	p.codec, p.event = l.stream.understands(p.pt)
+	p.codec, p.event = l.terms.understands(p.pt)
 	if !l.known && !s.believe(l, from, &p) {
 		return false
 	}
@@ -61,7 +61,7 @@ func (s *shard) arrive(l *Leg, i int) bool {
 func (s *shard) believe(l *Leg, from *sockaddr, p *packet) bool {
 	switch l.latch.step(p.at, sighting{
 		from: from.addrPort(), ssrc: p.ssrc, seq: p.seq,
-		ours: p.pt == l.stream.PT || p.event,
+		ours: p.pt == l.terms.pt || p.event,
 	}) {
 	case accept:
 		return true
@@ -111,7 +111,7 @@ func (s *shard) take(l *Leg, p *packet) {
 	default:
 		l.unknown++
 	}
-	if len(l.hearers) > 0 && l.stream.Receive {
+	if len(l.hearers) > 0 && l.terms.receive {
 		s.relay(l, p)
 	}
 }

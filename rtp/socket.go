@@ -21,7 +21,7 @@ const expedited = 0xB8
 
 // openSocket makes a non-blocking UDP socket bound to addr, whose packets carry
 // the time the kernel received them.
-func openSocket(addr netip.AddrPort) (fd int, err error) {
+func openSocket(addr netip.AddrPort) (int32, error) {
 	family, to := unix.AF_INET, unix.Sockaddr(nil)
 	if addr.Addr().Is4() {
 		to = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
@@ -29,7 +29,7 @@ func openSocket(addr netip.AddrPort) (fd int, err error) {
 		family = unix.AF_INET6
 		to = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 	}
-	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("media socket: %w", err)
 	}
@@ -40,7 +40,7 @@ func openSocket(addr netip.AddrPort) (fd int, err error) {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("media socket %s: %w", addr, err)
 	}
-	return fd, nil
+	return int32(fd), nil
 }
 
 func prepareSocket(fd, family int) error {
@@ -118,7 +118,7 @@ func (s *sockaddr) size() uintptr {
 // send passes one packet to the kernel. It does not block and does not go
 // through Go's scheduler: the sockets are non-blocking, and a shard that gave
 // its processor back for each packet would spend more on that than on sending.
-func send(fd int, packet []byte, to *sockaddr) syscall.Errno {
+func send(fd int32, packet []byte, to *sockaddr) syscall.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(packet))), uintptr(len(packet)),
 		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(to)), to.size())
@@ -169,7 +169,7 @@ func (b *inbox) ready(i int) {
 }
 
 // one reads a packet into place 0 and tells whether there was one.
-func (b *inbox) one(fd int) bool {
+func (b *inbox) one(fd int32) bool {
 	b.ready(0)
 	m := &b.messages[0]
 	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.header)), unix.MSG_DONTWAIT)
@@ -178,7 +178,7 @@ func (b *inbox) one(fd int) bool {
 }
 
 // many reads up to batchMax packets and tells how many.
-func (b *inbox) many(fd int) int {
+func (b *inbox) many(fd int32) int {
 	for i := range b.messages {
 		b.ready(i)
 	}

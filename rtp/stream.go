@@ -67,14 +67,28 @@ const (
 	Near
 )
 
+// terms are the parts of a Stream that every packet is held against.
+type terms struct {
+	codec   Codec
+	pt      uint8
+	eventPT uint8
+	send    bool
+	receive bool
+	mux     bool
+}
+
+func (s *Stream) terms() terms {
+	return terms{codec: s.Codec, pt: s.PT, eventPT: s.EventPT, send: s.Send, receive: s.Receive, mux: s.Mux}
+}
+
 // understands tells what a payload type carries on this stream.
-func (s *Stream) understands(pt uint8) (codec Codec, event bool) {
+func (t *terms) understands(pt uint8) (codec Codec, event bool) {
 	switch {
-	case s.Codec == NoCodec:
+	case t.codec == NoCodec:
 		return NoCodec, false
-	case pt == s.PT:
-		return s.Codec, false
-	case pt == s.EventPT && s.EventPT != 0:
+	case pt == t.pt:
+		return t.codec, false
+	case pt == t.eventPT && t.eventPT != 0:
 		return NoCodec, true
 	case pt == staticPCMU:
 		return PCMU, false

@@ -133,20 +133,22 @@ func (t *Tap) skip(rest uint64) {
 	t.written += rest
 }
 
-// flush publishes what put wrote, and wakes a consumer that found nothing.
-func (t *Tap) flush() {
+// flush publishes what put wrote and, if it may, wakes a consumer that found
+// nothing. A wake held back is made up for by a later flush.
+func (t *Tap) flush(wake bool) {
 	fresh := t.written - t.published.Load()
-	if fresh == 0 {
-		return
+	if fresh > 0 {
+		t.published.Store(t.written)
 	}
-	t.published.Store(t.written)
-	if t.hungry.Load() && t.hungry.CompareAndSwap(true, false) {
+	if wake && t.hungry.Load() && t.consumed.Load() < t.written && t.hungry.CompareAndSwap(true, false) {
 		select {
 		case t.wake <- struct{}{}:
 		default:
 		}
 	}
-	t.rewind(fresh)
+	if fresh > 0 {
+		t.rewind(fresh)
+	}
 }
 
 // rewind starts again at the beginning of the ring when the consumer keeps up.

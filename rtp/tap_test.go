@@ -19,9 +19,9 @@ func TestTapReturnsWhatWasPut(t *testing.T) {
 		for range rapid.IntRange(1, 300).Draw(t, "steps") {
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0:
-				tap.flush()
+				tap.flush(true)
 			case 1:
-				tap.flush()
+				tap.flush(true)
 				tap.Read(func(r TapRecord) {
 					if len(want) == 0 {
 						t.Fatalf("read %+v, nothing was put", r)
@@ -96,7 +96,7 @@ func TestTapPromises(t *testing.T) {
 			}
 			tap.put(&TapRecord{Recording: i, At: int64(^i), Payload: payload[:size]})
 			if i%7 == 0 {
-				tap.flush()
+				tap.flush(true)
 			}
 			if i%1024 == 0 {
 				runtime.Gosched() // let the reader find it empty now and then
@@ -106,7 +106,7 @@ func TestTapPromises(t *testing.T) {
 			refused++
 			runtime.Gosched()
 		}
-		tap.flush()
+		tap.flush(true)
 	})
 	next, lost, end := uint64(0), uint64(0), false
 	patience := time.NewTimer(10 * time.Second)
@@ -166,7 +166,7 @@ func TestTapFull(t *testing.T) {
 		n++
 	}
 	tap.put(&TapRecord{Payload: payload})
-	tap.flush()
+	tap.flush(true)
 	if tap.Dropped() != 2 || n != 1024/(tapHeader+160) {
 		t.Errorf("%d written, %d dropped", n, tap.Dropped())
 	}
@@ -184,7 +184,7 @@ func TestTapStaysInItsFirstQuarterWhileReadPromptly(t *testing.T) {
 	for range 100000 {
 		tap.put(&TapRecord{Payload: payload})
 		deepest = max(deepest, tap.written&(1<<20-1))
-		tap.flush()
+		tap.flush(true)
 		tap.Read(func(TapRecord) {})
 	}
 	if deepest > 1<<18+1<<12 || tap.Dropped() > 0 {
@@ -213,11 +213,11 @@ func BenchmarkTap(b *testing.B) {
 		b.ReportAllocs()
 		for i := range b.N {
 			for !tap.put(&TapRecord{Seq: uint16(i), Payload: payload}) {
-				tap.flush()
+				tap.flush(true)
 				runtime.Gosched()
 			}
 			if i%256 == 0 { // about what a tick brings
-				tap.flush()
+				tap.flush(true)
 			}
 		}
 		b.StopTimer()
