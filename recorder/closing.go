@@ -61,24 +61,31 @@ func (s *Store) sync(stop <-chan struct{}) {
 		s.mu.Lock()
 		round, s.dirty = s.dirty, round[:0]
 		s.mu.Unlock()
-		for i, r := range round {
-			s.syncOne(r)
-			round[i] = nil
-		}
+		s.syncAll(round)
+		clear(round)
 	}
 }
 
-func (s *Store) syncOne(r *recording) {
-	// Clean before the sync: what is written meanwhile makes it dirty again.
-	r.dirty.Store(false)
-	s.mu.Lock()
-	over := r.over
-	s.mu.Unlock()
-	if err := s.disk.sync(r.fd); err != nil {
-		s.errors.Add(1)
-		s.log.Error("recording not synced", zap.Stringer("recording", r.id), zap.Error(err))
+func (s *Store) syncAll(round []*recording) {
+	if len(round) == 0 {
+		return
 	}
-	if over {
-		_ = s.disk.close(r.fd)
+	var fds, over []int
+	for _, r := range round {
+		// Clean before the sync: what is written meanwhile makes it dirty again.
+		r.dirty.Store(false)
+		s.mu.Lock()
+		if r.over {
+			over = append(over, r.fd)
+		}
+		s.mu.Unlock()
+		fds = append(fds, r.fd)
+	}
+	if err := s.disk.sync(fds); err != nil {
+		s.errors.Add(1)
+		s.log.Error("recordings not synced", zap.Int("recordings", len(fds)), zap.Error(err))
+	}
+	for _, fd := range over {
+		_ = s.disk.close(fd)
 	}
 }

@@ -119,15 +119,23 @@ func recordingDir(dir string, id recID) string {
 
 // writeSheet replaces meta.json at once: a reader sees the old or the new one.
 func writeSheet(dir string, sh sheet) error {
+	tmp := filepath.Join(dir, "."+sheetFile)
+	if err := putSheet(tmp, sh); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, sheetFile))
+}
+
+// firstSheet writes meta.json where there was none. Who reads half of it reads
+// the chunks instead.
+func firstSheet(dir string, sh sheet) error { return putSheet(filepath.Join(dir, sheetFile), sh) }
+
+func putSheet(path string, sh sheet) error {
 	text, err := json.MarshalIndent(sh, "", "  ")
 	if err != nil {
 		return fmt.Errorf("%s: %w", sheetFile, err)
 	}
-	tmp := filepath.Join(dir, "."+sheetFile)
-	if err := os.WriteFile(tmp, append(text, '\n'), 0o640); err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(dir, sheetFile))
+	return os.WriteFile(path, append(text, '\n'), 0o640)
 }
 
 func readSheet(dir string) (sh sheet, err error) {
