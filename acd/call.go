@@ -74,6 +74,7 @@ func (f *Floor) moveCall(c *call, to CallState) {
 	}
 	c.state, c.since = to, f.now
 	if to == CallWaiting {
+		c.key = c.keyIn(c.line) // the head starts may have changed while it was ringing
 		c.line.waiting.add(c)
 		f.freshen(c)
 		if c.line.present() == 0 { // its agents left while it was being offered
@@ -130,7 +131,6 @@ func (f *Floor) arrive(ev *Event) {
 // enter puts a call at its place in a queue, coming from another or from outside.
 func (f *Floor) enter(c *call, l *line, from QueueID) {
 	c.line, c.entered, c.step = l, f.now, 0
-	c.key = c.keyIn(l)
 	l.calls++
 	l.stats.Offered++
 	f.emit(Queued{Call: c.id, Queue: l.cfg.ID, From: from})

@@ -48,7 +48,8 @@ func (f *Floor) reasons(c *call, a *agent) *Match {
 		Waited: f.now.Sub(c.arrived), Position: position + 1, Eligible: l.ready.len(),
 	}
 	for i := range c.excluded {
-		if x := &c.excluded[i]; x.holds() && x.agent.listed && x.agent.seatIn(l) != nil {
+		x := &c.excluded[i]
+		if s := x.agent.seatIn(l); s != nil && s.lacks == "" && x.agent.listed && x.holds() {
 			m.Eligible--
 		}
 	}
