@@ -54,12 +54,11 @@ type agent struct {
 	skills map[string]int
 	seats  []*seat
 
-	state AgentState
-	since time.Time // in this state, or not ready for this reason
-	cause why       // of this state
-	want  intent
-	// reason goes with wantsPause; by says who asked, cause why if it was the floor.
-	pause     why
+	state     AgentState
+	since     time.Time // in this state, or not ready for this reason
+	cause     why       // of this state
+	want      intent
+	pause     why // goes with wantsPause
 	reachable bool
 	leaving   bool // no longer configured; gone when their call is
 	listed    bool // stands in the ready rows of their lines
@@ -179,8 +178,10 @@ func (f *Floor) rest(a *agent, w why) {
 	a.call = nil
 	to := NotReady
 	switch {
-	case a.leaving || !a.reachable || !a.want.present():
+	case a.leaving || !a.want.present():
 		to = Off
+	case !a.reachable:
+		to, w.cause, w.by = Off, CauseUnreachable, Switch
 	case a.want == wantsCalls:
 		to = Ready
 	case w.reason == "":

@@ -262,7 +262,7 @@ func (s *script) show() {
 	for _, a := range v.Agents {
 		missed := ""
 		if a.Missed > 0 {
-			missed = fmt.Sprintf("missed %d", a.Missed)
+			missed = fmt.Sprintf("(%d missed)", a.Missed)
 		}
 		say("%s", strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s %s", a.ID, a.State, a.Reason, a.Call, missed)), " "))
 	}
