@@ -416,6 +416,7 @@ func TestJournalReplaysToTheSameDecisions(t *testing.T) {
 	for range 3 {
 		out, in := s.connected(caller, ana)
 		in.Bye()
+		ana.expect(in, "200 BYE")
 		caller.expect(out, "BYE")
 		s.cdr()
 	}
@@ -457,5 +458,5 @@ func TestDrainRefusesNewCallsAndEndsTheRest(t *testing.T) {
 	caller.expect(late, "503 INVITE")
 	caller.expect(out, "BYE")
 	<-done
-	s.wantEnd(ledger.Broken, acd.Switch, acd.CauseDraining)
+	s.wantEnd(ledger.Refused, acd.Switch, acd.CauseDraining)
 }

@@ -119,8 +119,7 @@ func (p *plan) addQueues() {
 			made.OnNoAnswer = acd.StayReady
 		}
 		for _, o := range q.Overflow {
-			to, _ := o.To.Queue() // hangup is no queue: the call is refused
-			made.Overflow = append(made.Overflow, acd.Overflow{After: o.After, To: acd.QueueID(to)})
+			made.Overflow = append(made.Overflow, acd.Overflow{After: o.After, To: queueOf(o.To)})
 		}
 		if to, ok := q.Empty.To.Queue(); ok {
 			made.Empty, made.EmptyTo = acd.EmptyOverflow, acd.QueueID(to)
@@ -130,6 +129,14 @@ func (p *plan) addQueues() {
 		p.floor.Queues = append(p.floor.Queues, made)
 		p.queues[made.ID] = queue{label: q.Label.In(p.cfg.Site.Locale), within: q.ServiceLevel.Within, priority: q.Priority, closed: q.Closed.Prompt}
 	}
+}
+
+// queueOf is the queue a target names; none for a target that is no queue.
+func queueOf(t config.Target) acd.QueueID {
+	if id, ok := t.Queue(); ok {
+		return acd.QueueID(id)
+	}
+	return ""
 }
 
 func (p *plan) addAgents() {
@@ -171,8 +178,7 @@ func (p *plan) addNumbers() {
 		p.routes.Calendars[c.ID] = calendarOf(c)
 	}
 	for _, q := range p.cfg.Queues {
-		closedTo, _ := q.Closed.To.Queue()
-		p.routes.SetQueue(acd.QueueID(q.ID), q.Calendar, acd.QueueID(closedTo))
+		p.routes.SetQueue(acd.QueueID(q.ID), q.Calendar, queueOf(q.Closed.To))
 	}
 	for _, d := range p.cfg.DIDs {
 		p.routes.SetNumber(d.Number, acd.QueueID(d.To))
@@ -287,4 +293,21 @@ func isE164(s string) bool {
 }
 
 // calendarOf writes a configured calendar in the floor's terms.
-func calendarOf(c config.Calendar) acd.Calendar { return acd.Calendar{} }
+func calendarOf(c config.Calendar) acd.Calendar {
+	made := acd.Calendar{Holidays: acd.Holidays{Country: c.Holidays.Country, Region: c.Holidays.Region}}
+	for day, hours := range c.Weekly {
+		made.Weekly[day] = spansOf(hours)
+	}
+	for _, x := range c.Exceptions {
+		made.Exceptions = append(made.Exceptions, acd.Exception{Date: acd.Date(x.Date), Hours: spansOf(x.Hours)})
+	}
+	return made
+}
+
+func spansOf(hours []config.Span) []acd.Span {
+	var spans []acd.Span
+	for _, h := range hours {
+		spans = append(spans, acd.Span(h))
+	}
+	return spans
+}

@@ -100,6 +100,7 @@ func smallest(t *testing.T, dir string) (file, sip, web string) {
 		"127.0.0.1:8080", web,
 		"127.0.0.1:5060", sip,
 		"20000-24999", freeRange(t),
+		"max_calls: 1000", "max_calls: 20",
 	).Replace(string(text))
 	file = filepath.Join(dir, "foyer.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {

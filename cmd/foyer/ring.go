@@ -23,6 +23,7 @@ type offer struct {
 	alerted bool
 	taken   *phone // who answered
 	refusal sip.Refused
+	left    *sip.Ended // they hung up before they were connected
 	closed  bool
 }
 
@@ -142,11 +143,12 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		}
 	case sip.Ended:
 		p.done = true
-		if c.agent == o && o.taken == p {
+		switch {
+		case c.agent == o && o.taken == p:
 			c.end(partyOfEnd(acd.Agent, ev.Why), causeOfEnd(ev.Why))
-		} else if o.taken == p && !o.closed {
-			// Answered and gone again before the floor could connect them.
-			c.failed(o, acd.CauseDeclined, sip.Refused{Reason: "hung up at once"})
+		case o.taken == p:
+			// Answered and hung up before the floor's word came: connect ends it.
+			o.left = &ev
 		}
 	}
 }
@@ -251,6 +253,10 @@ func (c *call) connect(a acd.Connect) {
 		}
 	}
 	c.phase = talking
+	if o.left != nil {
+		c.end(partyOfEnd(acd.Agent, o.left.Why), causeOfEnd(o.left.Why))
+		return
+	}
 	c.rewire()
 	c.startRecording()
 	c.connected = time.Now()

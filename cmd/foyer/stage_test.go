@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ type stage struct {
 // stageConfig is the smallest configuration with what a test changes in it.
 const stageConfig = `version: 1
 demo: true
-site: {name: Test, public_host: lo.test, timezone: Europe/Paris, locale: fr, data_dir: %[1]s}
+site: {name: Test, public_host: lo.test, timezone: Europe/Paris, locale: fr, data_dir: "%[1]s"}
 listen:
   http: 127.0.0.1:%[3]d
   sip_udp: 127.0.0.1:%[2]d
@@ -169,28 +170,37 @@ func (s *stage) until(what string, ok func() bool) {
 	}
 }
 
+// Ports for switches under test lie below the range from which the kernel gives
+// sockets theirs, so that no phone of a test can take one between the choice and
+// the use.
+var portsGiven atomic.Uint32
+
+// freePort finds a port free for UDP and TCP.
 func freePort(t *testing.T, host string) int {
 	t.Helper()
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10000 + int(portsGiven.Add(1)+uint32(os.Getpid())*37)%8000
+		udp, err := net.ListenPacket("udp", fmt.Sprintf("%s:%d", host, port))
+		if err != nil {
+			continue
+		}
+		tcp, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, port))
+		udp.Close()
+		if err == nil {
+			tcp.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
-var rangeMu sync.Mutex
-var nextRange = 40000 + os.Getpid()%100*100
+var rangesGiven atomic.Uint32
 
 // freeRange gives each stage media ports of its own.
-func freeRange(t *testing.T) string {
-	rangeMu.Lock()
-	defer rangeMu.Unlock()
-	nextRange += 200
-	if nextRange > 59000 {
-		nextRange = 40000
-	}
-	return fmt.Sprintf("%d-%d", nextRange, nextRange+199)
+func freeRange(*testing.T) string {
+	from := 20000 + 200*(int(rangesGiven.Add(1)+uint32(os.Getpid())*7)%60)
+	return fmt.Sprintf("%d-%d", from, from+199)
 }
 
 // person is somebody with a telephone: a SIP phone and a voice, a tone of their
@@ -221,7 +231,10 @@ func (p *person) register() {
 		p.s.t.Fatalf("REGISTER of %s: %v, %v", p.User(), res, err)
 	}
 	id := acd.AgentID(p.User())
-	p.s.until(p.User()+" ready", func() bool { return p.s.agentState(id) == acd.Ready })
+	p.s.until(p.User()+" ready or rung at once", func() bool {
+		state := p.s.agentState(id)
+		return state == acd.Ready || state == acd.Offered
+	})
 }
 
 func (s *stage) person(host string, tone float64, o siptest.Options) *person {
