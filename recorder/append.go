@@ -1,68 +1,12 @@
 package recorder
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 )
-
-// disk is what the writer asks of the file system, so that tests can let it fail.
-type disk interface {
-	create(path string) (fd int, err error) // for appending; locked while open
-	write(fd int, b []byte) (int, error)
-	truncate(fd int, size int64) error
-	sync(fds []int) error // brings all of them to the disk
-	close(fd int) error
-}
-
-// linux is the real one. The lock dies with the process: who can take it knows
-// that nobody writes any more.
-type linux struct{}
-
-func (linux) create(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
-	if err != nil {
-		return -1, err
-	}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = unix.Close(fd)
-		return -1, fmt.Errorf("lock: %w", err)
-	}
-	return fd, nil
-}
-
-func (linux) write(fd int, b []byte) (n int, err error) {
-	for {
-		if n, err = unix.Write(fd, b); err != unix.EINTR {
-			return max(n, 0), err
-		}
-	}
-}
-
-func (linux) truncate(fd int, size int64) error { return unix.Ftruncate(fd, size) }
-func (linux) close(fd int) error                { return unix.Close(fd) }
-
-// syncSingly is up to how many files are synced one by one. Of two hundred, that
-// costs eight times the processor of syncing the whole file system once.
-const syncSingly = 4
-
-func (linux) sync(fds []int) (err error) {
-	if len(fds) > syncSingly {
-		return unix.Syncfs(fds[0])
-	}
-	for _, fd := range fds {
-		err = errors.Join(err, unix.Fdatasync(fd))
-	}
-	return err
-}
 
 // advance brings one recording's file up to date, and says whether that was its
 // end. The writer's.
@@ -260,72 +204,4 @@ func (r *recording) lostMS(s *Store) int64 {
 		worst = max(worst, lost)
 	}
 	return worst / int64(time.Millisecond)
-}
-
-// create makes the recording's directory and files. After a failure it goes on
-// where it stopped.
-func (s *Store) create(r *recording) error {
-	if r.fd < 0 {
-		dir := s.recordingDir(r.id)
-		err := os.Mkdir(dir, 0o750)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = os.MkdirAll(dir, 0o750)
-		}
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if r.fd, err = s.disk.create(filepath.Join(dir, audioFile)); err != nil {
-			return err
-		}
-	}
-	// A second name by which the next Open finds what was not closed: much
-	// cheaper than a file.
-	err := os.Link(filepath.Join(s.recordingDir(r.id), audioFile), filepath.Join(s.openDir(), r.id.String()))
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if r.size == 0 {
-		if r.end == nil {
-			c, err := s.heading(r)
-			if err != nil {
-				return err
-			}
-			r.end = c
-		}
-		if err := s.append(r, r.end, headChunk); err != nil {
-			return err
-		}
-		r.end = nil
-	}
-	if err := firstSheet(s.recordingDir(r.id), r.sheet(s)); err != nil {
-		return err
-	}
-	r.started = true
-	return nil
-}
-
-// heading is the payload of the first chunk.
-type heading struct {
-	Meta Meta   `json:"meta"`
-	Key  []byte `json:"key,omitempty"` // wrapped for the recipient
-}
-
-func (s *Store) heading(r *recording) (*chunk, error) {
-	h := heading{Meta: r.meta}
-	if s.recipient != nil {
-		aead, wrapped, err := wrapKey(s.recipient)
-		if err != nil {
-			return nil, err
-		}
-		h.Key, r.seal.aead = wrapped, aead
-	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		return nil, fmt.Errorf("head of recording: %w", err)
-	}
-	c := &chunk{b: append(make([]byte, headSize, headSize+len(text)+crcSize), text...)}
-	c.first = r.meta.Started.UnixNano()
-	c.last = c.first
-	r.seal.seal(c, headChunk, 0)
-	return c, nil
 }

@@ -93,22 +93,23 @@ func BenchmarkPacket(b *testing.B) {
 	}
 }
 
-// Beginning and ending a recording: directory, files, key.
+// Beginning and ending a recording: directory, files, sync.
 func BenchmarkBeginEnd(b *testing.B) {
 	s := running(b, Options{}, nil)
 	records := bracket(time.Second, nil)
 	before := cpu(b)
-	n := 0
+	n, closed := 0, 0
 	for b.Loop() {
-		n++
 		handle, _ := s.begin(Meta{CallID: "bench"})
 		s.feed(handle, records)
 		s.End(handle)
-		if n%500 == 0 {
-			for range 500 {
-				s.waitEnded()
-			}
+		for n++; n-closed > 100; closed++ {
+			s.waitEnded()
 		}
 	}
+	for ; closed < n; closed++ {
+		s.waitEnded()
+	}
+	s.stop()
 	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/float64(n)/1e6, "cpu-ms/call")
 }

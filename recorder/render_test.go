@@ -191,6 +191,7 @@ func TestNewSSRCAndNewNumbering(t *testing.T) {
 // A sender whose clock is off by 200 parts in a million for half an hour: 360 ms
 // in all. The last words are where they were said.
 func TestClockDrift(t *testing.T) {
+	t.Parallel()
 	const length = 30 * time.Minute
 	for _, clock := range []float64{0.9998, 1.0002} {
 		p := caller
