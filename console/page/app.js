@@ -11,11 +11,18 @@ let skew = 0; // the switch's clock minus ours, ms
 let lastGood = null;
 let timer = 0;
 let turning = false;
+let asked = 0; // rounds begun, and the newest of them that is on the screen
+let shown = 0;
+let telling = ""; // the call whose story was asked for last
+let names = new Map(); // of agents and of queues, by id
+let labels = new Map();
 
-const clock = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });
-const day = new Intl.DateTimeFormat(lang, { dateStyle: "short", timeStyle: "medium" });
-const number = new Intl.NumberFormat(lang);
-const percent = new Intl.NumberFormat(lang, { style: "percent", maximumFractionDigits: 0 });
+const tongue = navigator.languages.find((l) => l.slice(0, 2) === lang) ?? lang;
+const clock = new Intl.DateTimeFormat(tongue, { timeStyle: "medium", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(tongue, { day: "numeric", month: "short" });
+const number = new Intl.NumberFormat(tongue);
+const mos = new Intl.NumberFormat(tongue, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(tongue, { style: "percent", maximumFractionDigits: 0 });
 
 class Refused extends Error {
   constructor(status, problem) {
@@ -50,16 +57,32 @@ function span(seconds) {
 
 const ago = (when) => span((Date.now() + skew - Date.parse(when)) / 1000);
 const who = (number) => (number === "anonymous" ? t("anonymous") : number || "–");
-const pill = (state, title) => ({ pill: word("s.", state), kind: state, title });
+const result = (key) => words["s." + key] ?? words["c." + key] ?? key; // of an offer, or why an agent was passed over
+const agentName = (id) => (id && names.get(id)) || id;
+const queueName = (id) => (id && labels.get(id)) || id;
+const pill = (state, note) => ({ pill: word("s.", state), kind: state, note });
 
-// run does what a button asks and says in the status line when it fails.
+// moment is a time of day, with its date when that is not today.
+function moment(when) {
+  const at = new Date(when);
+  const today = new Date(Date.now() + skew).toDateString() === at.toDateString();
+  return today ? clock.format(at) : day.format(at) + " " + clock.format(at);
+}
+
+// run does what a button asks and gives notice when it fails.
 async function run(act) {
   try {
     await act();
     await poll();
   } catch (e) {
-    say(t("failed", e.message), true);
+    notice(t("failed", e.message));
   }
+}
+
+// notice shows bad news until it is closed or something newer happens.
+function notice(message) {
+  $("notice").hidden = !message;
+  $("notice-text").textContent = message;
 }
 
 // say writes the status line. Only bad news is read out: the time of every round is not.
@@ -72,9 +95,9 @@ function say(message, bad) {
 function showCalls(calls) {
   sync($("calls"), calls, (c) => c.id, (c) => [
     { text: who(c.from) },
-    { text: c.position ? c.queue + " · " + t("position", c.position) : c.queue },
+    { text: c.position ? queueName(c.queue) + " · " + t("position", c.position) : queueName(c.queue) },
     pill(c.state),
-    { text: c.agent },
+    { text: agentName(c.agent) },
     { text: ago(c.since), num: true },
     { text: ago(c.started), num: true },
     { buttons: [
@@ -88,11 +111,12 @@ function showCalls(calls) {
 
 function showAgents(agents) {
   const move = (a, state, body) => () => run(() => post("/agents/" + encodeURIComponent(a.id) + "/" + state, body));
+  names = new Map(agents.map((a) => [a.id, a.name]));
   sync($("agents"), agents, (a) => a.id, (a) => [
     { text: a.name || a.id },
     pill(a.state, a.reason),
     { text: ago(a.since), num: true },
-    { text: t(a.reachable ? "reachable" : "unreachable") },
+    { text: t(a.reachable ? "reachable" : "unreachable"), bad: !a.reachable && a.state !== "off" },
     { buttons: [
       { label: t("makeReady"), aria: t("makeReadyOf", a.name || a.id), hide: a.state !== "not_ready" && a.state !== "wrap_up", press: move(a, "ready") },
       { label: t("pause"), aria: t("pauseOf", a.name || a.id), hide: a.state === "off" || a.state === "not_ready", press: move(a, "pause", { reason: "console" }) },
@@ -102,8 +126,9 @@ function showAgents(agents) {
 }
 
 function showQueues(queues) {
+  labels = new Map(queues.map((q) => [q.id, q.label]));
   sync($("queues"), queues, (q) => q.id, (q) => [
-    { text: q.label || q.id },
+    { text: q.open ? q.label || q.id : t("closedQueue", q.label || q.id) },
     { text: number.format(q.waiting), num: true },
     { text: q.waiting ? span(q.oldest_wait_s) : "", num: true },
     { text: number.format(q.ready) + " / " + number.format(q.logged_in), num: true },
@@ -118,17 +143,17 @@ function showQueues(queues) {
 
 function showRecordings(recordings) {
   sync($("recordings"), recordings, (r) => r.id, (r) => {
-    const when = day.format(Date.parse(r.started));
+    const when = moment(r.started);
     return [
       { text: when },
       { text: who(r.from) },
-      { text: r.queue },
-      { text: r.agent },
+      { text: queueName(r.queue) },
+      { text: agentName(r.agent) },
       { text: span(r.duration_s), num: true },
       pill(r.state),
       { buttons: [
-        { label: t("play"), aria: t("playOf", who(r.from), when), press: (node) => run(() => play(node, r, when)) },
-        { label: t("download"), aria: t("downloadOf", who(r.from), when), press: (node) => run(() => download(node, r)) },
+        { label: t("play"), aria: t("playOf", who(r.from), when), press: (node) => node.dataset.busy || run(() => play(node, r, when)) },
+        { label: t("download"), aria: t("downloadOf", who(r.from), when), press: (node) => node.dataset.busy || run(() => download(node, r)) },
       ] },
     ];
   });
@@ -136,15 +161,15 @@ function showRecordings(recordings) {
 
 function showContacts(contacts) {
   sync($("contacts"), contacts, (c) => c.id, (c) => [
-    { text: day.format(Date.parse(c.started)) },
+    { text: moment(c.started) },
     { text: who(c.from) },
-    { text: c.queue },
-    { text: c.agent },
-    pill(c.outcome, c.cause),
+    { text: queueName(c.queue) },
+    { text: agentName(c.agent) },
+    pill(c.outcome, words["c." + c.cause]), // a cause that says no more than the outcome has no word
     { text: span(c.queued_s), num: true },
     { text: c.talk_s ? span(c.talk_s) : "", num: true },
     { text: word("b.", c.ended_by) },
-    { text: c.mos_min ? number.format(Math.round(c.mos_min * 10) / 10) : "", num: true },
+    { text: c.mos_min ? mos.format(c.mos_min) : "", num: true },
     { buttons: [{ label: t("why"), aria: t("whyOf", who(c.from)), press: () => tell(c.id) }] },
   ]);
 }
@@ -192,6 +217,7 @@ async function download(node, r) {
 // tell shows why a call went where it went, and its messages.
 async function tell(id) {
   const path = "/calls/" + encodeURIComponent(id);
+  telling = id;
   text($("story-title"), t("callOf", id));
   text($("story-text"), t("loading"));
   text($("story-ladder"), t("loading"));
@@ -201,6 +227,7 @@ async function tell(id) {
     api(path + "/explain?lang=" + lang).then((a) => a.json()),
     api(path + "/trace?format=ladder").then((a) => a.text()),
   ]);
+  if (telling !== id) return; // another was asked for meanwhile
   text($("story-ladder"), ladder.value ?? ladder.reason.message);
   if (!why.value) {
     text($("story-text"), why.reason.message);
@@ -209,11 +236,11 @@ async function tell(id) {
   text($("story-text"), why.value.text);
   for (const o of why.value.offers) {
     const p = document.createElement("p");
-    p.textContent = o.text || t("offer", o.offer, o.agent, span(o.waited_s)) + (o.result ? " · " + o.result : "");
+    p.textContent = o.text || t("offer", o.offer, agentName(o.agent), span(o.waited_s)) + (o.result ? " · " + result(o.result) : "");
     const ul = document.createElement("ul");
     for (const c of o.candidates ?? []) {
       const li = document.createElement("li");
-      li.textContent = c.agent + (c.failed ? " · " + c.failed : c.idle_s ? " · " + span(c.idle_s) : "");
+      li.textContent = agentName(c.agent) + (c.failed ? " · " + result(c.failed) : c.idle_s ? " · " + t("idle", span(c.idle_s)) : "");
       if (c.failed) li.className = "quiet";
       ul.append(li);
     }
@@ -221,10 +248,10 @@ async function tell(id) {
   }
 }
 
-const parts = [
-  { id: "calls", path: "/calls?live=true", show: showCalls, every: 1 },
+const parts = [ // agents and queues first: the others show their names
   { id: "agents", path: "/agents", show: showAgents, every: 1 },
   { id: "queues", path: "/queues", show: showQueues, every: 1 },
+  { id: "calls", path: "/calls?live=true", show: showCalls, every: 1 },
   { id: "recordings", path: "/recordings?limit=25", show: showRecordings, every: 3 },
   { id: "contacts", path: "/contacts?limit=25", show: showContacts, every: 3 },
 ];
@@ -233,14 +260,19 @@ let round = 0;
 // poll asks for every part whose turn it is. A part the token does not cover, or
 // this switch does not have, is not shown.
 async function poll() {
+  const mine = ++asked;
   const due = parts.filter((p) => round % p.every === 0);
-  const results = await Promise.allSettled(due.map(async (p) => p.show(await getList(p.path))));
+  const results = await Promise.allSettled(due.map((p) => getList(p.path)));
+  if (mine < shown) return; // a newer round is on the screen
+  shown = mine;
   let failed = null;
   results.forEach((r, i) => {
     const status = r.reason?.status;
     const section = $(due[i].id);
-    if (r.status === "fulfilled") section.hidden = false;
-    else if (status === 403 || status === 501) section.hidden = true;
+    if (r.status === "fulfilled") {
+      due[i].show(r.value);
+      section.hidden = false;
+    } else if (status === 403 || status === 501) section.hidden = true;
     else if (status === 401) throw r.reason;
     else failed = r.reason;
   });
@@ -272,6 +304,7 @@ function askToken() {
   text($("login-error"), sessionStorage.getItem(store) ? t("badToken") : " ");
   sessionStorage.removeItem(store);
   closePlayer();
+  notice("");
   say(t("loginTitle"));
   $("board").hidden = true;
   $("leave").hidden = true;
@@ -290,6 +323,7 @@ $("leave").addEventListener("click", () => {
   sessionStorage.removeItem(store);
   location.reload();
 });
+$("notice-close").addEventListener("click", () => notice(""));
 $("player-close").addEventListener("click", closePlayer);
 $("story-close").addEventListener("click", () => $("story").close());
 document.addEventListener("visibilitychange", () => document.hidden || !$("login").hidden || turn());

@@ -3,13 +3,15 @@
 // text goes in through textContent, so that what a caller sends stays text.
 
 export function text(node, value) {
-  const s = value === undefined || value === null || value === "" ? "–" : String(value);
+  const s = missing(value) ? "–" : String(value);
   if (node.textContent !== s) node.textContent = s;
 }
 
+const missing = (value) => value === undefined || value === null || value === "";
+
 // cell describes one column of a row:
-//   {text, num}          a text
-//   {pill, kind}         a state, drawn as a coloured word
+//   {text, num, bad}     a text
+//   {pill, kind, note}   a state, drawn as a coloured word with a mark, and what is to be said of it
 //   {buttons: [{label, aria, kind, hide, disabled, press}]}
 export function sync(section, items, keyOf, cellsOf) {
   const body = section.querySelector("tbody");
@@ -17,8 +19,9 @@ export function sync(section, items, keyOf, cellsOf) {
   const old = new Map();
   for (const tr of [...body.rows]) {
     if (wanted.has(tr.dataset.key)) old.set(tr.dataset.key, tr);
-    else tr.remove(); // first, so that no row that stays must move and lose its focus
+    else leave(section, tr); // first, so that no row that stays must move and lose its focus
   }
+  const heads = [...section.querySelectorAll("thead th")];
   let before = body.firstElementChild;
   for (const item of items) {
     const key = String(keyOf(item));
@@ -26,9 +29,9 @@ export function sync(section, items, keyOf, cellsOf) {
     const cells = cellsOf(item);
     if (!tr) {
       tr = document.createElement("tr");
+      tr.setAttribute("role", "row");
       tr.dataset.key = key;
-      cells.forEach((c, i) => tr.append(document.createElement(i === 0 ? "th" : "td")));
-      tr.firstElementChild.scope = "row";
+      tr.append(...cells.map((c, i) => cellOf(c, i, heads[i].textContent)));
     }
     cells.forEach((c, i) => fill(tr.children[i], c));
     if (tr === before) before = before.nextElementSibling;
@@ -38,22 +41,42 @@ export function sync(section, items, keyOf, cellsOf) {
   section.querySelector(".empty").hidden = items.length !== 0;
 }
 
+// cellOf makes an empty cell. The roles and the label are for narrow screens, where
+// a row is laid out as a card and no longer as part of a table.
+function cellOf(cell, column, label) {
+  const node = document.createElement(column === 0 ? "th" : "td");
+  if (column === 0) node.scope = "row";
+  node.setAttribute("role", column === 0 ? "rowheader" : "cell");
+  node.dataset.label = label;
+  node.className = cell.buttons ? "act" : cell.pill !== undefined ? "state" : cell.num ? "num" : "";
+  return node;
+}
+
+// leave takes a row away. If the focus was in it, the table keeps it.
+function leave(section, tr) {
+  const focused = tr.contains(document.activeElement);
+  tr.remove();
+  if (focused) section.querySelector(".scroll").focus();
+}
+
 function fill(td, cell) {
   if (cell.buttons) return fillButtons(td, cell.buttons);
   if (cell.pill !== undefined) {
-    let span = td.firstElementChild;
-    if (!span) td.append(span = document.createElement("span"));
-    text(span, cell.pill);
-    span.className = "pill " + (/^[a-z_]+$/.test(cell.kind) ? cell.kind : "");
-    span.title = cell.title || "";
+    if (!td.firstElementChild) td.append(document.createElement("span"), document.createElement("span"));
+    const [state, note] = td.children;
+    text(state, cell.pill);
+    state.className = "pill " + (/^[a-z_]+$/.test(cell.kind) ? cell.kind : "");
+    text(note, cell.note);
+    note.className = "note";
+    note.hidden = !cell.note;
     return;
   }
-  if (cell.num) td.className = "num";
+  td.classList.toggle("none", missing(cell.text));
+  td.classList.toggle("bad", !!cell.bad);
   text(td, cell.text);
 }
 
 function fillButtons(td, buttons) {
-  td.className = "act";
   buttons.forEach((b, i) => {
     let node = td.children[i];
     if (!node) {
