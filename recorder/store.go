@@ -29,7 +29,7 @@ const (
 	sampleRate = 8000
 
 	writeEvery = 200 * time.Millisecond // a recording is appended to
-	sweepEvery = 20 * time.Millisecond  // the writer looks who is due
+	sweepEvery = 40 * time.Millisecond  // the writer looks who is due
 	readEvery  = 20 * time.Millisecond  // a tap is read
 	retryEvery = time.Second            // after a write that failed
 	settle     = 60 * time.Millisecond  // after End or a mark, before a recording is closed
