@@ -230,6 +230,10 @@ func (s *Switch) Stop(ctx context.Context) error {
 	return nil
 }
 
+// booksClose is how long after the last call its CDR and recording may take to
+// be there for another process to read.
+const booksClose = 3 * time.Second
+
 // Audit asks the switch for its side of a run and verifies it. Call it when the
 // switch is at rest; before are the readings from before the first call.
 func (s *Switch) Audit(ctx context.Context, calls []Call, before Readings) ([]string, error) {
@@ -238,11 +242,15 @@ func (s *Switch) Audit(ctx context.Context, calls []Call, before Readings) ([]st
 		return nil, err
 	}
 	b := Books{Calls: calls, Recorded: s.Record, Before: before, After: after}
-	if b.CDRs, err = s.CDRs(ctx); err != nil {
-		return nil, err
+	for until := time.Now().Add(booksClose); ; pause(ctx, 100*time.Millisecond) {
+		if b.CDRs, err = s.CDRs(ctx); err != nil {
+			return nil, err
+		}
+		if b.Recordings, err = s.Recordings(ctx); err != nil {
+			return nil, err
+		}
+		if faults := Verify(b); len(faults) == 0 || time.Now().After(until) {
+			return faults, nil
+		}
 	}
-	if b.Recordings, err = s.Recordings(ctx); err != nil {
-		return nil, err
-	}
-	return Verify(b), nil
 }

@@ -221,6 +221,8 @@ func (j *journal) remember(kind, key string, body []byte) {
 }
 
 func (j *journal) recall(ctx context.Context, kind, key string, each func([]byte) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	if err := j.conn.FlushWithContext(ctx); err != nil {
 		return err
 	}

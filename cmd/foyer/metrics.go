@@ -105,6 +105,9 @@ func direction(out bool) string {
 	return "in"
 }
 
+// legNames are the leg labels, by rtp.Role.
+var legNames = [...]string{rtp.TrunkLeg: "trunk", rtp.AgentLeg: "agent"}
+
 func partyLeg(p acd.Party) string {
 	if p == acd.Agent {
 		return "agent"
@@ -213,8 +216,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("sip_legs", float64(ex.edge.Legs()))
 	g.floor(send)
 	g.phones(send)
-	for i, t := range ex.media.Totals() {
-		leg := []string{"trunk", "agent"}[min(i, 1)]
+	totals := ex.media.Totals()
+	for role, leg := range legNames {
+		t := totals[role]
 		send("rtp_packets_total", float64(t.PacketsIn), leg, "in")
 		send("rtp_packets_total", float64(t.PacketsOut), leg, "out")
 		send("rtp_bytes_total", float64(t.BytesIn), leg, "in")
