@@ -62,11 +62,15 @@ func (e *Edge) stamp(req *sip.Request) {
 	if a.from, known = flowOf(req); known {
 		a.line, a.trunk = e.trunks.of(a.from.remote.Addr())
 	}
+	a.refused = check(req)
 	if via := req.Via(); via != nil && known {
 		symmetric(via, a)
 	}
-	a.refused = check(req)
 	req.AppendHeader(a)
+	if a.refused != nil && req.IsAck() {
+		// The library would answer it; by this transport it finds no way.
+		req.SetTransport("nowhere")
+	}
 	to := req.To()
 	if to == nil {
 		return
@@ -94,11 +98,11 @@ func (e *Edge) stamp(req *sip.Request) {
 // symmetric sees to it that every answer, also those the library gives by
 // itself, goes back to where the request came from, whether or not its Via asks
 // for that (RFC 3581): nothing else passes a home router. A trunk is taken at
-// its word: it may well listen elsewhere than it sends from (RFC 3261 section
-// 18.2.2).
+// its word, if that makes sense: it may well listen elsewhere than it sends from
+// (RFC 3261 section 18.2.2).
 func symmetric(via *sip.ViaHeader, a *arrival) {
 	_, asked := via.Params.Get("rport")
-	if !a.trunk || asked {
+	if !a.trunk || asked || a.refused != nil {
 		via.Params.Add("rport", "")
 		return
 	}

@@ -145,7 +145,7 @@ func TestPhoneWakesUpLate(t *testing.T) {
 					c.Ring(180, "")
 					s.saw(c, "CANCEL")
 				}
-				if err := c.Ended(s.t.Context()); err != nil {
+				if err := c.Ended(s.patience()); err != nil {
 					s.t.Fatal(err)
 				}
 				d.silent()
@@ -183,7 +183,7 @@ func TestCancelWaitsForProvisional(t *testing.T) {
 			m.Get("Reason") != `SIP;cause=200;text="Call completed elsewhere"` {
 			s.t.Errorf("CANCEL: %s", m)
 		}
-		if err := c.Ended(s.t.Context()); err != nil {
+		if err := c.Ended(s.patience()); err != nil {
 			s.t.Fatal(err)
 		}
 		s.settles()
@@ -271,7 +271,7 @@ func TestForkedAnswer(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		for _, method := range []string{"ACK", "BYE"} {
-			if _, err := s.phone.Wire().WaitMessage(s.t.Context(), func(m *siptest.Message) bool {
+			if _, err := s.phone.Wire().WaitMessage(s.patience(), func(m *siptest.Message) bool {
 				return m.Method == method && m.Tag("To") == "other" && m.URI == "sip:other@10.0.0.3:5060"
 			}); err != nil {
 				s.t.Fatal(err)
@@ -300,7 +300,7 @@ func TestSessionTooShortForPhone(t *testing.T) {
 	play(t, func(o *Options) { o.Session = SessionPolicy{Expires: 100 * time.Second} }, func(s *stage) {
 		c, d := s.rings()
 		c.Reject(422, siptest.H("Min-SE", "600"))
-		again, err := s.phone.WaitCall(s.t.Context())
+		again, err := s.phone.WaitCall(s.patience())
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func TestHangupOfServerLeg(t *testing.T) {
 			t.Errorf("Reason %q", reasons)
 		}
 		d.leg.Hangup(Reason{})
-		if err := c.Ended(t.Context()); err != nil {
+		if err := c.Ended(s.patience()); err != nil {
 			t.Fatal(err)
 		}
 		if n := s.carrier.Wire().Count("BYE", false); n != 1 {
@@ -212,7 +212,7 @@ func TestCancelAtOnce(t *testing.T) {
 	play(t, nil, func(s *stage) {
 		t := s.t
 		for range 20 {
-			c, err := s.carrier.Invite(t.Context(), number, offerA)
+			c, err := s.carrier.Invite(s.patience(), number, offerA)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -224,7 +224,7 @@ func TestCancelAtOnce(t *testing.T) {
 			} else {
 				s.saw(c, "487 INVITE")
 			}
-			if err := c.Ended(t.Context()); err != nil {
+			if err := c.Ended(s.patience()); err != nil {
 				t.Fatal(err)
 			}
 			s.settles()
@@ -277,7 +277,7 @@ func TestReject(t *testing.T) {
 		if m.Get("Retry-After") != "2" || m.Reason != "FullX: y" || m.Get("X") != "" {
 			t.Errorf("refused with %s", m)
 		}
-		if err := c.Ended(t.Context()); err != nil {
+		if err := c.Ended(s.patience()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
@@ -297,7 +297,7 @@ func TestReject(t *testing.T) {
 func TestInviteLeftWithoutAnswer(t *testing.T) {
 	play(t, func(o *Options) { o.Invite = func(*Leg) {} }, func(s *stage) {
 		t := s.t
-		if _, err := s.carrier.Dial(t.Context(), number, offerA); err == nil || !strings.Contains(err.Error(), "500") {
+		if _, err := s.carrier.Dial(s.patience(), number, offerA); err == nil || !strings.Contains(err.Error(), "500") {
 			t.Errorf("%v", err)
 		}
 	})
@@ -315,7 +315,7 @@ func TestPanicEndsOneCall(t *testing.T) {
 		}
 	}, func(s *stage) {
 		t := s.t
-		if _, err := s.carrier.Dial(t.Context(), number, offerA); err == nil || !strings.Contains(err.Error(), "500") {
+		if _, err := s.carrier.Dial(s.patience(), number, offerA); err == nil || !strings.Contains(err.Error(), "500") {
 			t.Errorf("%v", err)
 		}
 		c, d := s.talks()
@@ -368,7 +368,7 @@ func TestTrunkIsFull(t *testing.T) {
 			c, _ := s.talks()
 			calls = append(calls, c)
 		}
-		c, err := s.carrier.Invite(t.Context(), number, offerA)
+		c, err := s.carrier.Invite(s.patience(), number, offerA)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -379,7 +379,7 @@ func TestTrunkIsFull(t *testing.T) {
 		c, _ = s.talks()
 		for _, c := range append(calls, c) {
 			c.Bye()
-			if err := c.Ended(t.Context()); err != nil {
+			if err := c.Ended(s.patience()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -392,11 +392,11 @@ func TestDraining(t *testing.T) {
 		t := s.t
 		c, d := s.talks()
 		draining = true
-		res, err := s.carrier.Do(t.Context(), s.carrier.NewRequest("OPTIONS", "sip:lo.test", ""))
+		res, err := s.carrier.Do(s.patience(), s.carrier.NewRequest("OPTIONS", "sip:lo.test", ""))
 		if err != nil || res.Status != 503 || res.Get("Retry-After") == "" {
 			t.Errorf("OPTIONS: %v %v", res, err)
 		}
-		n, err := s.carrier.Invite(t.Context(), number, offerA)
+		n, err := s.carrier.Invite(s.patience(), number, offerA)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,7 +411,7 @@ func TestDraining(t *testing.T) {
 func TestStrangerMayNotCall(t *testing.T) {
 	play(t, nil, func(s *stage) {
 		t := s.t
-		c, err := s.phone.Invite(t.Context(), number, offerA)
+		c, err := s.phone.Invite(s.patience(), number, offerA)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -434,13 +434,13 @@ func TestAgentCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		if _, err := p.Dial(t.Context(), number, offerA); err == nil || !strings.Contains(err.Error(), "403") {
+		if _, err := p.Dial(s.patience(), number, offerA); err == nil || !strings.Contains(err.Error(), "403") {
 			t.Errorf("from an unregistered flow: %v", err)
 		}
-		if res, err := p.Register(t.Context(), time.Hour); err != nil || res.Status != 200 {
+		if res, err := p.Register(s.patience(), time.Hour); err != nil || res.Status != 200 {
 			t.Fatalf("%v %v", res, err)
 		}
-		if _, err := p.Dial(t.Context(), number, offerA); err == nil || !strings.Contains(err.Error(), "404") {
+		if _, err := p.Dial(s.patience(), number, offerA); err == nil || !strings.Contains(err.Error(), "404") {
 			t.Errorf("%v", err)
 		}
 		if user := <-called; user != "ana" {

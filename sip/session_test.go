@@ -133,7 +133,7 @@ func TestSessionsOnTheWire(t *testing.T) {
 	})
 	t.Run("too short", func(t *testing.T) {
 		play(t, nil, func(s *stage) {
-			c, err := s.carrier.Invite(s.t.Context(), number, offerA, timer, siptest.H("x", "60"))
+			c, err := s.carrier.Invite(s.patience(), number, offerA, timer, siptest.H("x", "60"))
 			if err != nil {
 				s.t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"sync"
@@ -74,6 +75,13 @@ func (s *stage) close() {
 	}
 	time.Sleep(time.Minute) // timers that are left must find nothing to do
 	synctest.Wait()
+}
+
+// patience ends when something that should have happened has not.
+func (s *stage) patience() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	s.t.Cleanup(cancel)
+	return ctx
 }
 
 func (s *stage) listen(addr string) *siptest.Endpoint {
@@ -199,7 +207,7 @@ func listenTo(t *testing.T, l *Leg) *diary {
 // arrives makes the carrier call and returns both ends.
 func (s *stage) arrives(sdp string, extra ...siptest.Header) (*siptest.Call, *diary) {
 	s.t.Helper()
-	c, err := s.carrier.Invite(s.t.Context(), number, sdp, extra...)
+	c, err := s.carrier.Invite(s.patience(), number, sdp, extra...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -221,7 +229,7 @@ func (s *stage) talks(extra ...siptest.Header) (*siptest.Call, *diary) {
 // saw waits for an event of a phone.
 func (s *stage) saw(c *siptest.Call, what string) *siptest.Message {
 	s.t.Helper()
-	m, err := c.WaitFor(s.t.Context(), what)
+	m, err := c.WaitFor(s.patience(), what)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -253,7 +261,7 @@ func (s *stage) dials(change ...func(*Dial)) *diary {
 func (s *stage) rings(change ...func(*Dial)) (*siptest.Call, *diary) {
 	s.t.Helper()
 	d := s.dials(change...)
-	c, err := s.phone.WaitCall(s.t.Context())
+	c, err := s.phone.WaitCall(s.patience())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -285,11 +293,12 @@ func (s *stage) raw(from *siptest.Phone, lines ...string) {
 	}
 }
 
-// status waits for the response to a handmade message by its Call-ID.
+// status waits for the response to a handmade message by its Call-ID, if that is
+// certain.
 func (s *stage) status(p *siptest.Phone, callID string) *siptest.Message {
 	s.t.Helper()
-	m, err := p.Wire().WaitMessage(s.t.Context(), func(m *siptest.Message) bool {
-		return !m.IsRequest() && m.Status >= 200 && m.Get("Call-ID") == callID
+	m, err := p.Wire().WaitMessage(s.patience(), func(m *siptest.Message) bool {
+		return !m.IsRequest() && m.Status >= 200 && (callID == "" || m.Get("Call-ID") == callID)
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -1,0 +1,513 @@
+package sip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"foyer/sip/siptest"
+)
+
+// house is an edge on real sockets of 127.0.0.1.
+type house struct {
+	t     *testing.T
+	edge  *Edge
+	calls chan *Leg
+	reg   *Registrar
+}
+
+func openHouse(t *testing.T, change func(*Options)) *house {
+	t.Helper()
+	h := &house{t: t, calls: make(chan *Leg, 64)}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.reg = NewRegistrar(RegistrarOptions{Realm: testRealm, Accounts: testAccounts, Probe: -1,
+		Ban: BanPolicy{Failures: 2, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
+	o := Options{
+		UDP: udp, TCP: tcp, Registrar: h.reg,
+		Trunks: []Trunk{{ID: "carrier", Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}},
+		Invite: func(l *Leg) { h.calls <- l; l.Wait() },
+	}
+	if change != nil {
+		change(&o)
+	}
+	if h.edge, err = NewEdge(o); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- h.edge.Serve(context.Background()) }()
+	t.Cleanup(func() {
+		if err := h.edge.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if n := h.edge.Legs(); n != 0 {
+			t.Errorf("%d legs left", n)
+		}
+	})
+	return h
+}
+
+func (h *house) udpPhone(at string, o siptest.Options) *siptest.Phone {
+	h.t.Helper()
+	pc, err := net.ListenPacket("udp", at+":0")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	o.Server = h.edge.o.UDP.LocalAddr().String()
+	p, err := siptest.NewPhone(pc, o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func (h *house) tcpPhone(from string, o siptest.Options) (*siptest.Phone, net.Conn) {
+	h.t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := dialer.Dial("tcp", h.edge.o.TCP.Addr().String())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	p, err := siptest.NewStreamPhone(c, o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { p.Close() })
+	return p, c
+}
+
+// until waits until something is so.
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !so(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestWholeCallOnRealSockets(t *testing.T) {
+	h := openHouse(t, nil)
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
+			carrier := h.udpPhone("127.0.0.2", siptest.Options{User: "carrier", Outbound: true})
+			agent := h.udpPhone("127.0.0.1", siptest.Options{User: "ana", Password: "pw-ana", Domain: testRealm, Outbound: true})
+			if transport == "tcp" {
+				carrier, _ = h.tcpPhone("127.0.0.2", siptest.Options{User: "carrier"})
+				// Its Contact leads nowhere: only its connection does.
+				agent, _ = h.tcpPhone("127.0.0.1", siptest.Options{User: "bo", Password: "pw-bo", Domain: testRealm, Contact: "192.168.1.20:5060"})
+			}
+			mustRegister(t, agent)
+			c, err := carrier.Invite(soon(t), number, offerA+strings.Repeat("a=x-long:0123456789\r\n", 200))
+			if err != nil {
+				t.Fatal(err)
+			}
+			caller := listenTo(t, <-h.calls)
+			if len(caller.leg.SDP()) < 4000 {
+				t.Errorf("offer of %d bytes", len(caller.leg.SDP()))
+			}
+			phone := newDiary(t)
+			b := h.reg.Bindings(agent.User())[0]
+			phone.leg, err = h.edge.Dial(Dial{To: b, Caller: caller.leg.Caller(), SDP: caller.leg.SDP()}, phone.sink)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := agent.WaitCall(soon(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Transport != transport || phone.leg.Transport() != transport || phone.leg.Local() != h.edge.bound(transport) {
+				t.Errorf("flow %s %s of %+v", phone.leg.Transport(), phone.leg.Local(), b)
+			}
+			if got := in.Invite().Get("Contact"); !strings.Contains(got, h.edge.bound(transport).String()) {
+				t.Errorf("Contact %s", got)
+			}
+			in.Ring(180, "")
+			expect[Progress](phone)
+			in.Answer(offerB)
+			expect[Answered](phone)
+			if err := caller.leg.Answer([]byte(ourSDP)); err != nil {
+				t.Fatal(err)
+			}
+			expect[Acked](caller)
+			if err := phone.leg.Reoffer([]byte(newSDP)); err != nil {
+				t.Fatal(err)
+			}
+			expect[Reanswered](phone)
+			phone.leg.Hangup(Reason{Q850: 16})
+			c.Bye()
+			expect[Ended](caller)
+			if err := in.Ended(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "no legs", func() bool { return h.edge.Legs() == 0 })
+		})
+	}
+}
+
+// Every message gets a goroutine of its own in the library; what one connection
+// brings must stay in order all the same.
+func TestOrderOfAConnection(t *testing.T) {
+	h := openHouse(t, nil)
+	carrier, _ := h.tcpPhone("127.0.0.2", siptest.Options{User: "carrier"})
+	c, err := carrier.Invite(soon(t), number, offerA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := listenTo(t, <-h.calls)
+	if err := d.leg.Answer([]byte(ourSDP)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.WaitFor(soon(t), "200 INVITE"); err != nil {
+		t.Fatal(err)
+	}
+	const digits = 1000
+	for i := range digits {
+		c.Info("application/dtmf", fmt.Sprint(i%10))
+	}
+	c.Bye()
+	expect[Acked](d)
+	for i := range digits {
+		if got := expect[Info](d).Digit; got != byte('0'+i%10) {
+			t.Fatalf("digit %d is %c", i, got)
+		}
+	}
+	expect[Ended](d)
+	if n := carrier.Wire().Count("5xx", false); n != 0 {
+		t.Errorf("%d refused", n)
+	}
+}
+
+func TestConnectionOfPhoneIsGone(t *testing.T) {
+	h := openHouse(t, nil)
+	agent, conn := h.tcpPhone("127.0.0.1", siptest.Options{User: "bo", Password: "pw-bo", Domain: testRealm})
+	mustRegister(t, agent)
+	b := h.reg.Bindings("bo")[0]
+
+	ringing := newDiary(t)
+	var err error
+	if ringing.leg, err = h.edge.Dial(Dial{To: b, SDP: []byte(ourSDP)}, ringing.sink); err != nil {
+		t.Fatal(err)
+	}
+	in, err := agent.WaitCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Ring(180, "")
+	expect[Progress](ringing)
+	// Somebody listens where it connected from: a call must not reach him.
+	at := conn.LocalAddr().String()
+	agent.Close()
+	if r := expect[Refused](ringing); !r.Unreachable || r.Code != 503 {
+		t.Errorf("%+v", r)
+	}
+	until(t, "the connection is known to be gone", func() bool { return !h.edge.connected("tcp", b.Source) })
+	until(t, "the phone is known to be lost", func() bool { return !h.reg.Bindings("bo")[0].Reachable })
+	l, err := net.Listen("tcp", at)
+	if err == nil {
+		defer l.Close()
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				t.Error("the edge called a phone's old address")
+				c.Close()
+			}
+		}()
+	}
+	again := newDiary(t)
+	if again.leg, err = h.edge.Dial(Dial{To: b, SDP: []byte(ourSDP)}, again.sink); err != nil {
+		t.Fatal(err)
+	}
+	if r := expect[Refused](again); !r.Unreachable || r.Code != 503 {
+		t.Errorf("%+v", r)
+	}
+	// Nor may a request that has slipped through the check.
+	req := h.edge.inside("x", &dialog{flow: flow{"tcp", b.Source}, from: again.leg.dialog.from, to: again.leg.dialog.to, target: again.leg.dialog.target}, "OPTIONS", 1)
+	req.SetBody(nil)
+	if _, err := h.edge.ask(req); !errors.Is(err, errNoConnection) {
+		t.Errorf("sent: %v", err)
+	}
+}
+
+func TestCallerConnectionIsGone(t *testing.T) {
+	h := openHouse(t, nil)
+	carrier, _ := h.tcpPhone("127.0.0.2", siptest.Options{User: "carrier"})
+	if _, err := carrier.Invite(soon(t), number, offerA); err != nil {
+		t.Fatal(err)
+	}
+	d := listenTo(t, <-h.calls)
+	carrier.Close()
+	expect[Cancelled](d)
+}
+
+// A connection is nobody else's: with two phones on TCP, each is reached by its
+// own.
+func TestConnectionsAreNotMixedUp(t *testing.T) {
+	h := openHouse(t, nil)
+	bo, _ := h.tcpPhone("127.0.0.1", siptest.Options{User: "bo", Password: "pw-bo", Domain: testRealm})
+	mustRegister(t, bo)
+	stranger, _ := h.tcpPhone("127.0.0.1", siptest.Options{User: "stranger"})
+	if _, err := stranger.Do(soon(t), stranger.NewRequest("OPTIONS", "sip:lo.test", "")); err != nil {
+		t.Fatal(err)
+	}
+	d := newDiary(t)
+	l, err := h.edge.Dial(Dial{To: h.reg.Bindings("bo")[0], SDP: []byte(ourSDP)}, d.sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := bo.WaitCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Ring(180, "")
+	expect[Progress](d)
+	l.Hangup(Reason{})
+	if err := in.Ended(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := stranger.Wire().Count("INVITE", false); n != 0 {
+		t.Error("the call went to another one's connection")
+	}
+	until(t, "no legs", func() bool { return h.edge.Legs() == 0 })
+}
+
+func TestBannedAreNotHeard(t *testing.T) {
+	h := openHouse(t, nil)
+	guesser := h.udpPhone("127.0.0.3", siptest.Options{User: "ana", Password: "wrong", Domain: testRealm})
+	for range 2 {
+		if res, err := guesser.Register(soon(t), time.Hour); err != nil || res.Status != 401 {
+			t.Fatalf("%v %v", res, err)
+		}
+	}
+	until(t, "banned", func() bool { return h.reg.Banned(netip.MustParseAddr("127.0.0.3")) })
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if res, err := guesser.Do(ctx, guesser.NewRequest("OPTIONS", "sip:lo.test", "")); err == nil {
+		t.Errorf("answered %s", res)
+	}
+	friend := h.udpPhone("127.0.0.1", siptest.Options{User: "x"})
+	if _, err := friend.Do(soon(t), friend.NewRequest("OPTIONS", "sip:lo.test", "")); err != nil {
+		t.Errorf("the ban silenced the socket: %v", err)
+	}
+	tcp, _ := h.tcpPhone("127.0.0.3", siptest.Options{User: "ana"})
+	if _, err := tcp.Do(soon(t), tcp.NewRequest("OPTIONS", "sip:lo.test", "")); err == nil {
+		t.Error("answered over TCP")
+	}
+}
+
+type counted struct {
+	countNothing
+	bad, in, out atomic.Int64
+}
+
+func (c *counted) ParseError(string)                          { c.bad.Add(1) }
+func (c *counted) Request(method, transport string, out bool) { c.in.Add(1) }
+func (c *counted) Response(method string, code int, out bool) {
+	if out && method == "OPTIONS" && code == 200 {
+		c.out.Add(1)
+	}
+}
+
+func TestTraceAndCounters(t *testing.T) {
+	var mu sync.Mutex
+	var seen []Traced
+	count := &counted{}
+	h := openHouse(t, func(o *Options) {
+		o.Trace = func(m Traced) { mu.Lock(); seen = append(seen, m); mu.Unlock() }
+		o.Count = count
+	})
+	find := func(out bool, transport, start, id string) (found *Traced) {
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range seen {
+			m := &seen[i]
+			if m.Out == out && m.Transport == transport && strings.HasPrefix(string(m.Message), start) && m.SIPCallID == id {
+				return m
+			}
+		}
+		return nil
+	}
+	udp := h.udpPhone("127.0.0.1", siptest.Options{User: "ana"})
+	tcp, _ := h.tcpPhone("127.0.0.1", siptest.Options{User: "bo"})
+	for i, p := range []*siptest.Phone{udp, tcp} {
+		transport := [...]string{"udp", "tcp"}[i]
+		req := p.NewRequest("OPTIONS", "sip:lo.test", "body Authorization: shown\r\n", siptest.H("Authorization", `Digest secret="1"`), siptest.H("proxy-authorization", "Digest\r\n secret=2"))
+		if _, err := p.Do(soon(t), req); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "traced", func() bool { return find(true, transport, "SIP/2.0 200", req.Get("Call-ID")) != nil })
+		in := find(false, transport, "OPTIONS", req.Get("Call-ID"))
+		if in == nil {
+			t.Fatalf("%s: not traced", transport)
+		}
+		text := string(in.Message)
+		if strings.Contains(text, "secret") || strings.Count(text, ": redacted\r\n") != 2 || !strings.HasSuffix(text, "shown\r\n") {
+			t.Errorf("%s: %s", transport, text)
+		}
+		if in.Remote != p.Wire().LocalAddr().String() || in.Local != h.edge.bound(transport).String() || in.At.IsZero() {
+			t.Errorf("%s: %+v", transport, in)
+		}
+	}
+	if err := udp.Wire().SendRaw([]byte("OPTIONS sip:a@b SIP/2.0\r\nVia no colon\r\n"+strings.Repeat("x", 99)+"\r\n\r\n"), h.edge.o.UDP.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "counted", func() bool { return count.bad.Load() == 1 && count.in.Load() == 2 && count.out.Load() == 2 })
+}
+
+func TestWildcardSocket(t *testing.T) {
+	for _, host := range []string{"", "acd.example.fr"} {
+		var pc net.PacketConn
+		h := openHouse(t, func(o *Options) {
+			o.UDP.Close()
+			var err error
+			if pc, err = net.ListenPacket("udp4", "0.0.0.0:0"); err != nil {
+				t.Fatal(err)
+			}
+			o.UDP, o.Host = pc, host
+		})
+		port := pc.LocalAddr().(*net.UDPAddr).Port
+		at, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := siptest.NewPhone(at, siptest.Options{User: "ana", Password: "pw-ana", Domain: testRealm, Server: fmt.Sprintf("127.0.0.1:%d", port), Outbound: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRegister(t, p)
+		d := newDiary(t)
+		l, err := h.edge.Dial(Dial{To: h.reg.Bindings("ana")[0], SDP: []byte(ourSDP)}, d.sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := p.WaitCall(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("127.0.0.1:%d", port)
+		if l.Local().String() != want {
+			t.Errorf("local %s", l.Local())
+		}
+		if host != "" {
+			want = fmt.Sprintf("%s:%d", host, port)
+		}
+		if got := in.Invite().Get("Contact"); got != "<sip:foyer@"+want+">" {
+			t.Errorf("Contact %s, want %s", got, want)
+		}
+		if got := in.Invite().Get("Via"); !strings.HasPrefix(got, "SIP/2.0/UDP "+want+";") {
+			t.Errorf("Via %s", got)
+		}
+		in.Answer(offerA)
+		expect[Answered](d)
+		l.Hangup(Reason{})
+		if err := in.Ended(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+	}
+}
+
+// failing fails some times before it says that it is closed.
+type failing struct{ left int }
+
+type failingListener struct {
+	net.Listener
+	*failing
+}
+
+type failingPackets struct {
+	net.PacketConn
+	*failing
+}
+
+func (f failingListener) Accept() (net.Conn, error) {
+	if f.left--; f.left >= 0 {
+		return nil, errors.New("too many open files")
+	}
+	return nil, net.ErrClosed
+}
+
+func (f failingPackets) ReadFrom([]byte) (int, net.Addr, error) {
+	if f.left--; f.left >= 0 {
+		return 0, nil, errors.New("no buffer space")
+	}
+	return 0, nil, net.ErrClosed
+}
+
+func TestSocketErrorsDoNotEndServing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &failing{left: 12}
+		begun := time.Now()
+		if _, err := (connections{Listener: failingListener{nil, f}}).Accept(); !errors.Is(err, net.ErrClosed) || f.left != -1 {
+			t.Errorf("%v, %d left", err, f.left)
+		}
+		if took := time.Since(begun); took < time.Second || took > 10*time.Second {
+			t.Errorf("tried for %v", took)
+		}
+		f.left = 3
+		if _, _, err := (datagrams{PacketConn: failingPackets{nil, f}}).ReadFrom(nil); !errors.Is(err, net.ErrClosed) || f.left != -1 {
+			t.Errorf("%v, %d left", err, f.left)
+		}
+	})
+}
+
+func TestSilentConnectionIsClosed(t *testing.T) {
+	a, b := net.Pipe()
+	defer b.Close()
+	c := &connection{Conn: a, sent: func(string, net.Addr, net.Addr, []byte) {}}
+	if err := a.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	go b.Write([]byte("x"))
+	if n, err := c.Read(make([]byte, 10)); n != 1 || err != nil || !c.spoken {
+		t.Errorf("%d %v", n, err)
+	}
+	c.Close()
+}
+
+func TestEdgeThatCannotBe(t *testing.T) {
+	if _, err := NewEdge(Options{}); err == nil {
+		t.Error("an edge without sockets")
+	}
+	h := openHouse(t, nil)
+	until(t, "serving", func() bool { h.edge.mu.Lock(); defer h.edge.mu.Unlock(); return h.edge.served != nil })
+	if err := h.edge.Serve(context.Background()); err == nil {
+		t.Error("served twice")
+	}
+	if _, err := h.edge.Dial(Dial{To: Binding{Contact: "x"}, SDP: []byte("v")}, nil); err == nil {
+		t.Error("dialled nothing")
+	}
+	if _, err := h.edge.Dial(Dial{To: Binding{Contact: "sip:a@b", Transport: "udp"}}, nil); err == nil {
+		t.Error("dialled without an offer")
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEdge(Options{UDP: udp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	if err := e.Serve(context.Background()); err == nil {
+		t.Error("served after Close")
+	}
+}
