@@ -151,7 +151,7 @@ func TestConsumerSleepsUntilSomethingComes(t *testing.T) {
 // large as what the switch posts, so that a torn copy would show.
 type event struct {
 	producer, number int
-	padding          [16]int
+	_                [16]int
 	end              int
 }
 
