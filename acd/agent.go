@@ -145,7 +145,7 @@ func (f *Floor) list(a *agent) {
 	should := a.state == Ready && !a.backoff.After(f.now)
 	if should && !a.isFresh {
 		a.isFresh = true
-		f.fresh = append(f.fresh, a)
+		f.freshAgents = append(f.freshAgents, a)
 	}
 	if should == a.listed {
 		return

@@ -88,7 +88,7 @@ func (f *Floor) moveCall(c *call, to CallState) {
 func (f *Floor) freshen(c *call) {
 	if !c.fresh {
 		c.fresh = true
-		f.arrived = append(f.arrived, c)
+		f.freshCalls = append(f.freshCalls, c)
 	}
 }
 

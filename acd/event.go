@@ -80,6 +80,7 @@ const (
 	Reachable
 	Unreachable
 	// Login, Logout, MakeReady, Pause: an agent's intent, or a supervisor's for them (By). Reason goes with Pause.
+	// During a call they say what comes after it; MakeReady also ends a wrap-up.
 	Login
 	Logout
 	MakeReady
@@ -112,7 +113,7 @@ type Event struct {
 	Cause    Cause   `json:"why,omitempty"`
 	Reason   string  `json:"r,omitempty"`  // a pause reason, a SIP reason phrase
 	Code     int     `json:"sc,omitempty"` // the SIP status code behind it, if one
-	Priority int     `json:"p,omitempty"`  // with Arrived: seconds of head start
+	Priority int     `json:"p,omitempty"`  // with Arrived: seconds of head start, besides the queue's own
 	Facts    *Facts  `json:"f,omitempty"`
 	Config   *Config `json:"cfg,omitempty"`
 }

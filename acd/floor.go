@@ -27,10 +27,10 @@ type Floor struct {
 	due    deadlines
 
 	// What this step has made new; see match.go.
-	fresh   []*agent
-	arrived []*call
-	round   uint64
-	out     []Action
+	freshAgents []*agent
+	freshCalls  []*call
+	round       uint64
+	out         []Action
 }
 
 // NewFloor is a floor before its Started event: nobody there, nothing served.
@@ -45,7 +45,7 @@ func (f *Floor) reset() {
 	f.lines, f.order = map[QueueID]*line{}, nil
 	f.calls, f.first, f.last = map[CallID]*call{}, nil, nil
 	f.due = deadlines{}
-	f.fresh, f.arrived = nil, nil
+	f.freshAgents, f.freshCalls = nil, nil
 }
 
 // Step applies one event that happened at now, does what is due by now, matches

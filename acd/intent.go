@@ -8,7 +8,7 @@ import "time"
 // atEase says whether an agent's intent takes effect at once.
 func (a *agent) atEase() bool { return a.state <= Ready }
 
-// enter notes that an agent who was not here now is: the idle clock starts.
+// enterFloor notes that an agent who was not here now is: the idle clock starts.
 func (f *Floor) enterFloor(a *agent) {
 	if !a.want.present() {
 		f.idleSince(a, f.now)

@@ -34,7 +34,7 @@ func (k *cursor) head() *call {
 }
 
 func (f *Floor) match() {
-	if len(f.fresh) == 0 && len(f.arrived) == 0 {
+	if len(f.freshAgents) == 0 && len(f.freshCalls) == 0 {
 		return
 	}
 	walk := f.cursors()
@@ -55,22 +55,22 @@ func (f *Floor) match() {
 			f.offer(c, a)
 		}
 	}
-	for _, c := range f.arrived {
+	for _, c := range f.freshCalls {
 		c.fresh = false
 	}
-	for _, a := range f.fresh {
+	for _, a := range f.freshAgents {
 		a.isFresh = false
 	}
-	clear(f.arrived)
-	clear(f.fresh)
-	f.arrived, f.fresh = f.arrived[:0], f.fresh[:0]
+	clear(f.freshCalls)
+	clear(f.freshAgents)
+	f.freshCalls, f.freshAgents = f.freshCalls[:0], f.freshAgents[:0]
 }
 
 // cursors is what this match must look at.
 func (f *Floor) cursors() []cursor {
 	f.round++
 	var walk []cursor
-	for _, a := range f.fresh {
+	for _, a := range f.freshAgents {
 		if !a.listed {
 			continue
 		}
@@ -86,9 +86,9 @@ func (f *Floor) cursors() []cursor {
 			l.fresh++
 		}
 	}
-	if len(f.arrived) > 0 {
-		slices.SortFunc(f.arrived, byTurn)
-		walk = append(walk, cursor{calls: f.arrived})
+	if len(f.freshCalls) > 0 {
+		slices.SortFunc(f.freshCalls, byTurn)
+		walk = append(walk, cursor{calls: f.freshCalls})
 	}
 	return walk
 }

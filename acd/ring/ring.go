@@ -63,7 +63,8 @@ const line = 128
 // positions ago. TryPost then returns false and nothing has happened. Post
 // parks its goroutine on a channel until there is room: it burns no processor
 // and loses nothing, and the pressure is passed to whoever posts. Which of
-// several parked producers is next is not promised.
+// several parked producers is next is not promised. The consumer itself must
+// not Post, or it could wait for itself; it may TryPost.
 type Ring[T any] struct {
 	slots []slot[T]
 	mask  uint64
