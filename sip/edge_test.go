@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"foyer/sip/siptest"
 )
@@ -308,7 +310,9 @@ func TestBannedAreNotHeard(t *testing.T) {
 		t.Errorf("the ban silenced the socket: %v", err)
 	}
 	tcp, _ := h.tcpPhone("127.0.0.3", siptest.Options{User: "ana"})
-	if _, err := tcp.Do(soon(t), tcp.NewRequest("OPTIONS", "sip:lo.test", "")); err == nil {
+	ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := tcp.Do(ctx, tcp.NewRequest("OPTIONS", "sip:lo.test", "")); err == nil {
 		t.Error("answered over TCP")
 	}
 }
@@ -509,5 +513,56 @@ func TestEdgeThatCannotBe(t *testing.T) {
 	e.Close()
 	if err := e.Serve(context.Background()); err == nil {
 		t.Error("served after Close")
+	}
+}
+
+// A finished transaction stays for 32 s; the leg it belonged to must not.
+func TestEndedLegIsNotKept(t *testing.T) {
+	h := openHouse(t, nil)
+	carrier := h.udpPhone("127.0.0.2", siptest.Options{User: "carrier", Outbound: true})
+	agent := h.udpPhone("127.0.0.1", siptest.Options{User: "ana", Password: "pw-ana", Domain: testRealm, Outbound: true})
+	mustRegister(t, agent)
+	legs := func() (legs []weak.Pointer[Leg]) {
+		c, err := carrier.Invite(soon(t), number, offerA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		caller := listenTo(t, <-h.calls)
+		phone := newDiary(t)
+		if phone.leg, err = h.edge.Dial(Dial{To: h.reg.Bindings("ana")[0], SDP: []byte(ourSDP)}, phone.sink); err != nil {
+			t.Fatal(err)
+		}
+		in, err := agent.WaitCall(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Answer(offerA)
+		expect[Answered](phone)
+		if err := caller.leg.Answer([]byte(ourSDP)); err != nil {
+			t.Fatal(err)
+		}
+		expect[Acked](caller)
+		for _, x := range []struct {
+			c *siptest.Call
+			d *diary
+		}{{c, caller}, {in, phone}} {
+			x.c.Reinvite(offerB)
+			x.d.leg.Accept(expect[Reoffered](x.d), []byte(newSDP))
+			if _, err := x.c.WaitFor(soon(t), "200 INVITE"); err != nil {
+				t.Fatal(err)
+			}
+			x.c.Info("application/dtmf", "1")
+			expect[Info](x.d)
+		}
+		c.Bye()
+		expect[Ended](caller)
+		phone.leg.Hangup(Reason{})
+		if err := in.Ended(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		return []weak.Pointer[Leg]{weak.Make(caller.leg), weak.Make(phone.leg)}
+	}()
+	for i, p := range legs {
+		until(t, fmt.Sprintf("leg %d is let go", i), func() bool { runtime.GC(); return p.Value() == nil })
 	}
 }

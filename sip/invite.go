@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
@@ -31,9 +33,13 @@ func (e *Edge) invited(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 	trying.To().Params.Remove("tag")
 	// Its failure is seen by Wait.
 	_ = e.tell(req, tx, trying)
+	asked := l.asking
 	if !tx.OnCancel(func(cancel *sip.Request) {
-		// Called inside the transaction, before its 487 has been sent.
-		e.start("taking a CANCEL", func() { l.cancelled(tx, cancel) })
+		// Called inside the transaction, before its 487 has been sent. The library
+		// keeps this function for 32 s after the answer; it must not keep the leg.
+		if l := asked.Load(); l != nil {
+			e.start("taking a CANCEL", func() { l.cancelled(tx, cancel) })
+		}
 	}) {
 		l.cancelled(tx, req) // it came before the INVITE got this far
 	}
@@ -130,11 +136,12 @@ func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 		e: e, server: true, id: string(*req.CallID()), tag: toTag(req.To()), first: req.CSeq().SeqNo,
 		caller: callerOf(req), called: userOf(&req.Recipient), trunk: a.line.ID,
 		offer: req.Body(), heard: req.Body(), final: make(chan struct{}),
-		asServer: &asked{req, tx}, updates: allows(req, "UPDATE"),
+		asServer: &asked{req, tx}, asking: new(atomic.Pointer[Leg]), updates: allows(req, "UPDATE"),
 	}
 	if len(l.offer) == 0 {
 		l.offer, l.heard = nil, nil
 	}
+	l.asking.Store(l)
 	theirs := tagOf(req.From())
 	l.theirs.Store(&theirs)
 	from, to := req.To().AsFrom(), req.From().AsTo()
@@ -207,7 +214,24 @@ func (l *Leg) Ring(code int, sdp []byte) error {
 		return fmt.Errorf("ring %s: %w", l.id, err)
 	}
 	l.remember(sdp)
+	if l.ringing == nil {
+		l.ringing = time.AfterFunc(ringAgain, func() { l.e.start("ringing on", l.ringOn) })
+	}
+	l.rang = res
 	return nil
+}
+
+// ringAgain is how often a provisional response is repeated: proxies on the way
+// give up on an INVITE that is silent for three minutes (RFC 3261 sections
+// 13.3.1.1 and 16.6).
+const ringAgain = time.Minute
+
+func (l *Leg) ringOn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase == opening && l.e.tell(l.asServer.req, l.asServer.tx, l.rang) == nil {
+		l.ringing.Reset(ringAgain)
+	}
 }
 
 // Answer answers the INVITE of a server leg with 200, repeated until its ACK. sdp

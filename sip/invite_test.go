@@ -448,3 +448,27 @@ func TestAgentCalls(t *testing.T) {
 		}
 	})
 }
+
+// Proxies give up on an INVITE that is silent for three minutes.
+func TestRingingIsRepeated(t *testing.T) {
+	play(t, nil, func(s *stage) {
+		c, d := s.arrives(offerA)
+		if err := d.leg.Ring(183, []byte(ourSDP)); err != nil {
+			s.t.Fatal(err)
+		}
+		time.Sleep(10*time.Minute + time.Second)
+		if n := s.carrier.Wire().Count("183", false); n != 11 {
+			s.t.Errorf("183 sent %d times in ten minutes", n)
+		}
+		if err := d.leg.Answer([]byte(ourSDP)); err != nil {
+			s.t.Fatal(err)
+		}
+		expect[Acked](d)
+		time.Sleep(10 * time.Minute)
+		if n := s.carrier.Wire().Count("183", false); n != 11 {
+			s.t.Errorf("183 after the answer")
+		}
+		c.Bye()
+		expect[Ended](d)
+	})
+}

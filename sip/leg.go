@@ -34,12 +34,15 @@ type Leg struct {
 	free   func()                 // gives the trunk's channel back
 	final  chan struct{}          // server legs: closed when the INVITE has its final response
 	first  uint32                 // server legs: CSeq of the INVITE
+	asking *atomic.Pointer[Leg]   // server legs: this leg until its INVITE is answered
 	theirs atomic.Pointer[string] // their tag; nil until it is known
 	box    inbox
 
 	mu         sync.Mutex
 	phase      phase
 	dialog     dialog
+	ringing    *time.Timer   // server legs: repeats our last provisional response
+	rang       *sip.Response // that response
 	asServer   *asked        // server legs: the INVITE until it is answered
 	quit       chan struct{} // client legs: closed by Hangup before the answer
 	why        Reason        // what Hangup said then
@@ -170,12 +173,18 @@ func (l *Leg) move(to phase) bool {
 	l.phase = to
 	if from == opening && l.server {
 		close(l.final)
+		l.asking.Store(nil)
+		if l.ringing != nil {
+			l.ringing.Stop()
+			l.rang = nil
+		}
 		l.asServer = nil
 	}
 	if to == leaving || to == over {
 		l.free()
 		l.stopTimers()
-		l.pending, l.want = nil, nil
+		l.want = nil
+		l.refusePending()
 	}
 	if to == over {
 		l.ack = nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -16,6 +17,26 @@ type pending struct {
 	req   *sip.Request
 	tx    *sip.ServerTx
 	timer session
+
+	mu  sync.Mutex
+	leg *Leg // nil when answered
+}
+
+// cancelled is called by its transaction, which keeps it for long: done lets go
+// of the leg.
+func (p *pending) cancelled(*sip.Request) {
+	p.mu.Lock()
+	l := p.leg
+	p.mu.Unlock()
+	if l != nil {
+		l.e.start("taking a CANCEL", func() { l.withdrawn(p) })
+	}
+}
+
+func (p *pending) done() {
+	p.mu.Lock()
+	p.leg = nil
+	p.mu.Unlock()
 }
 
 // wanted is a re-INVITE or UPDATE of ours.
@@ -57,7 +78,8 @@ func (l *Leg) offered(req *sip.Request, tx *sip.ServerTx) {
 	l.tokens++
 	p.token = l.tokens
 	l.pending = p
-	tx.OnCancel(func(*sip.Request) { l.e.start("taking a CANCEL", func() { l.withdrawn(p) }) })
+	p.leg = l
+	tx.OnCancel(p.cancelled)
 	offer := Reoffered{Method: string(req.Method), Token: p.token}
 	if len(req.Body()) > 0 {
 		offer.SDP = req.Body()
@@ -69,11 +91,33 @@ func (l *Leg) offered(req *sip.Request, tx *sip.ServerTx) {
 func (l *Leg) withdrawn(p *pending) {
 	l.mu.Lock()
 	if l.pending == p {
-		l.pending = nil
+		l.settled(p)
 		l.turn()
 	}
 	l.mu.Unlock()
 	absorbAck(p.tx)
+}
+
+// refusePending answers what the call will not answer any more (RFC 3261 section
+// 15.1.2). The caller holds mu.
+func (l *Leg) refusePending() {
+	if p := l.pending; p != nil {
+		l.settled(p)
+		l.refuseOffer(p, &refusal{code: sip.StatusRequestTerminated})
+	}
+}
+
+// refuseOffer answers a re-INVITE or UPDATE with a refusal.
+func (l *Leg) refuseOffer(p *pending, r *refusal) {
+	l.e.final(p.req, p.tx, r)
+	if p.req.Method == sip.INVITE {
+		l.e.start("waiting for an ACK", func() { absorbAck(p.tx) })
+	}
+}
+
+func (l *Leg) settled(p *pending) {
+	l.pending = nil
+	p.done()
 }
 
 // Accept answers an offer made by re-INVITE or UPDATE with sdp. It does nothing
@@ -82,7 +126,7 @@ func (l *Leg) Accept(o Reoffered, sdp []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if p := l.pending; p != nil && p.token == o.Token && l.phase == up {
-		l.pending = nil
+		l.settled(p)
 		l.accept(p, sdp)
 		l.turn()
 	}
@@ -112,11 +156,8 @@ func (l *Leg) Decline(o Reoffered, r Reject) {
 	if p == nil || p.token != o.Token || l.phase != up {
 		return
 	}
-	l.pending = nil
-	l.e.final(p.req, p.tx, r.refusal())
-	if p.req.Method == sip.INVITE {
-		l.e.start("waiting for an ACK", func() { absorbAck(p.tx) })
-	}
+	l.settled(p)
+	l.refuseOffer(p, r.refusal())
 	l.turn()
 }
 
@@ -158,7 +199,6 @@ func (l *Leg) turn() {
 		l.e.o.Session.write(req, l.session.session, l.least)
 	}
 	describe(req, w.sdp)
-	l.remember(w.sdp)
 	l.ours = l.e.start("offering anew", func() {
 		res, err := l.e.askAny(req)
 		l.reanswered(w, req, res, err)
@@ -228,6 +268,7 @@ func (l *Leg) reanswered(w *wanted, req *sip.Request, res *sip.Response, err err
 // renewed takes the 2xx to a re-INVITE or UPDATE of ours. The caller holds mu.
 func (l *Leg) renewed(w *wanted, res *sip.Response) {
 	l.dialog.retarget(res.Contact())
+	l.remember(w.sdp)
 	sdp := sdpOf(res)
 	changed := sdp != nil && !bytes.Equal(sdp, l.heard)
 	if sdp != nil {

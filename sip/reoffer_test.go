@@ -294,3 +294,20 @@ func TestByeIsLost(t *testing.T) {
 		}
 	})
 }
+
+func TestHangupLeavesNoOfferUnanswered(t *testing.T) {
+	bothSides(t, func(s *stage, p *siptest.Phone, c *siptest.Call, d *diary) {
+		c.Reinvite(offerB)
+		o := expect[Reoffered](d)
+		if d.leg.server {
+			d.leg.Hangup(Reason{})
+			s.saw(c, "BYE")
+		} else {
+			c.Bye()
+			expect[Ended](d)
+		}
+		s.saw(c, "487 INVITE")
+		d.leg.Accept(o, []byte(ourSDP))
+		d.leg.Decline(o, Reject{Code: 488})
+	})
+}
