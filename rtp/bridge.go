@@ -13,7 +13,7 @@ func (s *shard) relay(from *Leg, p *packet) {
 // pass sends a relayed packet to one leg's peer, under that leg's own numbers,
 // payload types and law.
 func (s *shard) pass(l *Leg, p *packet) {
-	if !l.mayHear() || l.beat.on && l.presser.busy() {
+	if !l.mayHear() || l.presser != nil {
 		l.out.cut() // what follows the silence is a new stretch
 		return
 	}
@@ -65,7 +65,7 @@ func (s *shard) translated(p *packet, to Codec) []byte {
 // pace puts a leg that sends by the clock into the wheel, and takes out one that
 // does not.
 func (s *shard) pace(l *Leg) {
-	switch due := l.player.active() || l.presser.busy(); {
+	switch due := l.player.active() || l.presser != nil; {
 	case due && !l.beat.on:
 		s.wheel.add(l, s.wheel.lightest(s.tick))
 	case !due:
@@ -76,22 +76,25 @@ func (s *shard) pace(l *Leg) {
 // strike sends what is due from a leg by the clock: a packet of a key, or of the
 // list it hears.
 func (s *shard) strike(l *Leg) {
-	step := l.stream.ptime()
-	if l.presser.busy() {
-		step = keyStep
+	step := uint64(l.terms.ticks)
+	if l.presser != nil {
+		step = uint64(keyStep / tick)
 		s.press(l)
 	} else if l.player.active() {
-		s.play(l, int(step.Milliseconds())*clockRate/1000)
+		s.play(l, int(step)*tickUnits)
 	}
-	if l.closed || !l.player.active() && !l.presser.busy() {
+	if l.closed || !l.player.active() && l.presser == nil {
 		s.settle(l)
 		return
 	}
-	s.wheel.add(l, s.tick+uint64(step/tick))
+	s.wheel.add(l, s.tick+step)
 }
 
 func (s *shard) press(l *Leg) {
 	e, first, ok := l.presser.step()
+	if !l.presser.busy() {
+		l.presser = nil
+	}
 	if !ok || !l.mayHear() || l.terms.eventPT == 0 {
 		l.out.cut()
 		return
@@ -114,7 +117,7 @@ func (s *shard) play(l *Leg, n int) {
 		return
 	}
 	if late := s.tick - l.beat.due; late > 0 {
-		l.player.skip(int(late) * int(tick.Milliseconds()) * clockRate / 1000)
+		l.player.skip(int(late) * tickUnits)
 		l.out.cut()
 	}
 	packet := s.out[:headerSize+n]

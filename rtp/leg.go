@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 )
 
 // Role says whose leg it is; figures are summed by it.
@@ -33,7 +34,7 @@ type LegOptions struct {
 // has to be fetched from memory again.
 type Leg struct {
 	shard *shard
-	fd    int32 // RTP
+	fd    int32 // RTP: connected to the peer, once open is another
 	index int32 // in shard.legs
 	role  Role
 
@@ -54,27 +55,30 @@ type Leg struct {
 	channel   uint8
 	closed    bool
 	lazy      bool // not in epoll: read when visited
+	single    bool // fd could not be connected
 	watched   bool
+	player    player
+	presser   *presser // while keys are to be pressed
 	out       outflow
 	in        reception
 
-	keypad    keypad
-	watching  int64
-	sampled   int64 // last jitter sample
-	lostTold  uint64
-	lateTold  uint64
-	refused   uint64
-	malformed uint64
-	unknown   uint64
-	sendFails uint64
+	keypad      keypad
+	watching    int64
+	sampled     int64 // last jitter sample
+	lostTold    uint64
+	lateTold    uint64
+	refused     uint64
+	malformed   uint64
+	unknown     uint64
+	sendFails   uint64
+	unreachable uint64
 
-	player  player
-	presser presser
 	hears   *Leg // whom this leg's peer hears
 	stream  Stream
 	latch   latch
 	control control // RTCP
 	rtcp    int32   // its socket
+	open    int32   // gets what strangers send once fd is connected, else noSocket
 	visits  int     // slot in shard.visits
 	sink    func(MediaEvent)
 	addr    netip.AddrPort // as written in SDP; fixed
@@ -101,6 +105,7 @@ func (l *Leg) Set(st Stream) {
 		l.stream, l.terms = st, st.terms()
 		if l.latch.set(&st, s.now) {
 			l.known = false
+			s.disconnect(l)
 		}
 		s.aim(l)
 		s.settle(l)
@@ -135,7 +140,7 @@ func (l *Leg) Watch(on bool) {
 func (l *Leg) Tap(recording uint64, channel uint8) {
 	l.post(func(s *shard) {
 		s.clock()
-		s.drain(l) // what has come by now belongs to the time before
+		s.drain(l, l.fd) // what has come by now belongs to the time before
 		s.tapTo(l, recording, channel)
 	})
 }
@@ -145,9 +150,13 @@ func (l *Leg) Tap(recording uint64, channel uint8) {
 // telephone-event gets nothing.
 func (l *Leg) SendDigit(d byte, length time.Duration) {
 	l.post(func(s *shard) {
-		if l.stream.EventPT == 0 || !l.presser.add(d, length) {
+		if l.terms.eventPT == 0 {
 			return
 		}
+		if l.presser == nil {
+			l.presser = new(presser)
+		}
+		l.presser.add(d, length)
 		s.pace(l)
 	})
 }
@@ -201,8 +210,8 @@ func (s *shard) join(l *Leg) {
 	s.visits[l.visits] = append(s.visits[l.visits], l)
 	l.sampled = s.now
 	l.control.schedule(s.now, true)
-	s.watch(l, l.fd, readyRTP, true)
-	s.watch(l, l.rtcp, readyRTCP, true)
+	s.watch(l, unix.EPOLL_CTL_ADD, l.fd, readyRTP)
+	s.watch(l, unix.EPOLL_CTL_ADD, l.rtcp, readyRTCP)
 	s.hot++
 }
 
@@ -211,7 +220,7 @@ func (s *shard) end(l *Leg) {
 	if l.closed {
 		return
 	}
-	s.drain(l)
+	s.drain(l, l.fd)
 	s.tapTo(l, 0, 0)
 	s.hear(l, nil)
 	for len(l.hearers) > 0 {
@@ -236,7 +245,7 @@ func (s *shard) end(l *Leg) {
 	}
 	s.legs[l.index] = nil
 	s.vacant = append(s.vacant, l.index)
-	closeSockets(l.fd, l.rtcp)
+	closeSockets(l.fd, l.open, l.rtcp)
 	s.ports.release(l.local.Port(), time.Now())
 	s.load.Add(-1)
 }
@@ -276,11 +285,12 @@ func (s *shard) settle(l *Leg) {
 		return
 	}
 	l.lazy = lazy
-	s.watch(l, l.fd, readyRTP, !lazy)
 	if lazy {
 		s.hot--
+		s.watch(l, unix.EPOLL_CTL_DEL, l.fd, readyRTP)
 	} else {
 		s.hot++
+		s.watch(l, unix.EPOLL_CTL_ADD, l.fd, readyRTP)
 	}
 }
 

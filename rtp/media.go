@@ -141,7 +141,8 @@ func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
 	if m.closed.Load() {
 		return nil, errors.New("media leg: media is closed")
 	}
-	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl()}
+	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl(), open: noSocket}
+	l.terms = l.stream.terms()
 	if err := m.bind(l); err != nil {
 		return nil, fmt.Errorf("media leg: %w", err)
 	}
@@ -184,8 +185,8 @@ func (m *Media) bind(l *Leg) error {
 		}
 		l.local = netip.AddrPortFrom(m.addr, port)
 		l.addr = netip.AddrPortFrom(m.public, port)
-		if l.fd, err = openSocket(l.local); err == nil {
-			if l.rtcp, err = openSocket(netip.AddrPortFrom(m.addr, port+1)); err == nil {
+		if l.fd, err = openSocket(l.local, false); err == nil {
+			if l.rtcp, err = openSocket(netip.AddrPortFrom(m.addr, port+1), false); err == nil {
 				return nil
 			}
 			closeSockets(l.fd)
@@ -198,8 +199,14 @@ func (m *Media) bind(l *Leg) error {
 	return ErrPortsFull
 }
 
+// noSocket stands where there is none.
+const noSocket int32 = -1
+
 func closeSockets(fds ...int32) {
 	for _, fd := range fds {
+		if fd == noSocket {
+			continue
+		}
 		_ = unix.Close(int(fd)) // UDP: nothing to flush, nothing to do about an error
 	}
 }

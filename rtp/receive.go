@@ -1,22 +1,30 @@
 package rtp
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
 
 // readRTP serves a leg whose socket has something: one packet, and more only
 // while they are not its peer's, so that a flood from elsewhere does not keep
 // the peer's own packets waiting behind it.
-func (s *shard) readRTP(l *Leg) {
+func (s *shard) readRTP(l *Leg, fd int32) {
 	for range batchMax {
-		if !s.in.one(l.fd) || s.arrive(l, 0) {
+		errno := s.in.one(fd)
+		if errno == syscall.ECONNREFUSED {
+			l.unreachable++ // told here instead of at the next send
+			continue
+		}
+		if errno != 0 || s.arrive(l, 0) {
 			return
 		}
 	}
 }
 
 // drain reads all that waits in a leg's socket, a bounded number of batches.
-func (s *shard) drain(l *Leg) {
+func (s *shard) drain(l *Leg, fd int32) {
 	for range passMax {
-		n := s.in.many(l.fd)
+		n := s.in.many(fd)
 		for i := range n {
 			s.arrive(l, i)
 		}
@@ -126,8 +134,11 @@ func (s *shard) copy(l *Leg, p *packet) {
 
 // visit is the slow work of a leg, ten times a second.
 func (s *shard) visit(l *Leg) {
+	if l.known && l.open == noSocket && !l.single {
+		s.connect(l)
+	}
 	if l.lazy {
-		s.drain(l)
+		s.drain(l, l.fd)
 	}
 	if d, ok := l.keypad.expire(s.now); ok {
 		l.tell(d)
@@ -165,7 +176,7 @@ func (l *Leg) report() Report {
 		Codec: l.stream.Codec, Received: l.in.packets, Sent: l.out.packets,
 		BytesIn: l.in.bytes, BytesOut: l.out.bytes,
 		Lost: l.in.lost(), Late: l.in.late, Duplicate: l.in.duplicate, Reordered: l.in.reordered,
-		Refused: l.refused, Malformed: l.malformed, Unknown: l.unknown, SendFails: l.sendFails,
+		Refused: l.refused, Malformed: l.malformed, Unknown: l.unknown, SendFails: l.sendFails, Unreachable: l.unreachable,
 		Jitter: l.in.jitterP95(), RTT: l.control.roundTrip, RemoteLoss: l.control.remoteLoss,
 		MOS:    l.in.mos(l.control.roundTrip, l.stream.ptime()),
 		OneWay: l.out.packets > 0 && l.in.packets == 0,

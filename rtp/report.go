@@ -5,19 +5,20 @@ import "time"
 // Report is what a leg measured. "Received" is from the peer to us; figures of
 // the way back are those the peer reported in RTCP.
 type Report struct {
-	Codec     Codec
-	Received  uint64 // RTP packets accepted, each once
-	Sent      uint64
-	BytesIn   uint64 // payload only
-	BytesOut  uint64
-	Lost      uint64
-	Late      uint64 // came, but more than 60 ms after their turn
-	Duplicate uint64
-	Reordered uint64
-	Refused   uint64 // from an address we do not accept
-	Malformed uint64 // not RTP, or RTP that contradicts itself
-	Unknown   uint64 // of a payload type nobody negotiated
-	SendFails uint64 // the kernel would not take our packet
+	Codec       Codec
+	Received    uint64 // RTP packets accepted, each once
+	Sent        uint64
+	BytesIn     uint64 // payload only
+	BytesOut    uint64
+	Lost        uint64
+	Late        uint64 // came, but more than 60 ms after their turn
+	Duplicate   uint64
+	Reordered   uint64
+	Refused     uint64 // from an address we do not accept
+	Malformed   uint64 // not RTP, or RTP that contradicts itself
+	Unknown     uint64 // of a payload type nobody negotiated
+	SendFails   uint64 // the kernel would not take our packet
+	Unreachable uint64 // the peer's host said that nobody listens there
 
 	LossRatio  float64       // Lost of all expected, 0 to 1
 	Jitter     time.Duration // p95 of the RFC 3550 jitter, sampled each second

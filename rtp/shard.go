@@ -38,6 +38,7 @@ const (
 const (
 	readyRTP int32 = iota
 	readyRTCP
+	readyOpen // the socket for strangers
 	readyWake
 )
 
@@ -250,11 +251,16 @@ func (s *shard) serve(e *unix.EpollEvent) {
 		return
 	}
 	s.current = l
-	if e.Pad == readyRTCP {
+	switch e.Pad {
+	case readyRTP:
+		s.readRTP(l, l.fd)
+	case readyOpen:
+		if l.open != noSocket {
+			s.readRTP(l, l.open)
+		}
+	case readyRTCP:
 		s.readRTCP(l)
-		return
 	}
-	s.readRTP(l)
 }
 
 // advance does what is due by the clock up to now.
@@ -339,12 +345,10 @@ func (s *shard) idle() int {
 	return -1
 }
 
-// watch puts a socket into epoll, or takes it out.
-func (s *shard) watch(l *Leg, fd int32, kind int32, on bool) {
-	op, event := unix.EPOLL_CTL_DEL, unix.EpollEvent{Events: unix.EPOLLIN, Fd: l.index, Pad: kind}
-	if on {
-		op = unix.EPOLL_CTL_ADD
-	}
+// watch puts a socket into epoll (EPOLL_CTL_ADD), takes it out (DEL), or says
+// what it is now (MOD).
+func (s *shard) watch(l *Leg, op int, fd, kind int32) {
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: l.index, Pad: kind}
 	if err := unix.EpollCtl(s.epoll, op, int(fd), &event); err != nil {
 		s.log.Error("media socket", zap.Stringer("port", l.local), zap.Error(err))
 	}
@@ -352,7 +356,18 @@ func (s *shard) watch(l *Leg, fd int32, kind int32, on bool) {
 
 // send gives a packet to the kernel for a leg's peer.
 func (s *shard) send(l *Leg, packet []byte, payload int) {
-	if errno := send(l.fd, packet, &l.target); errno != 0 && errno != syscall.ECONNREFUSED {
+	to := &l.target
+	if l.open != noSocket {
+		to = nil // connected
+	}
+	errno := send(l.fd, packet, to)
+	if errno == syscall.ECONNREFUSED {
+		// The peer's host answered an earlier packet that nobody listens. That
+		// is told instead of sending this one, and is no reason to stop.
+		l.unreachable++
+		errno = send(l.fd, packet, to)
+	}
+	if errno != 0 {
 		l.sendFails++
 		return
 	}

@@ -21,20 +21,17 @@ const expedited = 0xB8
 
 // openSocket makes a non-blocking UDP socket bound to addr, whose packets carry
 // the time the kernel received them.
-func openSocket(addr netip.AddrPort) (int32, error) {
-	family, to := unix.AF_INET, unix.Sockaddr(nil)
-	if addr.Addr().Is4() {
-		to = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	} else {
+func openSocket(addr netip.AddrPort, shared bool) (int32, error) {
+	family := unix.AF_INET
+	if addr.Addr().Is6() {
 		family = unix.AF_INET6
-		to = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("media socket: %w", err)
 	}
-	if err = prepareSocket(fd, family); err == nil {
-		err = unix.Bind(fd, to)
+	if err = prepareSocket(fd, family, shared); err == nil {
+		err = unix.Bind(fd, unixAddr(addr))
 	}
 	if err != nil {
 		_ = unix.Close(fd)
@@ -43,7 +40,42 @@ func openSocket(addr netip.AddrPort) (int32, error) {
 	return int32(fd), nil
 }
 
-func prepareSocket(fd, family int) error {
+// connectSocket makes a second socket on the port of open that takes and sends
+// the packets of one peer alone. What others send goes on to open. The port is
+// shared only while the second socket is bound, so nobody else can join it.
+func connectSocket(open int32, local, peer netip.AddrPort) (int32, error) {
+	share := func(fd int32, on int) error {
+		return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, on)
+	}
+	if err := share(open, 1); err != nil {
+		return -1, fmt.Errorf("media socket %s: share: %w", local, err)
+	}
+	defer func() { _ = share(open, 0) }()
+	fd, err := openSocket(local, true)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Connect(int(fd), unixAddr(peer)); err != nil {
+		_ = unix.Close(int(fd))
+		return -1, fmt.Errorf("media socket %s: connect to %s: %w", local, peer, err)
+	}
+	_ = share(fd, 0)
+	return fd, nil
+}
+
+func unixAddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+}
+
+func prepareSocket(fd, family int, shared bool) error {
+	if shared {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return err
+		}
+	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
 		return err
 	}
@@ -115,13 +147,18 @@ func (s *sockaddr) size() uintptr {
 	return unix.SizeofSockaddrInet6
 }
 
-// send passes one packet to the kernel. It does not block and does not go
+// send passes one packet to the kernel, for the address to or, when that is nil,
+// for the one the socket is connected to. It does not block and does not go
 // through Go's scheduler: the sockets are non-blocking, and a shard that gave
 // its processor back for each packet would spend more on that than on sending.
 func send(fd int32, packet []byte, to *sockaddr) syscall.Errno {
+	size := uintptr(0)
+	if to != nil {
+		size = to.size()
+	}
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(packet))), uintptr(len(packet)),
-		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(to)), to.size())
+		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(to)), size)
 	return errno
 }
 
@@ -168,13 +205,13 @@ func (b *inbox) ready(i int) {
 	h.SetControllen(controls)
 }
 
-// one reads a packet into place 0 and tells whether there was one.
-func (b *inbox) one(fd int32) bool {
+// one reads a packet into place 0.
+func (b *inbox) one(fd int32) syscall.Errno {
 	b.ready(0)
 	m := &b.messages[0]
 	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.header)), unix.MSG_DONTWAIT)
 	m.length = uint32(n)
-	return errno == 0
+	return errno
 }
 
 // many reads up to batchMax packets and tells how many.

@@ -75,10 +75,14 @@ type terms struct {
 	send    bool
 	receive bool
 	mux     bool
+	ticks   uint8 // of the packets we make ourselves
 }
 
 func (s *Stream) terms() terms {
-	return terms{codec: s.Codec, pt: s.PT, eventPT: s.EventPT, send: s.Send, receive: s.Receive, mux: s.Mux}
+	return terms{
+		codec: s.Codec, pt: s.PT, eventPT: s.EventPT,
+		send: s.Send, receive: s.Receive, mux: s.Mux, ticks: uint8(s.ptime() / tick),
+	}
 }
 
 // understands tells what a payload type carries on this stream.

@@ -6,6 +6,9 @@ import "time"
 // many legs are up.
 const tick = 5 * time.Millisecond
 
+// tickUnits is the audio of one tick, in clock units, which are bytes.
+const tickUnits = clockRate * int(tick) / int(time.Second)
+
 const (
 	wheelSize  = 16 // ticks a leg may be ahead: more than the longest ptime
 	visitEvery = 20 // ticks between two visits to a leg: 100 ms
