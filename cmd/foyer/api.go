@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -176,29 +175,6 @@ func (d *desk) Trace(ctx context.Context, call string) ([]console.TraceLine, err
 	return lines, err
 }
 
-func traceLine(leg thread, w wire) console.TraceLine {
-	l := console.TraceLine{
-		At: w.At, Leg: "caller", Direction: direction(w.Out), Transport: w.Transport,
-		Local: w.Local, Remote: w.Remote, SIPCallID: w.SIPCallID, Message: w.Message,
-	}
-	if leg.Agent {
-		l.Leg, l.Agent = "agent", leg.Party
-	}
-	first, rest, _ := strings.Cut(w.Message, "\r\n")
-	if code, ok := strings.CutPrefix(first, "SIP/2.0 "); ok {
-		l.Summary = code
-	} else {
-		l.Summary, _, _ = strings.Cut(first, " ")
-	}
-	for line := range strings.SplitSeq(rest, "\r\n") {
-		if v, ok := strings.CutPrefix(line, "CSeq:"); ok {
-			l.CSeq = strings.TrimSpace(v)
-			break
-		}
-	}
-	return l
-}
-
 // shelf shows the recordings.
 type shelf struct{ *desk }
 
@@ -239,7 +215,7 @@ func (s *shelf) Audio(_ context.Context, id string) (io.ReadSeeker, time.Time, e
 	case errors.Is(err, recorder.ErrNotFound):
 		return nil, time.Time{}, fmt.Errorf("recording %s: %w", id, console.ErrNotFound)
 	case errors.Is(err, recorder.ErrSealed):
-		return nil, time.Time{}, fmt.Errorf("recording %s is sealed to a key this switch does not hold: %w; fetch it with `foyer recording get --identity`", id, console.ErrUnavailable)
+		return nil, time.Time{}, fmt.Errorf("recording %s is sealed to a key this switch does not hold (fetch it with `foyer recording get --identity`): %w", id, console.ErrUnavailable)
 	}
 	return audio, info.Started.Add(time.Duration(info.DurationS * float64(time.Second))), err
 }

@@ -42,11 +42,13 @@ type board struct {
 	snap   acd.Snapshot
 
 	events   atomic.Uint64 // taken from the ring
-	failures atomic.Uint64 // journal writes that failed
+	failures atomic.Uint64 // events whose journal write failed
+
+	violations atomic.Uint64 // moves of the floor that no table allows
 }
 
 func newBoard(j *journal, log *zap.Logger) *board {
-	return &board{
+	b := &board{
 		ring:    ring.New[acd.Event](ringSize),
 		floor:   acd.NewFloor(),
 		fold:    ledger.NewFold(),
@@ -55,6 +57,11 @@ func newBoard(j *journal, log *zap.Logger) *board {
 		log:     log,
 		asks:    make(chan func()),
 	}
+	b.floor.OnViolation = func(what string) {
+		b.violations.Add(1)
+		log.Error("floor: a move no rule allows", zap.String("what", what))
+	}
+	return b
 }
 
 // post puts an event on the ring. It waits only when the ring is full.

@@ -192,7 +192,7 @@ func (c *call) handle(m any) {
 // arrive answers the INVITE as its number, hour and trunk demand.
 func (c *call) arrive() {
 	leg := c.caller.leg
-	c.ex.journal.traceLeg(thread{Call: c.id, SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
+	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
 	plan := c.ex.plan.Load()
 	c.dest = plan.route(c.begun, leg.Called(), c.id)
 	c.client = plan.clients[c.dest.client]
@@ -227,7 +227,7 @@ func (c *call) admit() {
 		return
 	}
 	facts := c.facts
-	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Priority: c.dest.priority, Facts: &facts})
+	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts})
 }
 
 // turnAway refuses the INVITE with a final response; no queue ever sees it.
@@ -397,6 +397,7 @@ func (c *call) lastWord() {
 	c.facts.Recording, c.facts.RecordedMS = c.rec.id, c.rec.length.Milliseconds()
 	facts := c.facts
 	c.ex.board.post(acd.Event{Kind: acd.Closed, Call: c.id, By: c.by, Cause: c.cause, Code: c.code, Facts: &facts})
+	c.ex.journal.diary.note(endEntry, string(c.id))
 	c.log.Info("call ended", zap.String("by", c.by.String()), zap.String("cause", c.cause.String()),
 		zap.Int("code", c.code), zap.Duration("lasted", time.Since(c.begun).Round(time.Millisecond)))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base32"
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
@@ -193,20 +194,19 @@ func (t *callTable) reachableChanged(user string, reachable bool) bool {
 // newCallID makes an id that sorts by time and cannot be guessed: 48 bits of
 // milliseconds, 64 of chance, in Crockford's base 32 without look-alikes.
 func newCallID(now time.Time) acd.CallID {
-	var b [16]byte
+	var b [14]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
-	rand.Read(b[6:14]) // never fails (crypto/rand)
-	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
-	var id [23]byte
-	acc, bits, n := uint32(0), 0, 0
-	for _, x := range b[:14] {
-		acc, bits = acc<<8|uint32(x), bits+8
-		for bits >= 5 {
-			bits -= 5
-			id[n] = alphabet[acc>>bits&31]
-			n++
-		}
-	}
-	id[n] = alphabet[acc<<(5-bits)&31]
-	return acd.CallID(id[:n+1])
+	rand.Read(b[6:]) // never fails (crypto/rand)
+	return acd.CallID(crockford.EncodeToString(b[:]))
 }
+
+// bornAt is when a call id was made; false for what is no call id.
+func bornAt(id acd.CallID) (time.Time, bool) {
+	b, err := crockford.DecodeString(string(id))
+	if err != nil || len(b) != 14 {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b) >> 16)), true
+}
+
+var crockford = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

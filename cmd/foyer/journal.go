@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"path/filepath"
 	"time"
 
@@ -19,21 +18,20 @@ import (
 // journal is what the switch remembers of what happened: an embedded NATS
 // JetStream in the data directory. The stream "journal" holds every event of the
 // floor, in the order it was taken, written and acknowledged before its actions
-// run. The stream "calls" holds what is told of one call afterwards: the SIP
-// messages of its legs and the reason of each match; it is written without
-// waiting, for it decides nothing.
+// run. The stream "diary" holds what is told of calls afterwards (diary.go).
 //
-// Threads: append is called by the board alone; remember from any goroutine.
+// Threads: append is called by the board alone; the diary's note from any goroutine.
 type journal struct {
 	server *server.Server
 	conn   *nats.Conn
 	js     jetstream.JetStream
+	diary  *diary
 	seq    uint64
 }
 
 const (
 	journalStream = "journal"
-	callsStream   = "calls"
+	diaryStream   = "diary"
 
 	// A life of the switch begins with one message under subjectStart, so that
 	// the next start finds where to read from without reading the rest.
@@ -98,17 +96,22 @@ func (j *journal) connect(traceAge time.Duration) error {
 	defer cancel()
 	for _, s := range []jetstream.StreamConfig{
 		{Name: journalStream, Subjects: []string{"journal.>"}, MaxAge: journalAge, MaxBytes: storeBytes},
-		{Name: callsStream, Subjects: []string{"calls.>"}, MaxAge: traceAge, MaxBytes: storeBytes, NoAck: true},
+		{Name: diaryStream, Subjects: []string{diaryStream}, MaxAge: traceAge, MaxBytes: storeBytes, NoAck: true},
 	} {
 		s.Storage = jetstream.FileStorage
 		if _, err := j.js.CreateOrUpdateStream(ctx, s); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 	}
+	// A lost page of the diary is not worth stopping a call for.
+	j.diary = newDiary(func(page []byte) { _ = conn.Publish(diaryStream, page) })
 	return nil
 }
 
 func (j *journal) close() {
+	if j.diary != nil {
+		j.diary.close()
+	}
 	if j.conn != nil {
 		j.conn.FlushTimeout(2 * time.Second)
 		j.conn.Close()
@@ -141,54 +144,63 @@ func (j *journal) append(now time.Time, events []acd.Event, decided uint64) ([]a
 	return p.Records, nil
 }
 
-// read gives every page from the start of the last life on (or from the very
-// beginning when all), in order.
-func (j *journal) read(ctx context.Context, all bool, each func(page) error) error {
+// lastLife is the place of the newest Started event; 0 in an empty journal.
+func (j *journal) lastLife(ctx context.Context) (uint64, error) {
 	stream, err := j.js.Stream(ctx, journalStream)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	from := uint64(1)
-	if !all {
-		last, err := stream.GetLastMsgForSubject(ctx, subjectStart)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		from = last.Sequence
+	last, err := stream.GetLastMsgForSubject(ctx, subjectStart)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
 	}
-	return j.scan(ctx, journalStream, nil, from, func(_ string, body []byte) error {
+	if err != nil {
+		return 0, err
+	}
+	return last.Sequence, nil
+}
+
+// lifeAt is the place of the Started event of the life that was on at a moment;
+// 0 when the journal does not reach back so far.
+func (j *journal) lifeAt(ctx context.Context, moment time.Time) (uint64, error) {
+	var found uint64
+	starts := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjectStart}}
+	err := j.scan(ctx, journalStream, starts, func(m *jetstream.MsgMetadata, _ []byte) error {
+		if m.Timestamp.After(moment) {
+			return errStop
+		}
+		found = m.Sequence.Stream
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return found, err
+}
+
+// read gives every page from a place on, in order, and ends with each's error.
+func (j *journal) read(ctx context.Context, from uint64, each func(page) error) error {
+	since := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
+	return j.scan(ctx, journalStream, since, func(_ *jetstream.MsgMetadata, body []byte) error {
 		var p page
 		if err := json.Unmarshal(body, &p); err != nil {
 			return fmt.Errorf("journal page: %w", err)
-		}
-		for _, r := range p.Records {
-			j.seq = max(j.seq, r.Seq)
 		}
 		return each(p)
 	})
 }
 
-// scan hands every stored message of a stream from a sequence on to each.
-func (j *journal) scan(ctx context.Context, stream string, subjects []string, from uint64, each func(string, []byte) error) error {
+// scan hands every stored message of a stream from a place on to each, with the
+// place and time it was stored.
+func (j *journal) scan(ctx context.Context, stream string, from jetstream.OrderedConsumerConfig, each func(*jetstream.MsgMetadata, []byte) error) error {
 	s, err := j.js.Stream(ctx, stream)
 	if err != nil {
 		return err
 	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter(">"))
-	if err != nil {
-		return err
-	}
-	if info.State.LastSeq < from || info.State.Msgs == 0 {
+	if s.CachedInfo().State.Msgs == 0 {
 		return nil
 	}
-	cons, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: subjects,
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:    max(from, 1),
-	})
+	cons, err := s.OrderedConsumer(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -200,7 +212,11 @@ func (j *journal) scan(ctx context.Context, stream string, subjects []string, fr
 		n := 0
 		for m := range batch.Messages() {
 			n++
-			if err := each(m.Subject(), m.Data()); err != nil {
+			meta, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			if err := each(meta, m.Data()); err != nil {
 				return err
 			}
 		}
@@ -211,28 +227,4 @@ func (j *journal) scan(ctx context.Context, stream string, subjects []string, fr
 			return nil
 		}
 	}
-}
-
-// remember files body under a key of kind; recall finds it again. Keys share
-// 4,096 subjects, because a subject per call would cost memory for ever.
-func (j *journal) remember(kind, key string, body []byte) {
-	// A lost line of a trace is not worth stopping a call for.
-	_ = j.conn.Publish(subjectOf(kind, key), body)
-}
-
-func (j *journal) recall(ctx context.Context, kind, key string, each func([]byte) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if err := j.conn.FlushWithContext(ctx); err != nil {
-		return err
-	}
-	return j.scan(ctx, callsStream, []string{subjectOf(kind, key)}, 1, func(_ string, body []byte) error {
-		return each(body)
-	})
-}
-
-func subjectOf(kind, key string) string {
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return fmt.Sprintf("calls.%s.%03x", kind, h.Sum32()&0xfff)
 }

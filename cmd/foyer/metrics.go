@@ -189,6 +189,7 @@ func newGauges(ex *exchange) *gauges {
 	add("recording_backlog_seconds", "Age of the oldest audio not yet written.")
 	add("floor_events_total", "Events the floor has taken.")
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
+	add("floor_violations_total", "Moves of a call or an agent that no rule allows: faults of ours.")
 	add("journal_errors_total", "Events that could not be journalled.")
 	return g
 }
@@ -237,6 +238,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("recording_backlog_seconds", st.Backlog.Seconds())
 	send("floor_events_total", float64(ex.board.events.Load()))
 	send("floor_ring_full_total", float64(ex.board.ring.Full()))
+	send("floor_violations_total", float64(ex.board.violations.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
 }
 

@@ -47,10 +47,9 @@ type client struct {
 }
 
 type queue struct {
-	label    string
-	within   time.Duration
-	priority int
-	closed   string // prompt
+	label  string
+	within time.Duration
+	closed string // prompt
 }
 
 type agent struct {
@@ -70,7 +69,6 @@ type destination struct {
 	number   string
 	client   acd.ClientID
 	queue    acd.QueueID
-	priority int
 	cause    acd.Cause    // not CauseUnknown: no queue takes the call now
 	prompt   string       // said before it is refused; "" for a plain refusal
 	greeting []*rtp.Sound // played once, before the music
@@ -127,7 +125,7 @@ func (p *plan) addQueues() {
 			made.Empty = acd.EmptyRefuse
 		}
 		p.floor.Queues = append(p.floor.Queues, made)
-		p.queues[made.ID] = queue{label: q.Label.In(p.cfg.Site.Locale), within: q.ServiceLevel.Within, priority: q.Priority, closed: q.Closed.Prompt}
+		p.queues[made.ID] = queue{label: q.Label.In(p.cfg.Site.Locale), within: q.ServiceLevel.Within, closed: q.Closed.Prompt}
 	}
 }
 
@@ -229,7 +227,6 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 		d.prompt = p.queues[route.Queue].closed
 		return d
 	}
-	d.priority = p.queues[d.queue].priority
 	c := p.clients[d.client]
 	if s := p.prompt(c, number.greeting); s != nil {
 		d.greeting = append(d.greeting, s)

@@ -187,6 +187,7 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 	ana.picksUp(in)
 	caller.hears(anaTone)
 	ana.hears(callerTone)
+	l.until("half a second of talk", func() bool { return len(caller.voice.packets()) > 40 })
 
 	calls, code := l.get("/api/v1/calls?live=1")
 	if code != 200 || !strings.Contains(calls, `"talking"`) {

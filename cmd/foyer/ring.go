@@ -42,7 +42,6 @@ func (c *call) ring(a acd.Offer) {
 	}
 	o := &offer{id: a.Offer, agent: a.Agent, queue: a.Queue}
 	c.offers[a.Offer] = o
-	c.ex.journal.rememberMatch(a.Match)
 	bindings := reachable(c.ex.registrar.Bindings(string(a.Agent)))
 	if len(bindings) == 0 {
 		c.failed(o, acd.CauseUnreachable, sip.Refused{Code: 480, Reason: "no phone reachable"})
@@ -106,7 +105,7 @@ func (c *call) dial(o *offer, b sip.Binding, body []byte) {
 	}
 	p.leg = leg
 	o.phones = append(o.phones, p)
-	c.ex.journal.traceLeg(thread{Call: c.id, SIPCallID: leg.SIPCallID(), Party: string(o.agent), Agent: true})
+	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: string(o.agent), Agent: true})
 }
 
 // pending counts the phones that may still answer.
@@ -147,7 +146,7 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		case c.agent == o && o.taken == p:
 			c.end(partyOfEnd(acd.Agent, ev.Why), causeOfEnd(ev.Why))
 		case o.taken == p:
-			// Answered and hung up before the floor's word came: connect ends it.
+			// Answered and hung up before the floor's word came: connect sees to it.
 			o.left = &ev
 		}
 	}
@@ -244,6 +243,11 @@ func (c *call) connect(a acd.Connect) {
 	if o == nil || o.taken == nil || c.phase != waiting {
 		return
 	}
+	if o.left != nil {
+		// The floor puts the caller back in their place.
+		c.failed(o, acd.CauseDeclined, sip.Refused{Reason: "hung up before they were connected"})
+		return
+	}
 	delete(c.offers, o.id)
 	c.agent = o
 	if !c.answered {
@@ -253,10 +257,6 @@ func (c *call) connect(a acd.Connect) {
 		}
 	}
 	c.phase = talking
-	if o.left != nil {
-		c.end(partyOfEnd(acd.Agent, o.left.Why), causeOfEnd(o.left.Why))
-		return
-	}
 	c.rewire()
 	c.startRecording()
 	c.connected = time.Now()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -207,10 +208,14 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 func (ex *exchange) recover() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
+	from, err := ex.journal.lastLife(ctx)
+	if err != nil || from == 0 {
+		return err
+	}
 	floor := acd.NewFloor()
-	err := ex.journal.read(ctx, false, func(p page) error {
+	err = ex.journal.read(ctx, from, func(p page) error {
 		for _, r := range p.Records {
-			ex.board.last = r.At
+			ex.board.last, ex.journal.seq = r.At, r.Seq
 			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, floor.Step(r.At, r.Event))...)
 		}
 		return nil
@@ -299,11 +304,22 @@ func (ex *exchange) startConsole() error {
 		return fmt.Errorf("console: %w", err)
 	}
 	ex.serveHTTP(ex.sockets.http, handler)
-	ex.serveHTTP(ex.sockets.admin, console.Admin(handler))
+	ex.serveHTTP(ex.sockets.admin, withProfiles(console.Admin(handler)))
 	if ex.sockets.metrics != nil {
 		ex.serveHTTP(ex.sockets.metrics, ex.metrics.handler())
 	}
 	return nil
+}
+
+// withProfiles adds Go's profiles for whoever may open the admin socket:
+// curl --unix-socket data/admin.sock http://admin/debug/pprof/profile
+func withProfiles(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }
 
 func (ex *exchange) serveHTTP(l net.Listener, h http.Handler) {
