@@ -231,6 +231,11 @@ func TestMediaCloseEndsEverything(t *testing.T) {
 	if tt := m.Totals(); tt[0].PacketsIn != 1 || tt[0].PacketsOut != 1 {
 		t.Errorf("totals %+v", tt[0])
 	}
+	again := make(chan Report, 1)
+	a.leg.Close(func(Report) { b.leg.Close(func(r Report) { again <- r }) }) // asks from within an answer
+	if r := <-again; r.Sent != 1 {
+		t.Errorf("report of the other after the end: %+v", r)
+	}
 	if _, err := m.NewLeg(LegOptions{}); err == nil {
 		t.Error("a leg was made after the end")
 	}

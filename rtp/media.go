@@ -149,7 +149,7 @@ func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
 	l.shard.load.Add(1)
 	l.shard.post(func() {
 		if l.shard.stop {
-			l.closed = true
+			l.closed, l.last = true, new(Report)
 			closeSockets(l.fd, l.rtcp)
 			m.ports.release(l.local.Port(), time.Now())
 			return
