@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -47,6 +48,9 @@ func (ex *exchange) banner(w io.Writer, cfg *config.Config) {
 	say("  stop              Ctrl-C; calls that are up are given time to end")
 }
 
+// logPause is how long a line of the log may wait for others.
+const logPause = 100 * time.Millisecond
+
 // newLogger writes JSON lines (or plain ones, log.format console) to out.
 func newLogger(cfg *config.Config, out *os.File) *zap.Logger {
 	level, err := zapcore.ParseLevel(cfg.Observability.Log.Level)
@@ -60,5 +64,14 @@ func newLogger(cfg *config.Config, out *os.File) *zap.Logger {
 	if cfg.Observability.Log.Format == "console" {
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(out), level))
+	// A line each would be a system call each: lines go out together, at the
+	// latest after logPause, and at once with one that is an error.
+	lines := &zapcore.BufferedWriteSyncer{WS: out, Size: 64 << 10, FlushInterval: logPause}
+	flush := func(e zapcore.Entry) error {
+		if e.Level >= zapcore.ErrorLevel {
+			return lines.Sync()
+		}
+		return nil
+	}
+	return zap.New(zapcore.NewCore(encoder, lines, level), zap.Hooks(flush))
 }

@@ -19,14 +19,33 @@ const (
 	ringSize = 1 << 14
 	// pageEvents bounds how many events share one journal write.
 	pageEvents = 64
+	// newsPause is how long an event that nobody waits for may wait for others to
+	// share its page.
+	newsPause = 20 * time.Millisecond
 )
+
+// posted is an event on the ring, with the moment it was posted: what happened
+// is told with its own time, however long it waited.
+type posted struct {
+	at int64 // unix nanoseconds
+	ev acd.Event
+}
+
+// news tells of something the floor does not act on: only the CDR waits for it.
+func news(k acd.Kind) bool {
+	switch k {
+	case acd.Alerting, acd.Bridged, acd.Held, acd.Resumed, acd.Rejected, acd.Closed:
+		return true
+	}
+	return false
+}
 
 // board is the one goroutine that owns the floor. It takes events from the
 // lock-free ring in their one order, writes them to the journal, lets the floor
 // decide, and hands the decisions to whoever carries them out. Nothing else
 // touches the floor: readers ask for a snapshot.
 type board struct {
-	ring    *ring.Ring[acd.Event]
+	ring    *ring.Ring[posted]
 	floor   *acd.Floor
 	fold    *ledger.Fold
 	hash    *acd.Hash
@@ -36,7 +55,8 @@ type board struct {
 	log     *zap.Logger
 
 	asks chan func()
-	last time.Time
+	last time.Time // of the newest event taken
+	seq  uint64    // its number
 
 	snapMu sync.Mutex
 	snap   acd.Snapshot
@@ -49,7 +69,7 @@ type board struct {
 
 func newBoard(j *journal, log *zap.Logger) *board {
 	b := &board{
-		ring:    ring.New[acd.Event](ringSize),
+		ring:    ring.New[posted](ringSize),
 		floor:   acd.NewFloor(),
 		fold:    ledger.NewFold(),
 		hash:    acd.NewHash(),
@@ -65,87 +85,109 @@ func newBoard(j *journal, log *zap.Logger) *board {
 }
 
 // post puts an event on the ring. It waits only when the ring is full.
-func (b *board) post(ev acd.Event) { b.ring.Post(ev) }
+func (b *board) post(ev acd.Event) { b.ring.Post(posted{time.Now().UnixNano(), ev}) }
 
 // run is the board's goroutine. It ends when ctx does and the ring is empty.
 func (b *board) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	batch := make([]acd.Event, 0, pageEvents)
+	batch := make([]posted, 0, pageEvents)
 	for {
-		batch = b.gather(batch[:0])
-		if len(batch) > 0 {
+		var urgent bool
+		if batch, urgent = b.gather(batch); urgent {
 			b.take(batch)
+			batch = batch[:0]
 			continue
 		}
-		timer.Reset(b.sleep())
+		timer.Reset(b.sleep(batch))
 		select {
 		case <-b.ring.Ready():
+			continue
+		case <-timer.C:
+			if at, ok := b.floor.Deadline(); ok && !b.now().Before(at) {
+				batch = append(batch, posted{b.now().UnixNano(), acd.Event{Kind: acd.Tick}})
+			}
+			b.take(batch)
 		case ask := <-b.asks:
 			b.empty(batch)
 			ask()
-		case <-timer.C:
-			if at, ok := b.floor.Deadline(); ok && !b.now().Before(at) {
-				b.take([]acd.Event{{Kind: acd.Tick}})
-			}
 		case <-ctx.Done():
 			b.empty(batch)
 			return
 		}
+		batch = batch[:0]
 	}
 }
 
-// empty takes all that is on the ring.
-func (b *board) empty(batch []acd.Event) {
-	for batch = b.gather(batch[:0]); len(batch) > 0; batch = b.gather(batch[:0]) {
-		b.take(batch)
-	}
-}
-
-func (b *board) gather(batch []acd.Event) []acd.Event {
+// gather adds what is on the ring to batch, and says whether it should be taken
+// now: something in it is waited for, or it is full.
+func (b *board) gather(batch []posted) ([]posted, bool) {
+	urgent := false
 	for len(batch) < pageEvents {
-		ev, ok := b.ring.Take()
+		p, ok := b.ring.Take()
 		if !ok {
-			break
+			return batch, urgent
 		}
-		batch = append(batch, ev)
+		batch = append(batch, p)
+		urgent = urgent || !news(p.ev.Kind)
 	}
-	return batch
+	return batch, true
 }
 
-// sleep is the time to the floor's next deadline.
-func (b *board) sleep() time.Duration {
-	at, ok := b.floor.Deadline()
-	if !ok {
-		return time.Hour
+// empty takes batch and all that is on the ring.
+func (b *board) empty(batch []posted) {
+	for {
+		var more bool
+		batch, more = b.gather(batch)
+		b.take(batch)
+		if !more && b.ring.Len() == 0 {
+			return
+		}
+		batch = batch[:0]
 	}
-	return max(at.Sub(b.now()), 0)
+}
+
+// sleep is the time to the floor's next deadline, or until the news that wait in
+// batch have waited enough.
+func (b *board) sleep(batch []posted) time.Duration {
+	until := time.Hour
+	if at, ok := b.floor.Deadline(); ok {
+		until = at.Sub(b.now())
+	}
+	if len(batch) > 0 {
+		until = min(until, time.Until(time.Unix(0, batch[0].at))+newsPause)
+	}
+	return max(until, 0)
 }
 
 // now is wall time that never goes back, without the monotonic reading that a
 // journal could not keep: a replay must see exactly the times the floor saw.
-func (b *board) now() time.Time {
-	now := time.Unix(0, time.Now().UnixNano()).UTC()
-	if now.Before(b.last) {
+func (b *board) now() time.Time { return b.noBefore(time.Now().UnixNano()) }
+
+func (b *board) noBefore(at int64) time.Time {
+	t := time.Unix(0, at).UTC()
+	if t.Before(b.last) {
 		return b.last
 	}
-	return now
+	return t
 }
 
 // take journals a batch, then lets the floor decide on each event and carries
 // the decisions out.
-func (b *board) take(batch []acd.Event) {
-	now := b.now()
-	b.last = now
-	records, err := b.journal.append(now, batch, b.hash.Sum())
-	if err != nil {
+func (b *board) take(batch []posted) {
+	if len(batch) == 0 {
+		return
+	}
+	records := make([]acd.Record, len(batch))
+	for i, p := range batch {
+		b.last = b.noBefore(p.at)
+		b.seq++
+		records[i] = acd.Record{Seq: b.seq, At: b.last, Event: p.ev}
+	}
+	if err := b.journal.append(page{Decided: b.hash.Sum(), Records: records}); err != nil {
 		// The switch goes on: a caller is worth more than a line of journal.
 		b.failures.Add(uint64(len(batch)))
 		b.log.Error("events not journalled", zap.Int("events", len(batch)), zap.Error(err))
-		records = make([]acd.Record, len(batch))
-		for i, ev := range batch {
-			records[i] = acd.Record{At: now, Event: ev}
-		}
 	}
 	for _, r := range records {
 		actions := b.floor.Step(r.At, r.Event)

@@ -36,6 +36,15 @@ type exchange struct {
 	metrics    *metrics
 	draining   atomic.Bool
 	running
+	tuning
+}
+
+// tuning is what no configuration sets. Its zero value is how a switch serves;
+// tests shorten the times they would have to wait for.
+type tuning struct {
+	session sip.SessionPolicy
+	t1      time.Duration
+	onStep  func(c *call, msg any) // sees every message a call takes, before it does
 }
 
 // carry hands a decision of the floor to the goroutine that can carry it out.

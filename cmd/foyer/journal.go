@@ -26,7 +26,6 @@ type journal struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	diary  *diary
-	seq    uint64
 }
 
 const (
@@ -120,28 +119,25 @@ func (j *journal) close() {
 	j.server.WaitForShutdown()
 }
 
-// append writes events taken at now and returns once they are stored: a kill
-// after that loses none of them.
-func (j *journal) append(now time.Time, events []acd.Event, decided uint64) ([]acd.Record, error) {
-	p := page{Decided: decided, Records: make([]acd.Record, len(events))}
+// append writes a page and returns once it is stored: a kill after that loses
+// none of its events.
+func (j *journal) append(p page) error {
 	subject := subjectEvents
-	for i, ev := range events {
-		j.seq++
-		p.Records[i] = acd.Record{Seq: j.seq, At: now, Event: ev}
-		if ev.Kind == acd.Started {
+	for i := range p.Records {
+		if p.Records[i].Event.Kind == acd.Started {
 			subject = subjectStart
 		}
 	}
 	body, err := json.Marshal(p)
 	if err != nil {
-		return nil, fmt.Errorf("journal page: %w", err)
+		return fmt.Errorf("journal page: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if _, err := j.js.Publish(ctx, subject, body); err != nil {
-		return nil, fmt.Errorf("journal write: %w", err)
+		return fmt.Errorf("journal write: %w", err)
 	}
-	return p.Records, nil
+	return nil
 }
 
 // lastLife is the place of the newest Started event; 0 in an empty journal.

@@ -17,14 +17,14 @@ func TestJournalKeepsItsPagesInOrderAcrossLives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.seq = uint64(life) * 1500
 		for i := range 1500 { // more than one fetch of the reader
 			kind := acd.Gone
 			if i == 0 {
 				kind = acd.Started
 			}
 			ev := acd.Event{Kind: kind, Call: acd.CallID(fmt.Sprintf("%d-%d", life, i)), Config: &acd.Config{}}
-			if _, err := j.append(time.Now(), []acd.Event{ev}, uint64(i)); err != nil {
+			r := acd.Record{Seq: uint64(life*1500 + i + 1), At: time.Now(), Event: ev}
+			if err := j.append(page{Decided: uint64(i), Records: []acd.Record{r}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -68,10 +68,10 @@ func BenchmarkJournalAppend(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer j.close()
-	ev := []acd.Event{{Kind: acd.Answered, Call: "06d8q3k4w2x5y7z8a9b0c1d", Agent: "agent0001", Offer: 1}}
+	p := page{Records: []acd.Record{{Seq: 1, At: time.Now(), Event: acd.Event{Kind: acd.Answered, Call: "06d8q3k4w2x5y7z8a9b0c1d", Agent: "agent0001", Offer: 1}}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := j.append(time.Now(), ev, 42); err != nil {
+		if err := j.append(p); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -42,7 +42,7 @@ func (s *serveCmd) Run(c *cli) error {
 	for _, w := range cfg.Warnings.List {
 		log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
 	}
-	ex, err := openExchange(cfg, log)
+	ex, err := openExchange(cfg, log, tuning{})
 	if err != nil {
 		return err
 	}
@@ -142,8 +142,8 @@ type running struct {
 }
 
 // openExchange puts the switch together on disk and sockets; nothing runs yet.
-func openExchange(cfg *config.Config, log *zap.Logger) (*exchange, error) {
-	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version)}
+func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
+	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), tuning: t}
 	ex.failed = make(chan error, 4)
 	dir := cfg.Site.DataDir
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -215,7 +215,7 @@ func (ex *exchange) recover() error {
 	floor := acd.NewFloor()
 	err = ex.journal.read(ctx, from, func(p page) error {
 		for _, r := range p.Records {
-			ex.board.last, ex.journal.seq = r.At, r.Seq
+			ex.board.last, ex.board.seq = r.At, r.Seq
 			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, floor.Step(r.At, r.Event))...)
 		}
 		return nil
@@ -256,7 +256,8 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		Log:      ex.log.Named("sip"),
 		Trace:    ex.journal.traceMessage,
 		Count:    ex.metrics,
-		Session:  sip.SessionPolicy{Expires: 30 * time.Minute, Min: 90 * time.Second},
+		Session:  ex.session,
+		T1:       ex.t1,
 		Invite:   ex.invite,
 		Draining: ex.draining.Load,
 	})

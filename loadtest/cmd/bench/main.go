@@ -35,6 +35,7 @@ type bench struct {
 	window  time.Duration
 	calls   []int
 	only    []string
+	rates   []float64
 	table   table
 	faults  []string
 	systems int // switches started, to give each its own directory
@@ -45,10 +46,11 @@ func main() {
 	flag.BoolVar(&b.short, "short", false, "small numbers, about a minute")
 	calls := flag.String("calls", "", "recorded calls to measure at, comma separated (default 50,200,500; -short 20)")
 	seconds := flag.Int("seconds", 0, "length of each measurement (default 10; -short 3)")
+	rates := flag.String("rates", "", "calls a second to try, comma separated (default 20 to 400; -short 20,50)")
 	only := flag.String("only", "", "comma separated: media, queue, waiting, peers")
 	flag.StringVar(&b.bin, "foyer", "", "the program to measure instead of building one")
 	flag.Parse()
-	if err := b.settle(*calls, *seconds, *only); err != nil {
+	if err := errors.Join(b.settle(*calls, *seconds, *only), b.setRates(*rates)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
@@ -65,6 +67,26 @@ func main() {
 	if err != nil || len(b.faults) > 0 {
 		os.Exit(1)
 	}
+}
+
+// setRates reads -rates.
+func (b *bench) setRates(rates string) error {
+	b.rates = []float64{20, 50, 100, 200, 300, 400}
+	if b.short {
+		b.rates = []float64{20, 50}
+	}
+	if rates == "" {
+		return nil
+	}
+	b.rates = nil
+	for _, r := range strings.Split(rates, ",") {
+		v, err := strconv.ParseFloat(strings.TrimSpace(r), 64)
+		if err != nil || v <= 0 || v > 2000 {
+			return fmt.Errorf("-rates %q: numbers above 0, up to 2000", rates)
+		}
+		b.rates = append(b.rates, v)
+	}
+	return nil
 }
 
 func (b *bench) settle(calls string, seconds int, only string) error {

@@ -11,12 +11,8 @@ import (
 // queue measures calls through the queue without media: the way to the agent, the
 // highest clean rate, the CPU of a whole call.
 func (b *bench) queue(ctx context.Context) error {
-	rates := []float64{20, 50, 100, 200, 300, 400}
-	if b.short {
-		rates = []float64{20, 50}
-	}
 	best, perCall := 0.0, ""
-	for _, rate := range rates {
+	for _, rate := range b.rates {
 		res, cpu, err := b.queueAt(ctx, rate)
 		if err != nil {
 			return fmt.Errorf("%v calls/s: %w", rate, err)
