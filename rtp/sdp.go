@@ -160,6 +160,10 @@ func (s *Session) Accept(answer []byte) (st Stream, err error) {
 	return s.settle(theirs, theirs.pick(NoCodec, NoCodec)), nil
 }
 
+// Repeated says that our last description went to the peer once more, unchanged,
+// as the offer of a session refresh: Accept then reads its answer.
+func (s *Session) Repeated() { s.offerer, s.open = s.last != nil, s.last != nil }
+
 // Refused takes back an Offer that the peer has refused: the session is what was
 // agreed before (RFC 3264 section 8), and Last says so again.
 func (s *Session) Refused() {

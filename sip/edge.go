@@ -34,6 +34,10 @@ type Options struct {
 	// before it counts as unreachable; 0: 4 s, in which it is sent four times.
 	Unanswered time.Duration
 
+	// T1 is RFC 3261's estimate of a round trip, on which repeating a 200 and
+	// giving up on an ACK or a BYE hang; 0: 500 ms.
+	T1 time.Duration
+
 	// Invite is called for every new call from a trunk, on a goroutine of its
 	// own. The leg's transaction lives until it gets a final response; a leg
 	// left without one when Invite returns is answered 500.
@@ -90,7 +94,7 @@ func NewEdge(o Options) (*Edge, error) {
 		allow:     sip.NewHeader("Allow", allowed),
 		supports:  sip.NewHeader("Supported", supported),
 	}
-	e.timing = timing{t1: 500 * time.Millisecond, t2: 4 * time.Second, give: 32 * time.Second, unanswered: e.o.Unanswered}
+	e.timing = timing{t1: e.o.T1, t2: 8 * e.o.T1, give: 64 * e.o.T1, unanswered: e.o.Unanswered}
 	e.stopped, e.stop = context.WithCancel(context.Background())
 	if err := e.bind(); err != nil {
 		return nil, err
@@ -127,6 +131,9 @@ func (o Options) orDefault() Options {
 	}
 	if o.Unanswered <= 0 {
 		o.Unanswered = 4 * time.Second
+	}
+	if o.T1 <= 0 {
+		o.T1 = 500 * time.Millisecond
 	}
 	o.Session = o.Session.orDefault()
 	return o

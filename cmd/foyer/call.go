@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +25,7 @@ type call struct {
 
 	phase  phase
 	begun  time.Time
+	told   bool // the journal knows the call: Arrived or Rejected was posted
 	caller side
 	dest   destination // where the number led
 	client *client
@@ -137,7 +137,7 @@ func (c *call) run() {
 		<-c.box.ready
 		msgs := c.box.take(spare)
 		for _, m := range msgs {
-			c.guard(func() { c.handle(m) })
+			c.guard(func() { c.take(m) })
 		}
 		c.show()
 		clear(msgs)
@@ -146,22 +146,12 @@ func (c *call) run() {
 	c.box.close()
 }
 
-// guard confines a broken invariant to this call: it is logged with its stack,
-// the call ends with CausePanic, and every other call goes on.
-func (c *call) guard(step func()) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		c.log.Error("call broken", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		if c.phase >= closing {
-			c.phase = over // the clean-up itself broke: let go
-			return
-		}
-		c.end(acd.Switch, acd.CausePanic)
-	}()
-	step()
+// take deals with one message from the mailbox.
+func (c *call) take(m any) {
+	if c.ex.onStep != nil {
+		c.ex.onStep(c, m)
+	}
+	c.handle(m)
 }
 
 func (c *call) handle(m any) {
@@ -227,6 +217,7 @@ func (c *call) admit() {
 		return
 	}
 	facts := c.facts
+	c.told = true
 	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts})
 }
 
@@ -235,18 +226,26 @@ func (c *call) turnAway(cause acd.Cause, err error) {
 	r := rejectFor(cause)
 	r.Err = err
 	c.phase, c.by, c.cause, c.code = leaving, acd.Switch, cause, r.Code
+	if cause == acd.CauseAbandoned {
+		c.by, c.code = acd.Caller, 487 // there is no INVITE left to refuse
+	}
 	c.caller.leg.Reject(r)
-	facts := c.facts
-	c.ex.board.post(acd.Event{Kind: acd.Rejected, Call: c.id, By: acd.Switch, Cause: cause, Code: r.Code, Facts: &facts})
+	c.tellRejected(c.code)
 	c.hangUpMedia()
+}
+
+// tellRejected gives the call to the journal as one that no queue sees.
+func (c *call) tellRejected(code int) {
+	facts := c.facts
+	c.told = true
+	c.ex.board.post(acd.Event{Kind: acd.Rejected, Call: c.id, By: c.by, Cause: c.cause, Code: code, Facts: &facts})
 }
 
 // announceClosed plays the closed prompt as early media, which costs the caller
 // nothing, then refuses the call.
 func (c *call) announceClosed() {
-	facts := c.facts
-	c.ex.board.post(acd.Event{Kind: acd.Rejected, Call: c.id, By: acd.Switch, Cause: c.dest.cause, Code: rejectFor(c.dest.cause).Code, Facts: &facts})
 	c.phase, c.cause, c.by = leaving, c.dest.cause, acd.Switch
+	c.tellRejected(rejectFor(c.dest.cause).Code)
 	answer, err := c.negotiate()
 	if err == nil {
 		err = c.caller.leg.Ring(183, answer)
@@ -265,9 +264,11 @@ func (c *call) callerDid(ev sip.LegEvent) {
 		c.code = 487
 		c.end(acd.Caller, acd.CauseAbandoned)
 	case sip.Acked:
-		c.acked(&c.caller, ev.SDP)
+		c.acked(acd.Caller, &c.caller, ev.SDP)
 	case sip.Reoffered:
 		c.reoffered(acd.Caller, &c.caller, c.caller.leg, ev)
+	case sip.Reanswered:
+		c.reanswered(acd.Caller, &c.caller, ev)
 	case sip.Info:
 		if c.phase == talking {
 			c.agent.media.SendDigit(ev.Digit, infoDigit)
@@ -313,93 +314,6 @@ func (c *call) refuse(cause acd.Cause) {
 	}
 	c.phase, c.cause, c.by = leaving, cause, acd.Switch
 	c.sayLast(promptFor(cause))
-}
-
-// end ends the call now, whatever its phase.
-func (c *call) end(by acd.Party, cause acd.Cause) {
-	switch c.phase {
-	case closing, over:
-	case leaving:
-		// The caller did not wait for the end of the announcement: the refusal
-		// stays the cause, for it is why nobody answered.
-		c.finish(c.by, c.cause)
-	default:
-		c.finish(by, cause)
-	}
-}
-
-// finish hangs up every leg and says so to the floor; the call's last word
-// follows when its media has been measured.
-func (c *call) finish(by acd.Party, cause acd.Cause) {
-	c.by, c.cause = by, cause
-	rejected := c.dest.cause != acd.CauseUnknown
-	for id := range c.offers {
-		c.withdraw(id, acd.CauseAbandoned)
-	}
-	c.stopRecording()
-	if c.agent != nil {
-		c.agent.hangUp(reasonFor(cause, by))
-	}
-	c.closeCallerLeg()
-	if !rejected {
-		c.ex.board.post(acd.Event{Kind: acd.Gone, Call: c.id, By: by, Cause: cause, Code: c.code})
-	}
-	c.hangUpMedia()
-}
-
-// closeCallerLeg ends the caller's leg with a final response or a BYE.
-func (c *call) closeCallerLeg() {
-	switch {
-	case c.answered:
-		c.code = 200
-		c.caller.leg.Hangup(reasonFor(c.cause, c.by))
-	case c.code == 0:
-		r := rejectFor(c.cause)
-		c.code = r.Code
-		c.caller.leg.Reject(r)
-	}
-}
-
-// hangUpMedia releases the ports and asks what was measured.
-func (c *call) hangUpMedia() {
-	c.phase = closing
-	c.measures = 0
-	if m := c.caller.media; m != nil {
-		c.measures++
-		m.Close(func(r rtp.Report) { c.box.post(measured{party: acd.Caller, report: r}) })
-	}
-	if c.agent != nil {
-		c.measures++
-		c.agent.media.Close(func(r rtp.Report) { c.box.post(measured{party: acd.Agent, report: r}) })
-	}
-	if c.measures == 0 {
-		c.lastWord()
-	}
-}
-
-func (c *call) measured(m measured) {
-	q := qualityOf(m.report)
-	if m.party == acd.Caller {
-		c.facts.CallerLeg, c.facts.Codec = q, q.Codec
-	} else {
-		c.facts.AgentLeg = q
-	}
-	c.ex.metrics.legClosed(m.party, m.report)
-	if c.measures--; c.measures == 0 && c.phase == closing {
-		c.lastWord()
-	}
-}
-
-// lastWord closes the books of the call: after it nothing more will be known.
-func (c *call) lastWord() {
-	c.phase = over
-	c.facts.Code, c.facts.Q850 = c.code, q850Of(c.cause)
-	c.facts.Recording, c.facts.RecordedMS = c.rec.id, c.rec.length.Milliseconds()
-	facts := c.facts
-	c.ex.board.post(acd.Event{Kind: acd.Closed, Call: c.id, By: c.by, Cause: c.cause, Code: c.code, Facts: &facts})
-	c.ex.journal.diary.note(endEntry, string(c.id))
-	c.log.Info("call ended", zap.String("by", c.by.String()), zap.String("cause", c.cause.String()),
-		zap.Int("code", c.code), zap.Duration("lasted", time.Since(c.begun).Round(time.Millisecond)))
 }
 
 func (c *call) firstFacts(p *plan) acd.Facts {

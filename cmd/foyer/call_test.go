@@ -20,6 +20,7 @@ const (
 const carrierHost = "127.0.0.2"
 
 func TestCallIsQueuedRungBridgedAndRecorded(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -53,6 +54,7 @@ func TestCallIsQueuedRungBridgedAndRecorded(t *testing.T) {
 }
 
 func TestCallerWaitsWithMusicUntilAnAgentComes(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	caller := s.caller(carrierHost, callerTone)
 	out := caller.call("+33170000001")
@@ -77,6 +79,7 @@ func TestCallerWaitsWithMusicUntilAnAgentComes(t *testing.T) {
 }
 
 func TestCallerLeavesWhileWaiting(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	caller := s.caller(carrierHost, callerTone)
 	out := caller.call("+33170000001")
@@ -87,6 +90,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 }
 
 func TestCallerLeavesWhileAgentRings(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -103,6 +107,7 @@ func TestCallerLeavesWhileAgentRings(t *testing.T) {
 }
 
 func TestCallerCancelsEarlyMedia(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller("127.0.0.3", callerTone)
@@ -118,6 +123,7 @@ func TestCallerCancelsEarlyMedia(t *testing.T) {
 }
 
 func TestEarlyMediaIsAnsweredWithTheAgent(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	caller := s.caller("127.0.0.3", callerTone)
 	out := caller.call("+33170000001")
@@ -135,6 +141,7 @@ func TestEarlyMediaIsAnsweredWithTheAgent(t *testing.T) {
 }
 
 func TestAnswerCrossingTheCallersHangup(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -151,6 +158,7 @@ func TestAnswerCrossingTheCallersHangup(t *testing.T) {
 }
 
 func TestDecliningAgentIsNotRungAgain(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -180,6 +188,7 @@ func offersOf(c ledger.CDR) string {
 }
 
 func TestUnansweredAgentIsPausedAndTheNextRung(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	bo := s.agent("bo", boTone)
@@ -207,6 +216,7 @@ func TestUnansweredAgentIsPausedAndTheNextRung(t *testing.T) {
 }
 
 func TestAgentHoldsAndResumes(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -235,6 +245,7 @@ func TestAgentHoldsAndResumes(t *testing.T) {
 }
 
 func TestCallersAddressChanges(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -254,6 +265,7 @@ func TestCallersAddressChanges(t *testing.T) {
 }
 
 func TestDelayedOffer(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -274,6 +286,7 @@ func TestDelayedOffer(t *testing.T) {
 }
 
 func TestTurnedAway(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, number string
 		want         string
@@ -287,6 +300,7 @@ func TestTurnedAway(t *testing.T) {
 		{"waited too long", "+33170000004", "BYE", ledger.Overflowed, acd.CauseMaxWait, 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t)
 			caller := s.caller(carrierHost, callerTone)
 			out := caller.call(c.number)
@@ -299,6 +313,7 @@ func TestTurnedAway(t *testing.T) {
 }
 
 func TestOverflowKeepsTheCaller(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone) // serves accueil, not patient
 	caller := s.caller(carrierHost, callerTone)
@@ -314,6 +329,7 @@ func TestOverflowKeepsTheCaller(t *testing.T) {
 }
 
 func TestNoCommonCodec(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	caller := s.caller(carrierHost, callerTone)
 	d := siptest.Audio(caller.voice.conn.LocalAddr())
@@ -327,6 +343,7 @@ func TestNoCommonCodec(t *testing.T) {
 }
 
 func TestEveryMediaPortTaken(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	var calls []*siptest.Call
 	caller := s.caller(carrierHost, callerTone)
@@ -346,6 +363,7 @@ func TestEveryMediaPortTaken(t *testing.T) {
 }
 
 func TestTrunkLimit(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, with("max_calls: 20", "max_calls: 1"))
 	caller := s.caller(carrierHost, callerTone)
 	first := caller.call("+33170000001")
@@ -364,6 +382,7 @@ func TestTrunkLimit(t *testing.T) {
 }
 
 func TestSilentAgentEndsTheCall(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -375,6 +394,7 @@ func TestSilentAgentEndsTheCall(t *testing.T) {
 }
 
 func TestSecondPhoneOfAnAgentStopsRinging(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	desk := s.agent("ana", anaTone)
 	kitchen := s.agent("ana", anaTone)
@@ -392,6 +412,7 @@ func TestSecondPhoneOfAnAgentStopsRinging(t *testing.T) {
 }
 
 func TestWithheldNumberStaysWithheld(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)
 	caller := s.caller(carrierHost, callerTone)
@@ -409,6 +430,7 @@ func TestWithheldNumberStaysWithheld(t *testing.T) {
 }
 
 func TestJournalReplaysToTheSameDecisions(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := openStage(t, dir)
 	ana := s.agent("ana", anaTone)
@@ -447,6 +469,7 @@ func TestJournalReplaysToTheSameDecisions(t *testing.T) {
 }
 
 func TestDrainRefusesNewCallsAndEndsTheRest(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	caller := s.caller(carrierHost, callerTone)
 	out := caller.call("+33170000001")

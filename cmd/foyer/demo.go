@@ -82,7 +82,7 @@ func (d *demoCmd) Run() error {
 		return err
 	}
 	defer logFile.Close()
-	ex, err := openExchange(cfg, newLogger(cfg, logFile))
+	ex, err := openExchange(cfg, newLogger(cfg, logFile), tuning{})
 	if err != nil {
 		return err
 	}

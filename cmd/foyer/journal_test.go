@@ -10,6 +10,7 @@ import (
 )
 
 func TestJournalKeepsItsPagesInOrderAcrossLives(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ctx := context.Background()
 	for life := range 2 {

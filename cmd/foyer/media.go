@@ -20,8 +20,12 @@ const lastWords = 1
 // a telephone-event: phones do not say.
 const infoDigit = 160 * time.Millisecond
 
-// errOffer: the caller's SDP cannot be served.
-var errOffer = errors.New("caller's offer")
+// errOffer: the caller's SDP cannot be served. errGone: the caller left before
+// the INVITE could be answered.
+var (
+	errOffer = errors.New("caller's offer")
+	errGone  = errors.New("caller is gone")
+)
 
 // openMedia takes ports for the caller's leg.
 func (c *call) openMedia() error {
@@ -72,7 +76,7 @@ func (c *call) greet() error {
 	}
 	if c.early && !c.caller.owed {
 		if err := c.caller.leg.Ring(183, answer); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errGone, err)
 		}
 	} else if err := c.answer(answer); err != nil {
 		return err
@@ -83,7 +87,7 @@ func (c *call) greet() error {
 
 func (c *call) answer(sdp []byte) error {
 	if err := c.caller.leg.Answer(sdp); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	c.answered, c.code = true, 200
 	return nil
@@ -110,7 +114,7 @@ func (c *call) sayLast(prompt string) {
 }
 
 // acked completes a delayed offer: the ACK brings the answer to ours.
-func (c *call) acked(s *side, sdp []byte) {
+func (c *call) acked(who acd.Party, s *side, sdp []byte) {
 	if !s.owed {
 		return
 	}
@@ -122,7 +126,30 @@ func (c *call) acked(s *side, sdp []byte) {
 		return
 	}
 	c.apply(s, stream, s.stream.Latch)
+	c.streamChanged(who, s)
+}
+
+// reanswered takes an answer that came without a question of the call: a session
+// refresh of ours, which repeats our last description, was answered with another
+// address, codec or direction than before (RFC 4028 section 7.4).
+func (c *call) reanswered(who acd.Party, s *side, ev sip.Reanswered) {
+	if len(ev.SDP) == 0 {
+		return
+	}
+	s.sdp.Repeated()
+	stream, err := s.sdp.Accept(ev.SDP)
+	if err != nil {
+		c.log.Info("answer to a session refresh not usable", zap.String("party", who.String()), zap.Error(err))
+		return
+	}
+	c.apply(s, stream, s.stream.Latch)
+	c.streamChanged(who, s)
+}
+
+// streamChanged lets a talk follow what one party has newly agreed on.
+func (c *call) streamChanged(who acd.Party, s *side) {
 	if c.phase == talking {
+		c.holdChanged(who, s)
 		c.rewire()
 	}
 }
@@ -142,17 +169,14 @@ func (c *call) reoffered(who acd.Party, s *side, leg *sip.Leg, ev sip.Reoffered)
 	}
 	leg.Accept(ev, answer)
 	c.apply(s, stream, s.stream.Latch)
-	if c.phase == talking {
-		c.holdChanged(who, s)
-		c.rewire()
-	}
+	c.streamChanged(who, s)
 }
 
 // holdChanged tells the floor when a party has put the other on hold: it no
 // longer wants to hear us.
 func (c *call) holdChanged(who acd.Party, s *side) {
 	held := !s.stream.Send
-	if held == s.held {
+	if held == s.held || s.owed {
 		return
 	}
 	s.held = held
@@ -197,6 +221,8 @@ func causeOf(err error) acd.Cause {
 		return acd.CausePortsFull
 	case errors.Is(err, errOffer):
 		return acd.CauseBadOffer
+	case errors.Is(err, errGone):
+		return acd.CauseAbandoned
 	}
 	return acd.CauseFailed
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -11,11 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"foyer/ledger"
 	"foyer/recorder"
@@ -52,9 +56,19 @@ func program(t *testing.T) string {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Tests here wait for phones most of the time: more of them than there are
+	// processors may run at once.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		f.Value.Set("8")
+	}
 	code := m.Run()
 	if built.path != "" {
 		os.RemoveAll(filepath.Dir(built.path))
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -166,6 +180,7 @@ func outsider(t *testing.T, server, host string, tone float64, o siptest.Options
 }
 
 func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, sip, web := smallest(t, dir)
 	if out, errs, code := foyer(t, "check", "-c", file); code != 0 || out+errs != "" {
@@ -272,6 +287,7 @@ func (l *life) cdrs(n int) (rows []ledger.CDR) {
 }
 
 func TestKilledWithCallsUp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, sip, web := smallest(t, dir)
 	l := startLife(t, file, sip, web)
@@ -316,6 +332,7 @@ func TestKilledWithCallsUp(t *testing.T) {
 }
 
 func TestWhatAnOperatorDoesWrong(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, sip, _ := smallest(t, dir)
 	text, err := os.ReadFile(file)

@@ -133,9 +133,13 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 	case sip.Refused:
 		c.phoneRefused(p, ev)
 	case sip.Acked:
-		c.acked(&o.side, ev.SDP)
+		c.acked(acd.Agent, &o.side, ev.SDP)
 	case sip.Reoffered:
 		c.phoneReoffered(p, ev)
+	case sip.Reanswered:
+		if o.taken == p && !o.closed {
+			c.reanswered(acd.Agent, &o.side, ev)
+		}
 	case sip.Info:
 		if c.phase == talking && c.agent == o {
 			c.caller.media.SendDigit(ev.Digit, infoDigit)
@@ -252,14 +256,18 @@ func (c *call) connect(a acd.Connect) {
 	c.agent = o
 	if !c.answered {
 		if err := c.answer(c.caller.sdp.Last()); err != nil {
-			c.end(acd.Carrier, acd.CauseFailed)
+			c.code = 487
+			c.end(acd.Caller, acd.CauseAbandoned) // a CANCEL crossed the agent's answer
 			return
 		}
 	}
 	c.phase = talking
-	c.rewire()
-	c.startRecording()
 	c.connected = time.Now()
 	c.ex.board.post(acd.Event{Kind: acd.Bridged, Call: c.id, Agent: o.agent, Offer: o.id})
+	// Either may have been on hold before they met.
+	c.holdChanged(acd.Caller, &c.caller)
+	c.holdChanged(acd.Agent, &o.side)
+	c.rewire()
+	c.startRecording()
 	c.log.Info("call bridged", zap.String("agent", string(o.agent)), zap.String("recording", c.rec.id))
 }

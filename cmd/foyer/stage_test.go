@@ -38,6 +38,7 @@ type stage struct {
 	server string // host:port of SIP
 	ctx    context.Context
 	closed bool
+	people []*person
 }
 
 // stageConfig is the smallest configuration with what a test changes in it.
@@ -75,17 +76,27 @@ agents:
   - {id: bo,  name: Bo,  sip: {password: pw-bo},  skills: {fr: 3}, queues: [accueil], ready_on_register: true}
 `
 
-type stageOption func(yaml string) string
+// staging is what a test may change before the switch starts.
+type staging struct {
+	yaml string
+	tuning
+}
+
+type stageOption func(*staging)
 
 // with replaces a piece of the configuration, which must be there.
 func with(old, new string) stageOption {
-	return func(yaml string) string {
-		if !strings.Contains(yaml, old) {
+	return func(st *staging) {
+		if !strings.Contains(st.yaml, old) {
 			panic("no such piece of the configuration: " + old)
 		}
-		return strings.ReplaceAll(yaml, old, new)
+		st.yaml = strings.ReplaceAll(st.yaml, old, new)
 	}
 }
+
+// hasty gives up on an ACK or the answer to a BYE after little more than a
+// second instead of 32.
+func hasty(st *staging) { st.t1 = 20 * time.Millisecond }
 
 func newStage(t *testing.T, opts ...stageOption) *stage {
 	t.Helper()
@@ -96,18 +107,19 @@ func newStage(t *testing.T, opts ...stageOption) *stage {
 func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 	t.Helper()
 	yaml := fmt.Sprintf(stageConfig, filepath.Join(dir, "data"), freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1"), freeRange(t))
+	st := &staging{yaml: yaml}
 	for _, o := range opts {
-		yaml = o(yaml)
+		o(st)
 	}
 	file := filepath.Join(dir, "foyer.yaml")
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(st.yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := config.Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ex, err := openExchange(cfg, stageLog(t))
+	ex, err := openExchange(cfg, stageLog(t), st.tuning)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +127,7 @@ func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 		ex.shut()
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	s := &stage{t: t, ex: ex, cfg: cfg, server: cfg.Listen.SIPUDP.String(), ctx: ctx}
 	t.Cleanup(func() {
 		s.strike()
@@ -155,7 +167,53 @@ func (s *stage) strike() {
 			s.t.Errorf("calls left on the floor: %+v", calls)
 		}
 	})
+	s.audit()
+	for _, p := range s.people {
+		p.Close()
+	}
 	s.ex.shut()
+}
+
+// audit checks the books: one CDR for every INVITE that got past 100, and in
+// each the times add up to the millisecond.
+func (s *stage) audit() {
+	s.t.Helper()
+	invites := map[string]bool{}
+	for _, p := range s.people {
+		for _, e := range p.Wire().Trace() {
+			if !e.Out && e.Msg != nil && e.Msg.Status == 100 {
+				invites[e.Msg.Get("Call-ID")] = true
+			}
+		}
+	}
+	if err := s.ex.cdrs.Flush(s.ctx); err != nil {
+		s.t.Fatal(err)
+	}
+	rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{Limit: 1000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := range rows {
+		c := &rows[i]
+		if !s.wantSums(c) {
+			s.t.Errorf("times of a call do not add up: %s", asJSON(c))
+		}
+		if !invites[c.SIPCallID] {
+			s.t.Errorf("a CDR too many: %s", asJSON(c))
+		}
+		delete(invites, c.SIPCallID)
+	}
+	if len(invites) > 0 {
+		s.t.Errorf("%d INVITEs past 100 left no CDR: %v", len(invites), invites)
+	}
+}
+
+func (s *stage) wantSums(c *ledger.CDR) bool {
+	sum := c.QueuedFor + c.TalkedFor + c.HeldFor
+	if c.Duration != ledger.Span(c.Started, c.Ended) {
+		return false
+	}
+	return sum == c.Duration || c.Queue == "" && sum == 0
 }
 
 // until waits for something that happens without an event a test could wait for.
@@ -248,8 +306,17 @@ func (s *stage) person(host string, tone float64, o siptest.Options) *person {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.enter(phone, host, tone)
+}
+
+// enter gives a phone a voice and closes it when the switch has been struck.
+func (s *stage) enter(phone *siptest.Phone, host string, tone float64) *person {
 	p := &person{Phone: phone, s: s, voice: newVoice(s.t, host, tone)}
-	s.t.Cleanup(func() { phone.Close() })
+	if s.ex == nil {
+		s.t.Cleanup(func() { phone.Close() })
+	} else {
+		s.people = append(s.people, p)
+	}
 	return p
 }
 
@@ -280,6 +347,16 @@ func (p *person) picksUp(c *siptest.Call) {
 	c.Answer(p.voice.offer())
 	p.expect(c, "ACK")
 	p.voice.talkTo(p.s.t, c.RemoteSDP())
+	if p.s.ex != nil {
+		p.s.until("bridged", func() bool { return p.s.bridged(c) })
+	}
+}
+
+// bridged says whether the call that an agent's phone has answered is connected
+// to its caller, or over.
+func (s *stage) bridged(c *siptest.Call) bool {
+	k := s.ex.calls.card(acd.CallID(c.Invite().Get("X-Foyer-Call")))
+	return k == nil || !k.answered.IsZero()
 }
 
 func (p *person) expect(c *siptest.Call, what string) *siptest.Message {
@@ -390,8 +467,17 @@ type voice struct {
 	mu   sync.Mutex
 	to   netip.AddrPort // guarded by mu
 	mute bool           // guarded by mu
+	law  uint8          // payload type spoken; guarded by mu
+	key  *key           // being pressed; guarded by mu
 	got  []pionrtp.Packet
 	stop chan struct{}
+}
+
+// key is a telephone-event on its way (RFC 4733).
+type key struct {
+	payload, code uint8
+	start         uint32
+	sent          int
 }
 
 func newVoice(t *testing.T, host string, tone float64) *voice {
@@ -400,7 +486,7 @@ func newVoice(t *testing.T, host string, tone float64) *voice {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &voice{conn: conn, tone: tone, stop: make(chan struct{})}
+	v := &voice{conn: conn, tone: tone, law: siptest.PCMA, stop: make(chan struct{})}
 	var wait sync.WaitGroup
 	wait.Go(v.listen)
 	wait.Go(v.speak)
@@ -450,14 +536,54 @@ func (v *voice) speak() {
 		n += 160
 		p.SequenceNumber++
 		p.Timestamp += 160
-		p.Payload = g711.EncodeAlaw(pcm)
-		raw, _ := p.Marshal()
 		v.mu.Lock()
-		to, mute := v.to, v.mute
+		to, mute, event := v.to, v.mute, v.step(p.Timestamp)
+		out := p
+		switch out.PayloadType = v.law; {
+		case event != nil:
+			out = *event
+			out.SSRC, out.SequenceNumber = p.SSRC, p.SequenceNumber
+		case v.law == siptest.PCMU:
+			out.Payload = g711.EncodeUlaw(pcm)
+		default:
+			out.Payload = g711.EncodeAlaw(pcm)
+		}
 		v.mu.Unlock()
+		raw, _ := out.Marshal()
 		if to.IsValid() && !mute {
 			v.conn.WriteToUDPAddrPort(raw, to)
 		}
+	}
+}
+
+// press sends a key as a telephone-event of 100 ms.
+func (v *voice) press(payload, code uint8) {
+	v.mu.Lock()
+	v.key = &key{payload: payload, code: code}
+	v.mu.Unlock()
+}
+
+// step is the next packet of the key being pressed, nil for none. The caller
+// holds mu.
+func (v *voice) step(now uint32) *pionrtp.Packet {
+	k := v.key
+	if k == nil {
+		return nil
+	}
+	if k.sent == 0 {
+		k.start = now
+	}
+	k.sent++
+	length, last := min(k.sent, 5)*160, byte(0)
+	if k.sent > 5 {
+		last = 0x80
+	}
+	if k.sent == 8 { // the end is told three times
+		v.key = nil
+	}
+	return &pionrtp.Packet{
+		Header:  pionrtp.Header{Version: 2, PayloadType: k.payload, Timestamp: k.start, Marker: k.sent == 1},
+		Payload: []byte{k.code, last | 10, byte(length >> 8), byte(length)},
 	}
 }
 
