@@ -13,7 +13,7 @@ func (s *shard) relay(from *Leg, p *packet) {
 // pass sends a relayed packet to one leg's peer, under that leg's own numbers,
 // payload types and law.
 func (s *shard) pass(l *Leg, p *packet) {
-	if !l.mayHear() || l.presser != nil {
+	if !l.audible || l.presser != nil {
 		l.out.cut() // what follows the silence is a new stretch
 		return
 	}
@@ -43,11 +43,6 @@ func (s *shard) pass(l *Leg, p *packet) {
 		l.up = true
 		l.tell(BridgeUp{})
 	}
-}
-
-// mayHear tells whether anything may be sent to the leg's peer.
-func (l *Leg) mayHear() bool {
-	return l.terms.send && l.terms.codec != NoCodec && l.target.valid()
 }
 
 // translated is the packet in the other law, in the shard's own buffer: the
@@ -95,7 +90,7 @@ func (s *shard) press(l *Leg) {
 	if !l.presser.busy() {
 		l.presser = nil
 	}
-	if !ok || !l.mayHear() || l.terms.eventPT == 0 {
+	if !ok || !l.audible || l.terms.eventPT == 0 {
 		l.out.cut()
 		return
 	}
@@ -125,7 +120,7 @@ func (s *shard) play(l *Leg, n int) {
 	for i := headerSize + got; i < len(packet); i++ {
 		packet[i] = silence(l.terms.codec)
 	}
-	if l.mayHear() && got > 0 {
+	if l.audible && got > 0 {
 		seq, ts, marker := l.out.step(s.now, uint32(n))
 		writeHeader(packet, l.terms.pt, marker, seq, ts, l.out.ssrc)
 		s.send(l, packet, n)

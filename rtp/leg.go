@@ -27,42 +27,50 @@ type LegOptions struct {
 
 // Leg is one RTP and RTCP socket pair, and the one stream we send from it. Its
 // methods may be called from any one goroutine (the call's); they post to the
-// shard and return. After Close they do nothing.
+// shard and return. After Close they do nothing. All but the fixed fields belongs
+// to the shard.
 //
 // The fields stand in the order of use: those that every packet touches come
 // first, in as few cache lines as possible, for with a thousand calls each line
 // has to be fetched from memory again.
 type Leg struct {
-	shard *shard
-	fd    int32 // RTP: connected to the peer, once open is another
-	index int32 // in shard.legs
-	role  Role
+	// What a packet to the peer touches, and one from the peer too.
+	fd      int32 // RTP: connected to the peer, once open is another
+	open    int32 // gets what strangers send once fd is connected, else noSocket
+	terms   terms
+	role    Role // fixed
+	known   bool // peer is set
+	audible bool // the peer may and can be sent to
+	up      bool // BridgeUp has been told
+	silent  bool // Silent has been told for this silence
+	lazy    bool // not in epoll: read when visited
+	channel uint8
+	since   int64    // hears or player began: packets older are not relayed
+	presser *presser // while keys are to be pressed
+	hearers []*Leg   // who hears this leg's peer
+	hearer  [1]*Leg  // where hearers begins: nearly always there is one
+	out     outflow
 
-	// All below belongs to the shard.
-	terms  terms
-	known  bool     // peer is set
-	up     bool     // BridgeUp has been told
-	silent bool     // Silent has been told for this silence
-	peer   sockaddr // accepted without asking the latch, once it has locked
-	target sockaddr // where RTP goes; not valid: nowhere
-	beat   beat
-
-	hearers   []*Leg // who hears this leg's peer
-	heard     int64  // last packet accepted
-	since     int64  // hears or player began: packets older are not relayed
+	// What a packet from the peer touches besides.
+	peer      sockaddr // accepted without asking the latch, once it has locked
+	heard     int64    // last packet accepted
 	recording uint64
 	tapSince  int64 // unix ns
-	channel   uint8
-	closed    bool
-	lazy      bool // not in epoll: read when visited
-	single    bool // fd could not be connected
-	watched   bool
-	player    player
-	presser   *presser // while keys are to be pressed
-	out       outflow
 	in        reception
 
-	keypad      keypad
+	// What a packet by the clock touches besides.
+	player player
+	beat   beat
+	target sockaddr // where RTP goes; not valid: nowhere
+
+	// The rest is touched when visited, or less.
+	shard       *shard // fixed
+	rtcp        int32  // the RTCP socket
+	index       int32  // in shard.legs
+	visits      int    // slot in shard.visits
+	closed      bool
+	single      bool // fd could not be connected
+	watched     bool
 	watching    int64
 	sampled     int64 // last jitter sample
 	lostTold    uint64
@@ -72,18 +80,15 @@ type Leg struct {
 	unknown     uint64
 	sendFails   uint64
 	unreachable uint64
-
-	hears   *Leg // whom this leg's peer hears
-	stream  Stream
-	latch   latch
-	control control // RTCP
-	rtcp    int32   // its socket
-	open    int32   // gets what strangers send once fd is connected, else noSocket
-	visits  int     // slot in shard.visits
-	sink    func(MediaEvent)
-	addr    netip.AddrPort // as written in SDP; fixed
-	local   netip.AddrPort // as bound; fixed
-	last    *Report        // when closed
+	keypad      keypad
+	hears       *Leg // whom this leg's peer hears
+	stream      Stream
+	latch       latch
+	control     control // RTCP
+	sink        func(MediaEvent)
+	addr        netip.AddrPort // as written in SDP; fixed
+	local       netip.AddrPort // as bound; fixed
+	last        *Report        // when closed
 }
 
 // Addr is the public address for SDP.
@@ -208,6 +213,7 @@ func (s *shard) join(l *Leg) {
 		}
 	}
 	s.visits[l.visits] = append(s.visits[l.visits], l)
+	l.hearers = l.hearer[:0]
 	l.sampled = s.now
 	l.control.schedule(s.now, true)
 	s.watch(l, unix.EPOLL_CTL_ADD, l.fd, readyRTP)
@@ -270,6 +276,7 @@ func (s *shard) tapTo(l *Leg, recording uint64, channel uint8) {
 func (s *shard) aim(l *Leg) {
 	target := l.latch.target()
 	l.target = newSockaddr(target, l.local.Addr())
+	l.audible = l.terms.send && l.terms.codec != NoCodec && l.target.valid()
 	if l.latch.peer.IsValid() {
 		l.peer, l.known = newSockaddr(l.latch.peer, l.local.Addr()), true
 	}
