@@ -86,11 +86,32 @@ func (l *Leg) acked(req *sip.Request) {
 func (l *Leg) acknowledge(cseq uint32) {
 	l.ack = l.e.inside(l.id, &l.dialog, sip.ACK, cseq)
 	l.ack.SetBody(nil)
+	l.ackSince = l.e.o.Now()
 	l.sendAck()
+}
+
+// leaveAck sees to it that copies of a 2xx to an INVITE of ours find their ACK
+// when the leg is gone: the peer repeats the 2xx for 32 s if our ACK was lost,
+// and a call may be shorter. The caller holds mu.
+func (l *Leg) leaveAck() {
+	if l.ack != nil && l.dialog.flow.transport == "udp" && l.e.o.Now().Sub(l.ackSince) < l.e.timing.give {
+		l.e.legs.acknowledged(l.ack)
+	}
+	l.ack = nil
 }
 
 func (l *Leg) sendAck() {
 	if err := l.e.tpl.WriteMsg(l.ack); err != nil {
 		l.e.o.Log.Debug("ACK not sent", zap.Error(err))
+	}
+}
+
+// refusedAt ends the transaction of an INVITE of ours that was refused; it has
+// sent the ACK. For a copy of the refusal the library would send the next ACK
+// only after 4 s, with its transaction locked, so we answer copies ourselves.
+func (e *Edge) refusedAt(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) {
+	tx.Terminate()
+	if !sip.IsReliable(inv.Transport()) && res.To() != nil {
+		e.legs.acknowledged(alongside(inv, sip.ACK, res.To()))
 	}
 }

@@ -19,7 +19,7 @@ func (l *Leg) cancelled(tx *sip.ServerTx, cancel *sip.Request) {
 // cancelAlone takes a CANCEL whose INVITE has no transaction any more. It has
 // come too late for it, or is a copy of one that did not.
 func (e *Edge) cancelAlone(req *sip.Request, tx *sip.ServerTx) {
-	l, ended := e.legs.calling(invite{half{string(*req.CallID()), tagOf(req.From())}, req.CSeq().SeqNo})
+	l, ended := e.legs.calling(inviteOf(req))
 	code := sip.StatusCallTransactionDoesNotExists
 	if ended || l != nil && l.first == req.CSeq().SeqNo {
 		code = sip.StatusOK
@@ -30,7 +30,15 @@ func (e *Edge) cancelAlone(req *sip.Request, tx *sip.ServerTx) {
 // cancelOf builds the CANCEL for an INVITE of ours (RFC 3261 section 9.1): same
 // branch, number, routes and flow, whatever the Request-URI says.
 func (e *Edge) cancelOf(inv *sip.Request, why Reason) *sip.Request {
-	req := sip.NewRequest(sip.CANCEL, inv.Recipient)
+	req := alongside(inv, sip.CANCEL, inv.To())
+	why.write(req)
+	return req
+}
+
+// alongside builds a request that goes the very way of an INVITE: its CANCEL, or
+// the ACK of its refusal (RFC 3261 section 17.1.1.3).
+func alongside(inv *sip.Request, method sip.RequestMethod, to *sip.ToHeader) *sip.Request {
+	req := sip.NewRequest(method, inv.Recipient)
 	req.AppendHeader(inv.Via().Clone())
 	for _, h := range inv.GetHeaders("route") {
 		req.AppendHeader(h)
@@ -38,10 +46,9 @@ func (e *Edge) cancelOf(inv *sip.Request, why Reason) *sip.Request {
 	hops := sip.MaxForwardsHeader(70)
 	req.AppendHeader(&hops)
 	req.AppendHeader(inv.From())
-	req.AppendHeader(inv.To())
+	req.AppendHeader(to)
 	req.AppendHeader(inv.CallID())
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: inv.CSeq().SeqNo, MethodName: sip.CANCEL})
-	why.write(req)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: inv.CSeq().SeqNo, MethodName: method})
 	req.SetBody(nil)
 	req.SetTransport(inv.Transport())
 	req.SetDestination(inv.Destination())

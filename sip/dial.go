@@ -199,7 +199,7 @@ func (l *Leg) progress(res *sip.Response) {
 // finally takes the final response to the INVITE.
 func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (again *sip.Request) {
 	if !res.IsSuccess() {
-		// The transaction has sent the ACK and stays to repeat it.
+		l.e.refusedAt(tx, inv, res)
 		if longer := l.prolonged(inv, res); longer != nil {
 			return longer
 		}

@@ -101,6 +101,19 @@ func TestPhoneRefuses(t *testing.T) {
 		if s.edge.Legs() != 0 {
 			s.t.Error("leg left")
 		}
+		// Each copy of the refusal is acknowledged, at once: its ACK was lost.
+		first := s.lastReceived(s.phone, "ACK")
+		for range 3 {
+			if err := s.phone.Wire().SendRaw(s.lastSent(s.phone, "486 INVITE"), s.edge.o.UDP.LocalAddr()); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		again := s.lastReceived(s.phone, "ACK")
+		if n := s.phone.Wire().Count("ACK", false); n != 4 || again.Get("Via") != first.Get("Via") || again.Get("To") != first.Get("To") ||
+			again.Get("CSeq") != first.Get("CSeq") || again.URI != first.URI {
+			s.t.Errorf("%d ACK; first %s\nthen %s", n, first, again)
+		}
 		for _, code := range []int{302, 401, 603} {
 			c, d := s.rings()
 			c.Reject(code)
@@ -254,6 +267,14 @@ func TestRepeatedAnswerIsAcknowledgedAgain(t *testing.T) {
 		d.silent()
 		d.leg.Hangup(Reason{})
 		s.saw(c, "BYE")
+		s.settles()
+		if err := s.phone.Wire().SendRaw(answer, s.edge.o.UDP.LocalAddr()); err != nil {
+			s.t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := s.phone.Wire().Count("ACK", false); n != 5 {
+			s.t.Errorf("%d ACK, the last of a call that is over", n)
+		}
 	})
 }
 
@@ -314,6 +335,19 @@ func TestSessionTooShortForPhone(t *testing.T) {
 			s.t.Errorf("%+v", r)
 		}
 	})
+}
+
+// lastReceived returns the last request of a method that a phone got.
+func (s *stage) lastReceived(p *siptest.Phone, method string) *siptest.Message {
+	s.t.Helper()
+	all := p.Wire().Trace()
+	for i := len(all) - 1; i >= 0; i-- {
+		if m := all[i].Msg; !all[i].Out && m != nil && m.Method == method {
+			return m
+		}
+	}
+	s.t.Fatalf("no %s received", method)
+	return nil
 }
 
 // lastSent returns the last message a phone sent that fits.

@@ -58,7 +58,7 @@ func (e *Edge) invited(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 // outlived its transaction is absorbed, one that came by another way is a loop
 // (RFC 3261 section 8.2.2.2).
 func (e *Edge) repeated(req *sip.Request, tx *sip.ServerTx) bool {
-	l, ended := e.legs.calling(invite{half{string(*req.CallID()), tagOf(req.From())}, req.CSeq().SeqNo})
+	l, ended := e.legs.calling(inviteOf(req))
 	switch {
 	case ended || l != nil && l.first == req.CSeq().SeqNo && l.tag == toTag(req.To()):
 		e.o.Count.Retransmission("INVITE")

@@ -49,6 +49,7 @@ type Leg struct {
 	goodbye    *Reason       // their BYE came before the 2xx it belongs to
 	unacked    *unacked
 	ack        *sip.Request // of the last 2xx to an INVITE of ours, to be repeated
+	ackSince   time.Time
 	session    sessionTimer
 	least      time.Duration // Min-SE they told us
 	alarm      *time.Timer   // of session
@@ -187,8 +188,8 @@ func (l *Leg) move(to phase) bool {
 		l.refusePending()
 	}
 	if to == over {
-		l.ack = nil
 		l.e.legs.remove(l)
+		l.leaveAck()
 	}
 	return true
 }

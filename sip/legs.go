@@ -19,14 +19,16 @@ type legs struct {
 }
 
 // past remembers for a while what has ended: INVITEs answered and gone, of which
-// a copy may still arrive, and INVITEs of ours that we stopped waiting for.
+// a copy may still arrive, INVITEs of ours that we stopped waiting for, and what
+// we acknowledged last.
 type past struct {
 	turned    time.Time
 	answered  [2]map[invite]struct{} // this while and the one before
 	forgotten [2]map[half]*sip.Request
+	acks      [2]map[invite]*sip.Request // of the final responses to INVITEs of ours
 }
 
-// invite names one INVITE of a caller.
+// invite names one INVITE by the tag of its sender.
 type invite struct {
 	half
 	cseq uint32
@@ -116,6 +118,27 @@ func (t *legs) wokenUp(callID, ourTag string) *sip.Request {
 	return req
 }
 
+// acknowledged keeps the ACK of a final response, to be sent again for each copy
+// of it when the leg is gone.
+func (t *legs) acknowledged(ack *sip.Request) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turn()
+	put(&t.past.acks, inviteOf(ack), ack)
+}
+
+// ackOf returns the ACK of a final response that has come before.
+func (t *legs) ackOf(res *sip.Response) *sip.Request {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	ack, _ := get(&t.past.acks, inviteOf(res))
+	return ack
+}
+
+func inviteOf(msg sip.Message) invite {
+	return invite{half{string(*msg.CallID()), tagOf(msg.From())}, msg.CSeq().SeqNo}
+}
+
 // turn drops what has been remembered long enough. The caller holds mu.
 func (t *legs) turn() {
 	now := time.Now()
@@ -123,12 +146,18 @@ func (t *legs) turn() {
 	case age < remembered:
 		return
 	case age < 2*remembered:
-		t.past.answered[1], t.past.forgotten[1] = t.past.answered[0], t.past.forgotten[0]
+		older(&t.past.answered)
+		older(&t.past.forgotten)
+		older(&t.past.acks)
 	default:
-		t.past.answered[1], t.past.forgotten[1] = nil, nil
+		t.past = past{}
 	}
-	t.past.answered[0], t.past.forgotten[0] = nil, nil
 	t.past.turned = now
+}
+
+func older[M any](m *[2]M) {
+	var none M
+	m[0], m[1] = none, m[0]
 }
 
 func put[K comparable, V any](m *[2]map[K]V, k K, v V) {

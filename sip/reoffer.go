@@ -222,6 +222,8 @@ func (e *Edge) askAny(req *sip.Request) (*sip.Response, error) {
 			}
 			if res.IsSuccess() {
 				tx.Terminate() // its copies are the leg's to acknowledge
+			} else {
+				e.refusedAt(tx, req, res)
 			}
 			return res, nil
 		case <-tx.Done():

@@ -128,6 +128,8 @@ type diary struct {
 	mu   sync.Mutex
 	told []LegEvent
 	grew chan struct{}
+
+	closed int // one more than the events told when we hung up
 }
 
 func newDiary(t *testing.T) *diary { return &diary{t: t, grew: make(chan struct{}, 1)} }

@@ -20,12 +20,28 @@ func (e *Edge) unmatched(res *sip.Response) {
 			return
 		}
 		tag := tagOf(res.From())
-		if l := e.legs.find(string(*id), tag); l != nil {
+		l := e.legs.find(string(*id), tag)
+		if l != nil && res.StatusCode < 300 {
 			l.late(res)
+		} else if ack := e.legs.ackOf(res); ack != nil && !res.IsProvisional() {
+			e.repeatAck(ack, res)
 		} else if inv := e.legs.wokenUp(string(*id), tag); inv != nil {
 			e.giveUp(inv, res)
 		}
 	})
+}
+
+// repeatAck acknowledges a copy of a final response when its transaction and its
+// leg are gone. The request is shared: it is sent as a copy, for sending writes
+// into it.
+func (e *Edge) repeatAck(ack *sip.Request, res *sip.Response) {
+	if toTag(ack.To()) != toTag(res.To()) {
+		return
+	}
+	e.o.Count.Retransmission("INVITE")
+	if err := e.tpl.WriteMsg(ack.Clone()); err != nil {
+		e.o.Log.Debug("ACK not sent", zap.Error(err))
+	}
 }
 
 // late takes a 2xx to an INVITE of ours that comes again, or from a second phone
