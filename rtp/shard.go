@@ -54,20 +54,22 @@ const (
 //
 // What it costs, by BenchmarkRelay and BenchmarkMusic: processor time of the
 // shard's thread for each packet sent, receiving and tapping included, peers on
-// loopback sockets of their own, on 2 cores which the peers and others shared.
+// loopback sockets of their own, on 2 cores which the peers and other work shared
+// (hence the spread; a plain recvmsg and sendto of 1,000 sockets by one thread,
+// with nothing in between, took 4.2 to 6.8 there).
 //
 //	10 calls bridged, at once      19 to 23 microseconds
-//	50 calls, by the tick          8.4 to 9.7
-//	200 calls                      6.4 to 7.7 (0.64 to 0.77 ms/s for a call)
-//	500 calls                      5.8 to 7.0
-//	1,000 calls                    5.1 to 7.7 (0.51 to 0.77 ms/s for a call)
-//	1,000 callers hearing music    4.3 to 6.3 (0.22 to 0.31 cores)
+//	50 calls, by the tick          7.8 to 9.7
+//	200 calls                      5.6 to 8.8, so 0.56 to 0.88 ms/s for a call
+//	500 calls                      5.8 to 8.1
+//	1,000 calls                    6.2 to 7.7, so 0.62 to 0.77 ms/s for a call
+//	1,000 callers hearing music    4.3 to 6.8, so 0.22 to 0.34 cores
 //
-// The kernel has 85 % of it, sendto alone 55 to 60 %. What was tried side by
-// side: a connected socket for the peer saves 6 to 13 % (connect.go); the leg's
-// hot fields side by side 5 %; edge-triggered epoll with recvmmsg nothing; the
-// time stamps of the kernel cost 2 to 4 % and are what makes jitter, lateness
-// and recordings true.
+// The kernel has 85 % of it, sendto alone 55 to 60 %. What was tried, side by
+// side and in turns: a connected socket for the peer saves 6 to 13 %
+// (connect.go); a leg's hot fields side by side 5 to 8 %; a tick of 10 ms
+// nothing; edge-triggered epoll with recvmmsg nothing. The kernel's time stamps
+// cost 6 to 8 %, and are what makes jitter, lateness and recordings true.
 type shard struct {
 	log     *zap.Logger
 	timeout time.Duration // of Watch

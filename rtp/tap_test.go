@@ -58,6 +58,31 @@ func TestTapReturnsWhatWasPut(t *testing.T) {
 	})
 }
 
+// produce puts that many records, each of which can be checked by itself, and a
+// last mark; it returns how often the mark found the tap full.
+func produce(tap *Tap, records uint64) (refused uint64) {
+	payload := make([]byte, 120)
+	for i := range records {
+		size := int(i % 113)
+		for k := range payload[:size] {
+			payload[k] = byte(i)
+		}
+		tap.put(&TapRecord{Recording: i, At: int64(^i), Payload: payload[:size]})
+		if i%7 == 0 {
+			tap.flush(true)
+		}
+		if i%1024 == 0 {
+			runtime.Gosched() // let the reader find it empty now and then
+		}
+	}
+	for !tap.put(&TapRecord{Kind: TapStop, Recording: records}) {
+		refused++
+		runtime.Gosched()
+	}
+	tap.flush(true)
+	return refused
+}
+
 // The promises of the tap, under the race detector: two goroutines, a small
 // ring, so that full and empty and the end of the buffer come often.
 func TestTapPromises(t *testing.T) {
@@ -87,27 +112,7 @@ func TestTapPromises(t *testing.T) {
 	tap := newTap(1 << 12)
 	var producer sync.WaitGroup
 	refused := uint64(0) // times the last mark found the tap full
-	producer.Go(func() {
-		payload := make([]byte, 120)
-		for i := range uint64(records) {
-			size := int(i % 113)
-			for k := range payload[:size] {
-				payload[k] = byte(i)
-			}
-			tap.put(&TapRecord{Recording: i, At: int64(^i), Payload: payload[:size]})
-			if i%7 == 0 {
-				tap.flush(true)
-			}
-			if i%1024 == 0 {
-				runtime.Gosched() // let the reader find it empty now and then
-			}
-		}
-		for !tap.put(&TapRecord{Kind: TapStop, Recording: records}) {
-			refused++
-			runtime.Gosched()
-		}
-		tap.flush(true)
-	})
+	producer.Go(func() { refused = produce(tap, records) })
 	next, lost, end := uint64(0), uint64(0), false
 	patience := time.NewTimer(10 * time.Second)
 	defer patience.Stop()
@@ -195,88 +200,97 @@ func TestTapStaysInItsFirstQuarterWhileReadPromptly(t *testing.T) {
 // The same journey by the tap, a channel and a queue of xsync: a packet written
 // by one goroutine, read by another.
 func BenchmarkTap(b *testing.B) {
+	b.Run("tap", benchTap)
+	b.Run("channel", benchChannel)
+	b.Run("xsync", benchXsync)
+}
+
+func benchTap(b *testing.B) {
 	payload := make([]byte, 160)
-	b.Run("tap", func(b *testing.B) {
-		tap, stop := newTap(1<<20), make(chan struct{})
-		var reader sync.WaitGroup
-		sum := 0
-		reader.Go(func() {
-			for {
-				select {
-				case <-tap.Wake():
-					tap.Read(func(r TapRecord) { sum += int(r.Payload[0]) })
-				case <-stop:
-					return
-				}
-			}
-		})
-		b.ReportAllocs()
-		for i := range b.N {
-			for !tap.put(&TapRecord{Seq: uint16(i), Payload: payload}) {
-				tap.flush(true)
-				runtime.Gosched()
-			}
-			if i%256 == 0 { // about what a tick brings
-				tap.flush(true)
+	tap, stop := newTap(1<<20), make(chan struct{})
+	var reader sync.WaitGroup
+	sum := 0
+	reader.Go(func() {
+		for {
+			select {
+			case <-tap.Wake():
+				tap.Read(func(r TapRecord) { sum += int(r.Payload[0]) })
+			case <-stop:
+				return
 			}
 		}
-		b.StopTimer()
-		close(stop)
-		reader.Wait()
 	})
-	type item struct {
-		r    TapRecord
-		data [160]byte
+	b.ReportAllocs()
+	for i := range b.N {
+		for !tap.put(&TapRecord{Seq: uint16(i), Payload: payload}) {
+			tap.flush(true)
+			runtime.Gosched()
+		}
+		if i%256 == 0 { // about what a tick brings
+			tap.flush(true)
+		}
 	}
-	b.Run("channel", func(b *testing.B) {
-		c := make(chan item, 4096)
-		var reader sync.WaitGroup
-		sum := 0
-		reader.Go(func() {
-			for i := range c {
-				sum += int(i.data[0])
-			}
-		})
-		b.ReportAllocs()
-		for n := range b.N {
-			i := item{r: TapRecord{Seq: uint16(n)}}
-			copy(i.data[:], payload)
-			c <- i
+	b.StopTimer()
+	close(stop)
+	reader.Wait()
+}
+
+type item struct {
+	r    TapRecord
+	data [160]byte
+}
+
+func benchChannel(b *testing.B) {
+	payload := make([]byte, 160)
+	c := make(chan item, 4096)
+	var reader sync.WaitGroup
+	sum := 0
+	reader.Go(func() {
+		for i := range c {
+			sum += int(i.data[0])
 		}
-		b.StopTimer()
-		close(c)
-		reader.Wait()
 	})
-	b.Run("xsync", func(b *testing.B) {
-		q := xsync.NewSPSCQueue[item](4096)
-		var reader sync.WaitGroup
-		stop := make(chan struct{})
-		sum := 0
-		reader.Go(func() {
-			for {
-				if i, ok := q.TryDequeue(); ok {
-					sum += int(i.data[0])
-					continue
-				}
-				select {
-				case <-stop:
-					return
-				default:
-					runtime.Gosched()
-				}
+	b.ReportAllocs()
+	for n := range b.N {
+		i := item{r: TapRecord{Seq: uint16(n)}}
+		copy(i.data[:], payload)
+		c <- i
+	}
+	b.StopTimer()
+	close(c)
+	reader.Wait()
+}
+
+func benchXsync(b *testing.B) {
+	payload := make([]byte, 160)
+	q := xsync.NewSPSCQueue[item](4096)
+	var reader sync.WaitGroup
+	stop := make(chan struct{})
+	sum := 0
+	reader.Go(func() {
+		for {
+			if i, ok := q.TryDequeue(); ok {
+				sum += int(i.data[0])
+				continue
 			}
-		})
-		b.ReportAllocs()
-		for n := range b.N {
-			i := item{r: TapRecord{Seq: uint16(n)}}
-			binary.NativeEndian.PutUint16(i.data[:], uint16(n))
-			copy(i.data[:], payload)
-			for !q.TryEnqueue(i) {
+			select {
+			case <-stop:
+				return
+			default:
 				runtime.Gosched()
 			}
 		}
-		b.StopTimer()
-		close(stop)
-		reader.Wait()
 	})
+	b.ReportAllocs()
+	for n := range b.N {
+		i := item{r: TapRecord{Seq: uint16(n)}}
+		binary.NativeEndian.PutUint16(i.data[:], uint16(n))
+		copy(i.data[:], payload)
+		for !q.TryEnqueue(i) {
+			runtime.Gosched()
+		}
+	}
+	b.StopTimer()
+	close(stop)
+	reader.Wait()
 }
