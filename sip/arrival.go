@@ -87,12 +87,15 @@ func (e *Edge) stamp(req *sip.Request) {
 	if l == nil || !l.knows(tagOf(req.From())) {
 		return
 	}
-	a.leg = l
-	if a.letter = l.box.take(req, req.CSeq().SeqNo); a.letter != nil && req.IsAck() {
+	if req.IsAck() {
 		// The library hands an ACK over only if it has a branch of its own, which
 		// some phones' has not. This goroutine must not wait for the leg.
+		l.box.take(req, req.CSeq().SeqNo)
 		e.start("reading an ACK", l.box.drain)
+		return
 	}
+	a.leg = l
+	a.letter = l.box.take(req, req.CSeq().SeqNo)
 }
 
 // symmetric sees to it that every answer, also those the library gives by
@@ -221,6 +224,5 @@ func (b brief) Respond(res *sip.Response) error {
 	if res.StatusCode < 300 {
 		return b.ServerTx.Respond(res)
 	}
-	defer b.Terminate()
-	return b.Connection().WriteMsg(res)
+	return once(b.ServerTx, res)
 }

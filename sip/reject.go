@@ -58,10 +58,17 @@ func (e *Edge) refuse(req *sip.Request, tx *sip.ServerTx, r *refusal) {
 
 // answerOnce sends a final response without a transaction to repeat it.
 func (e *Edge) answerOnce(tx *sip.ServerTx, res *sip.Response) {
-	defer tx.Terminate()
-	if err := tx.Connection().WriteMsg(res); err != nil {
+	if err := once(tx, res); err != nil {
 		e.o.Log.Debug("response not sent", zap.Int("code", res.StatusCode), zap.Error(err))
 	}
+}
+
+// once ends a transaction and then sends its response: whoever has the response
+// may send the request again, and must not meet the transaction.
+func once(tx *sip.ServerTx, res *sip.Response) error {
+	conn := tx.Connection()
+	tx.Terminate()
+	return conn.WriteMsg(res)
 }
 
 func notAllowed() *refusal {
