@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -38,6 +39,7 @@ func (s *serveCmd) Run(c *cli) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	shareProcessors()
 	log := newLogger(cfg, os.Stderr)
 	for _, w := range cfg.Warnings.List {
 		log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
@@ -60,6 +62,16 @@ func (s *serveCmd) Run(c *cli) error {
 	ex.drain(s.Drain)
 	ex.shut()
 	return err
+}
+
+// shareProcessors leaves Go half of the processors; the media shards take the
+// other half (rtp.Open adds theirs). With one more than the machine has, messages
+// between goroutines wake sleeping threads instead of passing from one to the
+// next: 20 % more CPU a call at 200 calls a second, and no faster for it.
+func shareProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.NumCPU()/2, 1))
+	}
 }
 
 // sockets are what the switch listens on. They are opened before anything else
