@@ -1,7 +1,10 @@
 package sip
 
 import (
+	"time"
+
 	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
 )
 
 // cancelled takes a CANCEL that the transaction has accepted: the library has
@@ -16,15 +19,38 @@ func (l *Leg) cancelled(tx *sip.ServerTx, cancel *sip.Request) {
 	}
 }
 
-// cancelAlone takes a CANCEL whose INVITE has no transaction any more. It has
-// come too late for it, or is a copy of one that did not.
+// overtaken is how long a CANCEL waits for an INVITE that it may have overtaken.
+const overtaken = 200 * time.Millisecond
+
+// cancelAlone takes a CANCEL whose INVITE has no transaction any more, or none
+// yet: it has come too late, is a copy of one that did not, or was sent right
+// behind its INVITE and has overtaken it, for the library gives each message a
+// goroutine of its own.
 func (e *Edge) cancelAlone(req *sip.Request, tx *sip.ServerTx) {
-	l, ended := e.legs.calling(inviteOf(req))
+	key := invite{half{string(*req.CallID()), tagOf(req.From())}, req.CSeq().SeqNo}
+	l, ended := e.legs.calling(key)
+	if a := arrivalOf(req); a != nil && a.trunk {
+		for until := time.Now().Add(overtaken); l == nil && !ended && time.Now().Before(until); l, ended = e.legs.calling(key) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	mine := l != nil && l.first == req.CSeq().SeqNo
 	code := sip.StatusCallTransactionDoesNotExists
-	if ended || l != nil && l.first == req.CSeq().SeqNo {
+	if ended || mine {
 		code = sip.StatusOK
 	}
 	e.refuse(req, tx, &refusal{code: code})
+	if !mine {
+		return
+	}
+	l.mu.Lock()
+	asked := l.asServer
+	l.mu.Unlock()
+	if asked != nil { // not answered: its transaction takes the CANCEL as if it had come in order
+		if err := asked.tx.Receive(req); err != nil {
+			e.o.Log.Debug("CANCEL not taken", zap.Error(err))
+		}
+	}
 }
 
 // cancelOf builds the CANCEL for an INVITE of ours (RFC 3261 section 9.1): same
