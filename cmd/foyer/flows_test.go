@@ -154,6 +154,7 @@ func TestHoldIsAnsweredWithTheRightDirection(t *testing.T) {
 			case c.offer == "0.0.0.0":
 				ana.hearsOn(5)
 			case c.offer == "sendonly":
+				ana.hearsOn(10)
 				ana.hears(callerTone) // the carrier's own music
 			case c.offer == "inactive":
 				ana.hearsMusic(anaTone, callerTone)
