@@ -435,7 +435,11 @@ func (s *stage) recorded(id string) (left, right []float64) {
 	if err := recorder.Render(&wav, dir, id, ""); err != nil {
 		s.t.Fatal(err)
 	}
-	pcm := wav.Bytes()[44:]
+	return channels(wav.Bytes()[44:])
+}
+
+// channels takes the two voices of a recording apart.
+func channels(pcm []byte) (left, right []float64) {
 	for i := 0; i+3 < len(pcm); i += 4 {
 		left = append(left, float64(int16(uint16(pcm[i])|uint16(pcm[i+1])<<8)))
 		right = append(right, float64(int16(uint16(pcm[i+2])|uint16(pcm[i+3])<<8)))
