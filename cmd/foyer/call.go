@@ -101,7 +101,6 @@ type (
 	}
 	measured struct {
 		party  acd.Party
-		talked bool
 		report rtp.Report
 	}
 	// ordered is an operator's or the draining switch's word to end the call.
@@ -333,5 +332,3 @@ func (c *call) firstFacts(p *plan) acd.Facts {
 	}
 	return facts
 }
-
-func (c *call) String() string { return fmt.Sprintf("call %s", c.id) }

@@ -96,7 +96,6 @@ type life struct {
 	file string
 	http string
 	sip  string
-	rtp  string
 }
 
 // smallest is the smallest configuration that works, as the documentation has
