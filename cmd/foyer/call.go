@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -293,6 +292,9 @@ func (c *call) mediaSaid(m fromMedia) {
 			c.log.Info("leg silent", zap.String("party", m.party.String()), zap.Duration("for", ev.For))
 			c.end(partyOfEnd(m.party, sip.FlowLost), acd.CauseMediaTimeout)
 		}
+	case rtp.Broken:
+		c.log.Error("media leg broken", zap.String("party", m.party.String()), zap.Error(ev.Err))
+		c.end(acd.Switch, acd.CausePanic)
 	case rtp.Latched:
 		c.log.Debug("media latched", zap.String("party", m.party.String()), zap.Stringer("remote", ev.Remote))
 	}
