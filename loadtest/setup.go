@@ -26,6 +26,10 @@ type Setup struct {
 	SIPPort   int // 0: Switch picks a free one
 	HTTPPort  int // 0: Switch picks a free one
 	ExtraYAML string
+
+	Digest     string        // of the agents' phones, md5 or sha-256; "" is md5
+	Probe      time.Duration // how often a phone is asked whether it is there; 0 is 25s
+	EarlyMedia bool          // callers hear music before their call is answered
 }
 
 func (s Setup) complete() (Setup, error) {
@@ -46,6 +50,10 @@ func (s Setup) complete() (Setup, error) {
 	}
 	if s.RingFor == 0 {
 		s.RingFor = 15 * time.Second
+	}
+	def(&s.Digest, "md5")
+	if s.Probe == 0 {
+		s.Probe = 25 * time.Second
 	}
 	var err error
 	if s.SIPPort == 0 {
@@ -102,9 +110,9 @@ listen:
   sip_udp: %[3]s:%[5]d
   sip_tcp: %[3]s:%[5]d
   rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
-registrar: {realm: %[1]s, digest: md5, ban: {allow: [127.0.0.0/8]}}
+registrar: {realm: %[1]s, digest: md5, keepalive: {udp_options: %[14]ds}, ban: {allow: [127.0.0.0/8]}}
 trunks:
-  - {id: carrier, auth: {mode: ip, allow: [%[8]s/32]}, max_calls: %[9]d}
+  - {id: carrier, auth: {mode: ip, allow: [%[8]s/32]}, max_calls: %[9]d, early_media: %[15]t}
 clients: [{id: essai, name: Essai SA, recording: tout}]
 recording_policies:
   - {id: tout, purpose: contract_proof, legal_basis: "test calls only", select: {percent: %[10]d}}
@@ -112,15 +120,16 @@ queues:
   - {id: accueil, client: essai, require: [fr], ring: {timeout: %[11]ds}, wrapup: {seconds: %[12]d}}
 dids: [{number: "%[13]s", client: essai, to: accueil}]
 `, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.SIPPort, s.RTPPorts[0], s.RTPPorts[1],
-		s.CallerIP, s.MaxCalls, percent, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()), s.Number)
+		s.CallerIP, s.MaxCalls, percent, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()), s.Number,
+		int(s.Probe.Seconds()), s.EarlyMedia)
 	b.WriteString(s.ExtraYAML)
 	if s.Agents == 0 {
 		return b.String()
 	}
 	b.WriteString("agents:\n")
 	for _, a := range s.Crew() {
-		fmt.Fprintf(&b, "  - {id: %s, name: %s, sip: {password: %s}, skills: {fr: 5}, queues: [accueil], ready_on_register: true}\n",
-			a.User, a.User, a.Password)
+		fmt.Fprintf(&b, "  - {id: %s, name: %s, sip: {password: %s, digest: %s}, skills: {fr: 5}, queues: [accueil], ready_on_register: true}\n",
+			a.User, a.User, a.Password, s.Digest)
 	}
 	return b.String()
 }

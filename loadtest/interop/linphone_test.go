@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -54,12 +55,12 @@ func startLinphone(t *testing.T, p phone) *linphone {
 		t.Fatal(err)
 	}
 	writeTone(t, filepath.Join(dir, "tone.wav"), p.tone)
-	rc := filepath.Join(dir, "linphonerc")
-	text := fmt.Sprintf(linphoneConfig, freePort(t), freeRange(), p.server, p.transport, p.user, p.domain, p.password)
+	rc, base := filepath.Join(dir, "linphonerc"), ports(t)
+	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password)
 	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(tool(t, "linphonec"), "-c", rc)
+	cmd := exec.Command(tool(t, "linphonec"), "-c", rc, "-d", "6", "-l", filepath.Join(dir, "log"))
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -68,8 +69,15 @@ func startLinphone(t *testing.T, p phone) *linphone {
 	l := &linphone{in: in, dir: dir}
 	l.process = start(t, cmd)
 	l.do("soundcard use files")
-	l.says("Registration on")
+	l.says("Using wav files")
+	until(t, "linphone registers", l.registered, l.output)
 	return l
+}
+
+// registered asks the telephone, which says nothing by itself.
+func (l *linphone) registered() bool {
+	l.do("status register")
+	return strings.Contains(l.output(), "registered, identity")
 }
 
 func (l *linphone) do(command string) {
@@ -79,10 +87,26 @@ func (l *linphone) do(command string) {
 	}
 }
 
-// talk plays the telephone's tone and records what it hears.
-func (l *linphone) talk() {
+// answer takes the call that rings, plays the telephone's tone and records what
+// it hears.
+func (l *linphone) answer() {
+	l.t.Helper()
+	l.says("Receiving new incoming call")
+	l.do("answer")
+	l.says("Media streams established")
 	l.do("record " + filepath.Join(l.dir, "heard.wav"))
 	l.do("play " + filepath.Join(l.dir, "tone.wav"))
 }
 
-func (l *linphone) heard() []float64 { return readPCM(l.t, filepath.Join(l.dir, "heard.wav")) }
+// heard is what came out of the receiver. It is written in large pieces, the last
+// when the call ends.
+func (l *linphone) heard() []float64 { return readPCM(filepath.Join(l.dir, "heard.wav")) }
+
+// log is what the telephone noted, its SIP messages included.
+func (l *linphone) log() string {
+	b, err := os.ReadFile(filepath.Join(l.dir, "log"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(b)
+}

@@ -15,7 +15,7 @@ import (
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
-	done chan struct{}
+	done chan struct{} // closed when the program has ended
 
 	mu  sync.Mutex
 	out bytes.Buffer // guarded by mu
@@ -49,17 +49,19 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p, p
 	cmd.WaitDelay = 2 * time.Second
+	// A telephone must not outlive a test that was killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { defer close(p.done); cmd.Wait() }()
-	t.Cleanup(func() { p.stop(syscall.SIGTERM) })
+	t.Cleanup(p.stop)
 	return p
 }
 
-// stop ends the process, by force if it does not heed.
-func (p *process) stop(sig syscall.Signal) {
-	p.cmd.Process.Signal(sig)
+// stop ends the program, by force if it does not heed.
+func (p *process) stop() {
+	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 	case <-time.After(5 * time.Second):
@@ -68,18 +70,27 @@ func (p *process) stop(sig syscall.Signal) {
 	}
 }
 
+// kill ends the program without a word to anybody.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	<-p.done
+}
+
 // says waits until the program has printed a text.
 func (p *process) says(text string) {
 	p.t.Helper()
 	until(p.t, text, func() bool { return strings.Contains(p.output(), text) }, p.output)
 }
 
+// patience is how long anything may take, on a machine busy with other tests.
+const patience = 30 * time.Second
+
 // until polls a condition that announces itself in no other way.
 func until(t *testing.T, what string, ok func() bool, why func() string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s\n%s", what, why())
+			t.Fatalf("not within %v: %s\n%s", patience, what, why())
 		}
 	}
 }

@@ -16,25 +16,14 @@ import (
 	"time"
 )
 
-// phone says who a real telephone is and where it lives.
-type phone struct {
-	user, password string // no password: it does not register
-	domain         string
-	server         string // host:port of the switch
-	host           string // its own address
-	transport      string // udp or tcp
-	tone           float64
-}
-
 // baresip is one running baresip, driven over its control socket.
 type baresip struct {
 	*process
-	t    *testing.T
 	dir  string
 	conn net.Conn
 
 	mu     sync.Mutex
-	events []string // types of events so far; guarded by mu
+	events []string // types of events not waited for yet; guarded by mu
 }
 
 const baresipConfig = `sip_listen %[1]s:%[2]d
@@ -51,7 +40,6 @@ jitter_buffer_delay 2-10
 rtp_stats yes
 net_interface 127.0.0.1
 module_path /usr/lib/baresip/modules
-module stdio.so
 module g711.so
 module aufile.so
 module aubridge.so
@@ -71,34 +59,44 @@ func startBaresip(t *testing.T, p phone) *baresip {
 	if err := os.Mkdir(heard, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	tone := filepath.Join(dir, "tone.wav")
+	tone, base := filepath.Join(dir, "tone.wav"), ports(t)
 	writeTone(t, tone, p.tone)
-	control, media := freePort(t), freeRange()
-	config := fmt.Sprintf(baresipConfig, p.host, freePort(t), p.user, tone, media, media+99, control, heard)
-	register := "regint=0"
-	if p.password != "" {
-		register = fmt.Sprintf("auth_user=%s;auth_pass=%s;regint=60", p.user, p.password)
-	}
-	account := fmt.Sprintf("<sip:%s@%s;transport=%s>;%s;outbound=\"sip:%s;transport=%s\";audio_codecs=PCMA/8000/1,PCMU/8000/1\n",
-		p.user, p.domain, p.transport, register, p.server, p.transport)
-	for name, text := range map[string]string{"config": config, "accounts": account, "contacts": ""} {
+	config := fmt.Sprintf(baresipConfig, p.host, base, p.user, tone, base+10, base+98, base+2, heard)
+	for name, text := range map[string]string{"config": config, "accounts": p.account(), "contacts": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b := &baresip{t: t, dir: dir}
-	b.process = start(t, exec.Command(tool(t, "baresip"), "-4", "-f", dir))
+	b := &baresip{dir: dir, process: start(t, exec.Command(tool(t, "baresip"), "-4", "-f", dir))}
 	until(t, "baresip's control socket", func() (ok bool) {
 		var err error
-		b.conn, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", control))
+		b.conn, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", base+2))
 		return err == nil
 	}, b.output)
 	t.Cleanup(func() { b.conn.Close() })
 	go b.listen()
 	if p.password != "" {
-		b.wait("REGISTER_OK")
+		// Printed, while the event of it may come before we listen.
+		b.says("200 OK () [1 binding]")
 	}
 	return b
+}
+
+// account is the line of baresip's accounts file.
+func (p phone) account() string {
+	options := ";regint=0"
+	if p.password != "" {
+		options = fmt.Sprintf(";auth_user=%s;auth_pass=%s;regint=60", p.user, p.password)
+	}
+	if p.auto {
+		options += ";answermode=auto"
+	}
+	codecs := p.codecs
+	if codecs == "" {
+		codecs = "PCMA/8000/1,PCMU/8000/1"
+	}
+	return fmt.Sprintf("<sip:%s@%s;transport=%s>%s;outbound=\"sip:%s;transport=%s\";audio_codecs=%s\n",
+		p.user, p.domain, p.transport, options, p.server, p.transport, codecs)
 }
 
 // listen collects events: netstrings of JSON.
@@ -132,17 +130,20 @@ func (b *baresip) listen() {
 // wait takes the next event of a type.
 func (b *baresip) wait(event string) {
 	b.t.Helper()
-	until(b.t, "baresip: "+event, func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for i, e := range b.events {
-			if e == event {
-				b.events = append(b.events[:i], b.events[i+1:]...)
-				return true
-			}
+	until(b.t, "baresip: "+event, func() bool { return b.take(event) }, b.output)
+}
+
+// take tells whether an event of a type has come, and forgets it.
+func (b *baresip) take(event string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, e := range b.events {
+		if e == event {
+			b.events = append(b.events[:i], b.events[i+1:]...)
+			return true
 		}
-		return false
-	}, b.output)
+	}
+	return false
 }
 
 // do sends a command: dial, accept, hangup, hold, resume.
@@ -158,11 +159,23 @@ func (b *baresip) do(command, params string) {
 	}
 }
 
-// heard is what came out of the telephone's receiver.
+// heard is what came out of the receiver in the last call.
 func (b *baresip) heard() []float64 {
 	files, _ := filepath.Glob(filepath.Join(b.dir, "heard", "*-dec.wav"))
 	if len(files) == 0 {
 		return nil
 	}
-	return readPCM(b.t, files[len(files)-1])
+	return readPCM(files[len(files)-1])
+}
+
+// packets is how many the telephone sent and got in the call it has ended, by
+// what it prints about it.
+func (b *baresip) packets() (sent, got int) {
+	b.t.Helper()
+	b.says("packets:")
+	_, rest, _ := strings.Cut(b.output(), "packets:")
+	if _, err := fmt.Sscan(rest, &sent, &got); err != nil {
+		b.t.Fatalf("packets of a call: %v\n%s", err, b.output())
+	}
+	return sent, got
 }
