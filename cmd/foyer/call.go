@@ -88,6 +88,7 @@ type side struct {
 
 // What arrives in a call's mailbox besides the floor's actions.
 type (
+	arrived    struct{} // the first of all
 	fromCaller struct{ event sip.LegEvent }
 	fromPhone  struct {
 		phone *phone
@@ -118,6 +119,7 @@ func (ex *exchange) invite(leg *sip.Leg) {
 		begun:  time.Now(),
 		caller: side{leg: leg},
 		offers: map[acd.OfferID]*offer{},
+		facts:  acd.Facts{To: leg.Called(), Trunk: leg.Trunk(), Transport: leg.Transport(), SIPCallID: leg.SIPCallID()},
 	}
 	c.log = ex.log.With(zap.String("call", string(c.id)))
 	ex.calls.add(c)
@@ -128,7 +130,7 @@ func (ex *exchange) invite(leg *sip.Leg) {
 // run is the goroutine of the call.
 func (c *call) run() {
 	defer c.ex.calls.remove(c)
-	c.guard(c.arrive)
+	c.guard(func() { c.take(arrived{}) })
 	c.show()
 	var spare []any
 	for c.phase != over {
@@ -154,6 +156,8 @@ func (c *call) take(m any) {
 
 func (c *call) handle(m any) {
 	switch m := m.(type) {
+	case arrived:
+		c.arrive()
 	case fromCaller:
 		c.callerDid(m.event)
 	case fromPhone:
@@ -210,7 +214,6 @@ func (c *call) arrive() {
 func (c *call) admit() {
 	c.phase = waiting
 	if err := c.greet(); err != nil {
-		c.log.Info("caller's leg not answered", zap.Error(err))
 		c.turnAway(causeOf(err), err)
 		return
 	}
@@ -223,6 +226,7 @@ func (c *call) admit() {
 func (c *call) turnAway(cause acd.Cause, err error) {
 	r := rejectFor(cause)
 	r.Err = err
+	c.log.Warn("call turned away", zap.String("cause", cause.String()), zap.Int("code", r.Code), zap.Error(err))
 	c.phase, c.by, c.cause, c.code = leaving, acd.Switch, cause, r.Code
 	if cause == acd.CauseAbandoned {
 		c.by, c.code = acd.Caller, 487 // there is no INVITE left to refuse
@@ -318,17 +322,8 @@ func (c *call) refuse(cause acd.Cause) {
 }
 
 func (c *call) firstFacts(p *plan) acd.Facts {
-	leg := c.caller.leg
-	from := leg.Caller()
-	facts := acd.Facts{
-		Client:    c.dest.client,
-		DID:       c.dest.number,
-		From:      p.e164(from.User),
-		To:        leg.Called(),
-		Trunk:     leg.Trunk(),
-		Transport: leg.Transport(),
-		SIPCallID: leg.SIPCallID(),
-	}
+	from, facts := c.caller.leg.Caller(), c.facts
+	facts.Client, facts.DID, facts.From = c.dest.client, c.dest.number, p.e164(from.User)
 	if from.Private {
 		facts.From = "anonymous"
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -344,22 +345,41 @@ func TestNoCommonCodec(t *testing.T) {
 
 func TestEveryMediaPortTaken(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	var calls []*siptest.Call
+	s := newStage(t, twoPairs)
 	caller := s.caller(carrierHost, callerTone)
-	_, limit := s.ex.media.Ports()
-	for range limit/2 + 1 {
-		if len(calls) == 19 { // below the trunk's limit
-			break
-		}
-		calls = append(calls, caller.call("+33170000001"))
-	}
-	for _, c := range calls {
+	var calls []*siptest.Call
+	for range 2 {
+		c := caller.call("+33170000001")
 		caller.expect(c, "200 INVITE")
+		calls = append(calls, c)
 	}
+	full := caller.expect(caller.call("+33170000001"), "503 INVITE")
+	if full.Get("Retry-After") == "" {
+		t.Errorf("503 without Retry-After:\n%s", full)
+	}
+	// The agent's leg finds no port either: the offer fails, the caller stays.
+	s.agent("ana", anaTone)
+	s.until("the offer has failed", func() bool { return s.agentState("ana") == acd.Ready })
 	for _, c := range calls {
 		c.Bye()
+		caller.expect(c, "200 BYE")
 	}
+	s.until("three call records", func() bool {
+		rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{})
+		return err == nil && len(rows) == 3
+	})
+	rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := rows[0]; c.Cause != acd.CausePortsFull.String() || c.SIPCode != 503 {
+		t.Errorf("CDR of the call that found no port: %s", asJSON(c))
+	}
+}
+
+// twoPairs leaves the switch two media ports.
+func twoPairs(st *staging) {
+	st.yaml = regexp.MustCompile(`ports: (\d+)00-\d+`).ReplaceAllString(st.yaml, "ports: ${1}00-${1}03")
 }
 
 func TestTrunkLimit(t *testing.T) {

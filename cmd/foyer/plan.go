@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -195,6 +196,11 @@ func (p *plan) loadSounds() error {
 	}
 	if err != nil {
 		return fmt.Errorf("prompts.moh: %w", err)
+	}
+	if dir := p.cfg.Prompts.Dir; dir != "" {
+		if _, err := os.ReadDir(dir); err != nil {
+			return fmt.Errorf("prompts.dir: %w", err)
+		}
 	}
 	p.prompts = map[spoken]*rtp.Sound{}
 	shelf := sound.Prompts{Dir: p.cfg.Prompts.Dir, Files: p.cfg.Prompts.Files()}

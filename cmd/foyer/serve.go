@@ -147,7 +147,7 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 		Log:       ex.log.Named("recorder"),
 	})
 	if err != nil {
-		return fmt.Errorf("recordings: %w", err)
+		return fmt.Errorf("recording.store.dir: %w", err)
 	}
 	return nil
 }
