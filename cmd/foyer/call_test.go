@@ -353,7 +353,8 @@ func TestEveryMediaPortTaken(t *testing.T) {
 		caller.expect(c, "200 INVITE")
 		calls = append(calls, c)
 	}
-	full := caller.expect(caller.call("+33170000001"), "503 INVITE")
+	third := caller.call("+33170000001")
+	full := caller.expect(third, "503 INVITE")
 	if full.Get("Retry-After") == "" {
 		t.Errorf("503 without Retry-After:\n%s", full)
 	}
@@ -364,15 +365,8 @@ func TestEveryMediaPortTaken(t *testing.T) {
 		c.Bye()
 		caller.expect(c, "200 BYE")
 	}
-	s.until("three call records", func() bool {
-		rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{})
-		return err == nil && len(rows) == 3
-	})
-	rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c := rows[0]; c.Cause != acd.CausePortsFull.String() || c.SIPCode != 503 {
+	s.cdrs(3)
+	if c := s.rowOf(third); c.Cause != acd.CausePortsFull.String() || c.SIPCode != 503 {
 		t.Errorf("CDR of the call that found no port: %s", asJSON(c))
 	}
 }

@@ -26,7 +26,14 @@ type journal struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	diary  *diary
+
+	// After a write that failed the next ones fail at once until rest is over,
+	// for every call waits for the board and the board for the journal.
+	failed bool
+	rest   time.Time
 }
+
+var errNoJournal = errors.New("journal out of order")
 
 const (
 	journalStream = "journal"
@@ -39,6 +46,12 @@ const (
 
 	// journalAge is how long events stay: long enough to explain last month.
 	journalAge = 31 * 24 * time.Hour
+
+	// journalPatience is how long a write may take, journalProbe one that finds out
+	// whether a journal that failed journalRest ago works again.
+	journalPatience = 2 * time.Second
+	journalProbe    = 100 * time.Millisecond
+	journalRest     = time.Second
 
 	// storeBytes bounds each stream on disk, oldest first out, so that the
 	// journal can never fill the disk the recordings need.
@@ -132,9 +145,18 @@ func (j *journal) append(p page) error {
 	if err != nil {
 		return fmt.Errorf("journal page: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	patience := journalPatience
+	if j.failed {
+		if time.Now().Before(j.rest) {
+			return errNoJournal
+		}
+		patience = journalProbe
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if _, err := j.js.Publish(ctx, subject, body); err != nil {
+	_, err = j.js.Publish(ctx, subject, body)
+	if j.failed = err != nil; j.failed {
+		j.rest = time.Now().Add(journalRest)
 		return fmt.Errorf("journal write: %w", err)
 	}
 	return nil
