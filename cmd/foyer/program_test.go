@@ -88,11 +88,29 @@ func foyer(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// output is what a process writes; it may be read meanwhile.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
 // life is a switch running as a process of its own.
 type life struct {
 	t    *testing.T
 	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	log  *output
 	file string
 	http string
 	sip  string
@@ -124,7 +142,7 @@ func smallest(t *testing.T, dir string) (file, sip, web string) {
 
 func startLife(t *testing.T, file, sip, web string) *life {
 	t.Helper()
-	l := &life{t: t, file: file, sip: sip, http: web, log: &bytes.Buffer{}}
+	l := &life{t: t, file: file, sip: sip, http: web, log: &output{}}
 	l.cmd = exec.Command(program(t), "serve", "-c", file, "--drain", "1s")
 	l.cmd.Stdout, l.cmd.Stderr = l.log, l.log
 	if err := l.cmd.Start(); err != nil {
@@ -186,9 +204,7 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 		t.Fatalf("check: exit %d\n%s%s", code, out, errs)
 	}
 	l := startLife(t, file, sip, web)
-	if !strings.Contains(l.log.String(), "+33170000001") {
-		t.Errorf("the banner names no number to call:\n%s", l.log)
-	}
+	l.until("the banner names the number to call", func() bool { return strings.Contains(l.log.String(), "+33170000001") })
 	ana := outsider(t, sip, "127.0.0.1", anaTone, siptest.Options{User: "ana", Password: "pw-ana", Domain: "lo.test"})
 	if res, err := ana.Register(ana.s.ctx, time.Minute); err != nil || res.Status != 200 {
 		t.Fatalf("REGISTER: %v %v", res, err)
