@@ -39,7 +39,7 @@ func (ex *exchange) banner(w io.Writer, cfg *config.Config) {
 		say("  number to call    %s -> queue %s", d.Number, d.To)
 	}
 	for _, t := range cfg.Trunks {
-		say("  trunk %-12s calls from %v", t.ID, t.Auth.Allow)
+		say("  trunk %-11s calls from %v", t.ID, t.Auth.Allow)
 	}
 	if cfg.Listen.HTTP.IsValid() {
 		say("  console           http://%s/", cfg.Listen.HTTP)
