@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -15,7 +16,7 @@ var (
 	ErrNoAudio   = errors.New("no audio stream in SDP")
 	ErrTransport = errors.New("no audio over plain RTP in SDP")
 	ErrAddress   = errors.New("unusable media address in SDP")
-	ErrNoCodec   = errors.New("neither PCMA nor PCMU in SDP")
+	ErrNoCodec   = errors.New("no codec in SDP that we speak")
 	ErrNoOffer   = errors.New("SDP answer to no offer of ours")
 )
 
@@ -26,7 +27,9 @@ type Session struct {
 	local   netip.AddrPort
 	id      uint64
 	version uint64
-	held    bool // we want the peer silent
+	held    bool    // we want the peer silent
+	codecs  []Codec // what we speak, in our order of preference
+	silent  bool    // no telephone-event
 
 	said    ours   // our last description
 	last    []byte // said, as written
@@ -76,25 +79,60 @@ func NewSession(local netip.AddrPort, id uint64) *Session {
 		local:   netip.AddrPortFrom(local.Addr().Unmap().WithZone(""), local.Port()),
 		id:      id & (1<<62 - 1),
 		version: 1,
+		codecs:  []Codec{PCMA, PCMU},
 		numbers: numbers{pcma: staticPCMA, pcmu: staticPCMU},
 	}
+}
+
+// Speak says which codecs this side speaks, in order of preference, and whether
+// telephone-event too. Before it is called: PCMA, PCMU and telephone-event.
+func (s *Session) Speak(codecs []Codec, events bool) {
+	s.codecs, s.silent = codecs, !events
+}
+
+// understood takes out of a peer's description what we do not speak.
+func (s *Session) understood(d *description) {
+	for i := range d.media {
+		m := &d.media[i]
+		m.formats = slices.DeleteFunc(m.formats, func(f format) bool { return !slices.Contains(s.codecs, f.codec) })
+		if s.silent {
+			m.event = 0
+		}
+	}
+}
+
+// ourFormats are the codecs of an offer of ours, prefer first if we speak it.
+func (s *Session) ourFormats(prefer Codec) []format {
+	formats := make([]format, 0, len(s.codecs))
+	for _, c := range s.codecs {
+		pt := s.numbers.pcma
+		if c == PCMU {
+			pt = s.numbers.pcmu
+		}
+		formats = append(formats, format{c, pt})
+	}
+	for i, f := range formats {
+		if f.codec == prefer {
+			formats[0], formats[i] = formats[i], formats[0]
+		}
+	}
+	return formats
 }
 
 // Hold makes our next offer or answer ask the peer to be silent (on) or to talk
 // again. What the peer wants is left alone.
 func (s *Session) Hold(on bool) { s.held = on }
 
-// Offer makes our offer: both codecs, prefer first (NoCodec: PCMA), with
-// telephone-event. The result must not be changed.
+// Offer makes our offer: what we speak, prefer first (NoCodec: in our order). The
+// result must not be changed.
 func (s *Session) Offer(prefer Codec) []byte {
 	o := ours{
 		lines:   []line{{media: "audio", proto: "RTP/AVP"}},
-		formats: []format{{PCMA, s.numbers.pcma}, {PCMU, s.numbers.pcmu}},
-		event:   s.numbers.forEvent(),
+		formats: s.ourFormats(prefer),
 		dir:     s.wish(),
 	}
-	if prefer == PCMU {
-		o.formats[0], o.formats[1] = o.formats[1], o.formats[0]
+	if !s.silent {
+		o.event = s.numbers.forEvent()
 	}
 	if len(s.agreed.lines) > 0 {
 		// RFC 3264 section 8: the lines of the session stay, in their order.
@@ -112,6 +150,7 @@ func (s *Session) Answer(offer []byte, prefer Codec) (answer []byte, st Stream, 
 	if err != nil {
 		return nil, st, fmt.Errorf("read offer: %w", err)
 	}
+	s.understood(d)
 	i, err := d.serve(s.agreed.audio, s.local.Addr())
 	if err != nil {
 		return nil, st, fmt.Errorf("read offer: %w", err)
@@ -145,6 +184,7 @@ func (s *Session) Accept(answer []byte) (st Stream, err error) {
 	if err != nil {
 		return st, fmt.Errorf("read answer: %w", err)
 	}
+	s.understood(d)
 	// The answer has our lines in our order (RFC 3264 section 6).
 	i := s.said.audio
 	if i >= len(d.media) {

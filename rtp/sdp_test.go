@@ -384,3 +384,27 @@ func BenchmarkAnswer(b *testing.B) {
 		}
 	}
 }
+
+func TestSpeaksOnlyWhatItIsTold(t *testing.T) {
+	s := NewSession(netip.MustParseAddrPort("192.0.2.1:4000"), 1)
+	s.Speak([]Codec{PCMU}, false)
+	if offer := string(s.Offer(PCMA)); strings.Contains(offer, "PCMA") || strings.Contains(offer, "telephone-event") || !strings.Contains(offer, "PCMU") {
+		t.Errorf("offer of one who speaks mu-law only:\n%s", offer)
+	}
+	both := "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 5000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+	s = NewSession(netip.MustParseAddrPort("192.0.2.1:4000"), 1)
+	s.Speak([]Codec{PCMU}, false)
+	if _, st, err := s.Answer([]byte(both), PCMA); err != nil || st.Codec != PCMU || st.EventPT != 0 {
+		t.Errorf("answered with %v, events as %d: %v", st.Codec, st.EventPT, err)
+	}
+	s = NewSession(netip.MustParseAddrPort("192.0.2.1:4000"), 1)
+	s.Speak([]Codec{PCMU}, true)
+	if _, _, err := s.Answer([]byte(strings.Replace(both, "AVP 8 0 101", "AVP 8 101", 1)), NoCodec); !errors.Is(err, ErrNoCodec) {
+		t.Errorf("A-law alone, for one who does not speak it: %v", err)
+	}
+	s = NewSession(netip.MustParseAddrPort("192.0.2.1:4000"), 1)
+	s.Speak([]Codec{PCMU, PCMA}, true)
+	if offer := string(s.Offer(NoCodec)); !strings.Contains(offer, "RTP/AVP 0 8 101") {
+		t.Errorf("offer in another order:\n%s", offer)
+	}
+}

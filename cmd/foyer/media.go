@@ -37,8 +37,16 @@ func (c *call) openMedia() error {
 		return fmt.Errorf("caller's media: %w", err)
 	}
 	c.caller.media = media
-	c.caller.sdp = rtp.NewSession(media.Addr(), rand.Uint64())
+	c.caller.sdp = c.ex.newSession(media)
 	return nil
+}
+
+// newSession is the SDP of a new leg, speaking what the configuration says.
+func (ex *exchange) newSession(media *rtp.Leg) *rtp.Session {
+	p := ex.plan.Load()
+	s := rtp.NewSession(media.Addr(), rand.Uint64())
+	s.Speak(p.codecs, p.events)
+	return s
 }
 
 // negotiate makes our side of the caller's SDP: the answer to the INVITE's

@@ -31,6 +31,8 @@ type plan struct {
 	dids      map[string]did
 	music     *rtp.Sound
 	prompts   map[spoken]*rtp.Sound
+	codecs    []rtp.Codec // in order of preference
+	events    bool        // telephone-event
 }
 
 // spoken names a prompt in a language.
@@ -80,6 +82,16 @@ func newPlan(cfg *config.Config) (*plan, error) {
 		cfg:    cfg,
 		trunks: map[string]trunk{}, clients: map[acd.ClientID]*client{}, queues: map[acd.QueueID]queue{},
 		agents: map[acd.AgentID]agent{}, dids: map[string]did{},
+	}
+	for _, name := range cfg.Media.Codecs {
+		switch name {
+		case "PCMA":
+			p.codecs = append(p.codecs, rtp.PCMA)
+		case "PCMU":
+			p.codecs = append(p.codecs, rtp.PCMU)
+		case "telephone-event":
+			p.events = true
+		}
 	}
 	p.addClients()
 	p.addQueues()

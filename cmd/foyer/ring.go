@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -82,7 +81,7 @@ func (c *call) openPhoneMedia(o *offer) error {
 		return fmt.Errorf("agent's media: %w", err)
 	}
 	o.media = media
-	o.sdp = rtp.NewSession(media.Addr(), rand.Uint64())
+	o.sdp = c.ex.newSession(media)
 	return nil
 }
 

@@ -453,20 +453,35 @@ func channels(pcm []byte) (left, right []float64) {
 }
 
 // power is the share of a signal's energy that lies at one frequency (Goertzel),
-// 0 to 1, at 8 kHz.
+// 0 to 1, at 8 kHz. It is taken over windows of 50 ms, so that a tone that was
+// interrupted, and goes on with another phase, is still that tone.
 func power(x []float64, hz float64) float64 {
+	const window = 400
+	var at, all float64
+	for len(x) >= window {
+		share, energy := powerOf(x[:window], hz)
+		at, all = at+share*energy, all+energy
+		x = x[window:]
+	}
+	if all == 0 {
+		return 0
+	}
+	return at / all
+}
+
+func powerOf(x []float64, hz float64) (share, energy float64) {
 	w := 2 * math.Pi * hz / 8000
-	var s1, s2, energy float64
+	var s1, s2 float64
 	for _, v := range x {
 		s := v + 2*math.Cos(w)*s1 - s2
 		s2, s1 = s1, s
 		energy += v * v
 	}
 	if energy == 0 {
-		return 0
+		return 0, 0
 	}
 	p := s1*s1 + s2*s2 - 2*math.Cos(w)*s1*s2
-	return 2 * p / (energy * float64(len(x)))
+	return 2 * p / (energy * float64(len(x))), energy
 }
 
 // voice sends a tone as RTP every 20 ms and keeps what it hears.
@@ -527,41 +542,48 @@ func (v *voice) silence(on bool) {
 }
 
 func (v *voice) speak() {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	p := pionrtp.Packet{Header: pionrtp.Header{Version: 2, PayloadType: siptest.PCMA, SSRC: uint32(v.tone)}}
-	pcm := make([]byte, 320)
-	n := 0
+	begun := time.Now()
 	for {
 		select {
 		case <-tick.C:
 		case <-v.stop:
 			return
 		}
-		for i := range 160 {
-			s := int16(8000 * math.Sin(2*math.Pi*v.tone*float64(n+i)/8000))
-			pcm[2*i], pcm[2*i+1] = byte(s), byte(s>>8)
+		// A ticker leaves out ticks on a busy machine; a telephone's clock does not.
+		for due := uint32(time.Since(begun) / (20 * time.Millisecond)); p.Timestamp/160 < due; {
+			v.say(&p)
 		}
-		n += 160
-		p.SequenceNumber++
-		p.Timestamp += 160
-		v.mu.Lock()
-		to, mute, event := v.to, v.mute, v.step(p.Timestamp)
-		out := p
-		switch out.PayloadType = v.law; {
-		case event != nil:
-			out = *event
-			out.SSRC, out.SequenceNumber = p.SSRC, p.SequenceNumber
-		case v.law == siptest.PCMU:
-			out.Payload = g711.EncodeUlaw(pcm)
-		default:
-			out.Payload = g711.EncodeAlaw(pcm)
-		}
-		v.mu.Unlock()
-		raw, _ := out.Marshal()
-		if to.IsValid() && !mute {
-			v.conn.WriteToUDPAddrPort(raw, to)
-		}
+	}
+}
+
+// say sends the next 20 ms.
+func (v *voice) say(p *pionrtp.Packet) {
+	pcm := make([]byte, 320)
+	for i := range 160 {
+		s := int16(8000 * math.Sin(2*math.Pi*v.tone*float64(int(p.Timestamp)+i)/8000))
+		pcm[2*i], pcm[2*i+1] = byte(s), byte(s>>8)
+	}
+	p.SequenceNumber++
+	p.Timestamp += 160
+	v.mu.Lock()
+	to, mute, event := v.to, v.mute, v.step(p.Timestamp)
+	out := *p
+	switch out.PayloadType = v.law; {
+	case event != nil:
+		out = *event
+		out.SSRC, out.SequenceNumber = p.SSRC, p.SequenceNumber
+	case v.law == siptest.PCMU:
+		out.Payload = g711.EncodeUlaw(pcm)
+	default:
+		out.Payload = g711.EncodeAlaw(pcm)
+	}
+	v.mu.Unlock()
+	raw, _ := out.Marshal()
+	if to.IsValid() && !mute {
+		v.conn.WriteToUDPAddrPort(raw, to)
 	}
 }
 
