@@ -426,11 +426,7 @@ func TestCancelAtOnce(t *testing.T) {
 			}
 			for _, out := range calls {
 				caller.expect(out, "200 CANCEL")
-				if m := caller.expect(out, "xxx INVITE"); m.Status == 100 || m.Status == 183 {
-					m = caller.expect(out, "xxx INVITE")
-					for m.Status < 200 {
-						m = caller.expect(out, "xxx INVITE")
-					}
+				for caller.expect(out, "xxx INVITE").Status < 200 {
 				}
 				if out.State() == siptest.Talking {
 					out.Bye() // it crossed our 200
@@ -495,10 +491,10 @@ func TestEarlyCallerCancelsAsTheAgentAnswers(t *testing.T) {
 		caller.expect(out, "183")
 		in := ana.rings()
 		in.Answer(ana.voice.offer())
-		out.Cancel()
-		m := caller.expect(out, "200 CANCEL")
-		_ = m
-		for m = caller.expect(out, "xxx INVITE"); m.Status < 200; m = caller.expect(out, "xxx INVITE") {
+		out.Cancel() // not sent when the 200 was faster
+		m := caller.expect(out, "xxx INVITE")
+		for m.Status < 200 {
+			m = caller.expect(out, "xxx INVITE")
 		}
 		if m.Status == 200 {
 			out.Bye()

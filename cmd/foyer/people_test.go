@@ -122,7 +122,7 @@ func TestHangsUpRightAfterAnswering(t *testing.T) {
 	bo := s.agent("bo", boTone)
 	s.until("ana free", func() bool { return s.agentState("ana") == acd.Ready })
 	if s.ex.calls.count() > 0 && out.State() == siptest.Talking {
-		if k := s.callOf(out); k != nil && k.answered.IsZero() {
+		if k := s.onlyCall(); k != nil && k.answered.IsZero() {
 			bo.picksUp(bo.rings())
 		}
 	}
@@ -130,8 +130,8 @@ func TestHangsUpRightAfterAnswering(t *testing.T) {
 	s.cdr()
 }
 
-// callOf is the card of the only call that is up.
-func (s *stage) callOf(*siptest.Call) *card {
+// onlyCall is the card of the only call that is up.
+func (s *stage) onlyCall() *card {
 	var id acd.CallID
 	s.ex.board.ask(s.ctx, func() {
 		for _, c := range s.ex.board.floor.Snapshot(s.ex.board.now()).Calls {
