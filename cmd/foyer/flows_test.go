@@ -501,9 +501,9 @@ func TestEarlyCallerCancelsAsTheAgentAnswers(t *testing.T) {
 			caller.expect(out, "200 BYE")
 		}
 		ana.expect(in, "BYE")
-		c := s.cdr()
+		c := s.rowOf(out)
 		if c.EndedBy != "caller" || c.SIPCode != m.Status {
-			t.Errorf("the caller got %d; CDR %s", m.Status, asJSON(c))
+			t.Errorf("the caller got %d; CDR %s\n%s", m.Status, asJSON(c), caller.Wire().Ladder())
 		}
 		s.until("ana ready again", func() bool { return s.agentState("ana") == acd.Ready })
 	}
