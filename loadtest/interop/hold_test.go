@@ -57,12 +57,3 @@ func lastSecond(t *testing.T, what string, b *baresip, ok func(second []float64)
 		return len(x) > before+rate && ok(x[len(x)-rate:])
 	}, b.output)
 }
-
-// energy is the root mean square of samples.
-func energy(x []float64) float64 {
-	sum := 0.0
-	for _, v := range x {
-		sum += v * v
-	}
-	return sum / float64(len(x))
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -236,5 +237,18 @@ func (h *house) logged(words ...string) {
 // hears waits until a party hears the other one.
 func hears(t *testing.T, who string, heard func() []float64, tone float64, why func() string) {
 	t.Helper()
-	until(t, fmt.Sprintf("%s hears %.0f Hz", who, tone), func() bool { return loudest(heard(), tone) > 0.9 }, why)
+	until(t, fmt.Sprintf("%s hears %.0f Hz", who, tone), func() bool { return loudest(heard(), tone) > 0.9 }, func() string {
+		return describe(heard(), tone) + why()
+	})
+}
+
+// describe says, a line for each second, how loud samples are and how much of
+// that is at hz.
+func describe(x []float64, hz float64) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d samples\n", len(x))
+	for second := range slices.Chunk(x, rate) {
+		fmt.Fprintf(&b, "energy %.0f, %.2f of it at %.0f Hz\n", energy(second), share(second, hz), hz)
+	}
+	return b.String()
 }

@@ -84,3 +84,12 @@ func share(x []float64, hz float64) float64 {
 	}
 	return 2 * (s1*s1 + s2*s2 - 2*math.Cos(w)*s1*s2) / (energy * float64(len(x)))
 }
+
+// energy is the mean square of samples.
+func energy(x []float64) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v * v
+	}
+	return sum / float64(len(x))
+}
