@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,6 +92,7 @@ func (ex *exchange) phoneChanged(e sip.RegEvent) {
 
 // keep stores CDRs and counts what they tell.
 func (ex *exchange) keep(again bool, rows []ledger.CDR) {
+	rows = slices.DeleteFunc(rows, ex.finished)
 	ex.cdrs.Put(rows...)
 	if again {
 		return
@@ -98,6 +100,16 @@ func (ex *exchange) keep(again bool, rows []ledger.CDR) {
 	for i := range rows {
 		ex.metrics.counted(&rows[i])
 	}
+}
+
+// finished says that a row which only guesses how a call ended, because the
+// journal broke off, has nothing to add to the row there is.
+func (ex *exchange) finished(row ledger.CDR) bool {
+	if row.Cause != acd.CauseRestart.String() {
+		return false
+	}
+	_, err := ex.cdrs.Get(context.Background(), row.ID)
+	return err == nil
 }
 
 // callTable finds the goroutine of a call, and remembers what was last told of
