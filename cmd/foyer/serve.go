@@ -172,6 +172,9 @@ func (ex *exchange) recover() error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	if err := ex.cdrs.Flush(ctx); err != nil {
+		return fmt.Errorf("call records: %w", err)
+	}
 	if open := ex.board.fold.Open(); len(open) > 0 {
 		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
 	}
