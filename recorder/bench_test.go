@@ -77,15 +77,18 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// One packet from the tap into its chunk.
+// One packet from the tap into the chunk of one of 500 calls.
 func BenchmarkPacket(b *testing.B) {
-	s, calls := benchCalls(b, 1, "")
-	r := calls[0]
-	t := rtp.TapRecord{Recording: r.handle, Codec: rtp.PCMA, Payload: make([]byte, 160), At: callStart.UnixNano()}
+	s, calls := benchCalls(b, 500, "")
+	k := &taker{s: s}
+	t := rtp.TapRecord{Codec: rtp.PCMA, Payload: make([]byte, 160), At: callStart.UnixNano()}
 	b.ReportAllocs()
-	for b.Loop() {
-		t.Seq++
-		s.take(t)
+	for i := 0; b.Loop(); i++ {
+		r := calls[i%len(calls)]
+		if t.Recording = r.handle; i%len(calls) == 0 {
+			t.Seq++
+		}
+		k.take(t)
 		if len(r.full) > 0 {
 			s.recycle(r.full[0])
 			r.full = r.full[:0]

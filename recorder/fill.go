@@ -78,25 +78,57 @@ func (c *chunk) gap(from, to int64, packets uint32) {
 	c.b = binary.LittleEndian.AppendUint32(c.b, packets)
 }
 
-// take puts what came out of a tap into the recording. Called by tap readers.
-func (s *Store) take(t rtp.TapRecord) {
-	r, ok := s.recordings.Load(t.Recording)
-	if !ok || t.Channel >= channels {
+// taker puts what comes out of one tap into the recordings. It belongs to the
+// tap's reader, and remembers where it found a recording: a call has a hundred
+// packets a second, and handles are given in order, so those in progress seldom
+// share a place. BenchmarkPacket: 40 ns, where a look into the store's map and a
+// deferred unlock for each packet made it 54.
+type taker struct {
+	s     *Store
+	found [places]*recording // by handle
+}
+
+const places = 1 << 12
+
+func (k *taker) find(handle uint64) *recording {
+	place := &k.found[handle%places]
+	if r := *place; r != nil && r.handle == handle {
+		return r
+	}
+	r, _ := k.s.recordings.Load(handle)
+	*place = r
+	return r
+}
+
+func (k *taker) take(t rtp.TapRecord) {
+	r := k.find(t.Recording)
+	if r == nil {
 		return
+	}
+	if !r.take(k.s, &t) || t.Kind == rtp.TapStop {
+		k.found[t.Recording%places] = nil // not kept in memory for the sake of being found
+	}
+}
+
+// take says whether the recording may take more.
+func (r *recording) take(s *Store, t *rtp.TapRecord) bool {
+	if t.Channel >= channels {
+		return true
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.shut {
-		return
+	switch {
+	case r.shut:
+		r.mu.Unlock()
+		return false
+	case t.Kind == rtp.TapPacket:
+		r.packet(s, t)
+	case t.Kind == rtp.TapStart:
+		r.start(s, t)
+	case t.Kind == rtp.TapStop:
+		r.stop(s, t)
 	}
-	switch t.Kind {
-	case rtp.TapStart:
-		r.start(s, &t)
-	case rtp.TapStop:
-		r.stop(s, &t)
-	case rtp.TapPacket:
-		r.packet(s, &t)
-	}
+	r.mu.Unlock()
+	return true
 }
 
 func (r *recording) start(s *Store, t *rtp.TapRecord) {

@@ -284,3 +284,10 @@ func within(t testing.TB, what string, got, want, by time.Duration) {
 		t.Errorf("%s is %v, want %v within %v", what, got, want, by)
 	}
 }
+
+// take is what a tap's reader does with one record.
+func (s *Store) take(t rtp.TapRecord) {
+	if r, ok := s.recordings.Load(t.Recording); ok {
+		r.take(s, &t)
+	}
+}

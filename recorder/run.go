@@ -40,8 +40,9 @@ func (s *Store) read(t *rtp.Tap, stop <-chan struct{}) {
 	defer pause.Stop()
 	<-pause.C
 	var dropped uint64
+	take := (&taker{s: s}).take
 	for {
-		t.Read(s.take)
+		t.Read(take)
 		if n := t.Dropped(); n != dropped {
 			s.tapDropped.Add(n - dropped)
 			dropped = n
