@@ -61,11 +61,12 @@ func split(x []float64) (left, right []float64) {
 	return left, right
 }
 
-// loudest is the largest share of energy at hz in any second of x.
-func loudest(x []float64, hz float64) float64 {
+// loudest is the largest share of energy at hz in any piece of x of so many
+// samples.
+func loudest(x []float64, hz float64, piece int) float64 {
 	best := 0.0
-	for from := 0; from+rate <= len(x); from += rate / 4 {
-		best = max(best, share(x[from:from+rate], hz))
+	for from := 0; from+piece <= len(x); from += piece / 4 {
+		best = max(best, share(x[from:from+piece], hz))
 	}
 	return best
 }
