@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"foyer/loadtest"
@@ -11,7 +12,7 @@ import (
 // queue measures calls through the queue without media: the way to the agent, the
 // highest clean rate, the CPU of a whole call.
 func (b *bench) queue(ctx context.Context) error {
-	best, perCall := 0.0, ""
+	best, at, perCall := 0.0, []string{}, []string{}
 	for _, rate := range b.rates {
 		res, cpu, err := b.queueAt(ctx, rate)
 		if err != nil {
@@ -21,16 +22,15 @@ func (b *bench) queue(ctx context.Context) error {
 		if rate == 20 {
 			b.table.add("offer", "INVITE to INVITE at the agent, p50 / p99", "ms", ms(res.Offer.P50)+" / "+ms(res.Offer.P99))
 		}
-		if rate <= 100 {
-			perCall = fmt.Sprintf("%.2f", cpu)
-		}
+		at = append(at, fmt.Sprintf("%.0f", rate))
+		perCall = append(perCall, fmt.Sprintf("%.2f", cpu))
 		if !clean(res) {
 			break
 		}
 		best = rate
 	}
 	b.table.add("rate", "highest rate run clean", "calls/s", fmt.Sprintf("%.0f", best))
-	b.table.add("percall", "CPU of a whole call, no media", "ms", perCall)
+	b.table.add("percall", "CPU of a whole call, no media, at "+strings.Join(at, " / ")+" calls/s", "ms", strings.Join(perCall, " / "))
 	return nil
 }
 
