@@ -28,6 +28,7 @@ demo: build ## the same switch with simulated carriers and agents talking to it
 
 test: setup check ## install what the tests need and run all of them, real phones included
 	$(GO) test -count=1 -timeout 15m ./...
+	$(GO) test -race -short -count=1 -timeout 5m ./acd/ring ./rtp
 
 check: arrows ## formatting, vet, staticcheck, the arrows between packages, quick tests
 	@unformatted=$$(gofmt -l .); \
