@@ -181,13 +181,16 @@ func (d *demoCmd) play(ctx context.Context, ex *exchange, cfg *config.Config, pl
 	period := time.Second / 2
 	if !terminal {
 		period = 5 * time.Second
+		fmt.Printf("console http://%s/\n", cfg.Listen.HTTP)
 	}
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		if terminal {
-			fmt.Print("\x1b[H\x1b[2J")
-			view.table(os.Stdout)
+			// Drawn at once over what stood there: a screen wiped first would flicker.
+			var b strings.Builder
+			view.table(&b)
+			fmt.Print("\x1b[H" + strings.ReplaceAll(b.String(), "\n", "\x1b[K\n") + "\x1b[J")
 		} else {
 			fmt.Println(run.Status())
 		}
