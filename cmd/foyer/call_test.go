@@ -245,7 +245,7 @@ func TestAgentHoldsAndResumes(t *testing.T) {
 	caller.hears(anaTone)
 	ana.hears(callerTone)
 	out.Bye()
-	if c := s.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup); c.HeldFor == 0 {
+	if c := s.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup); !held(c) {
 		t.Errorf("no hold in %s", asJSON(c))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -421,6 +422,12 @@ func (s *stage) wantEnd(outcome ledger.Outcome, by acd.Party, cause acd.Cause) l
 		s.t.Errorf("the call ended as %s by %s for %s, want %s by %s for %s\n%s", c.Outcome, c.EndedBy, c.Cause, outcome, by, cause, asJSON(c))
 	}
 	return c
+}
+
+// held says whether one party put the other on hold, be it for less than a
+// millisecond.
+func held(c ledger.CDR) bool {
+	return slices.ContainsFunc(c.Segments, func(s ledger.Segment) bool { return s.Kind == ledger.OnHold })
 }
 
 func asJSON(v any) string {
