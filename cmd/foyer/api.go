@@ -48,8 +48,10 @@ func (ex *exchange) consoleOptions(p *plan) console.Options {
 
 // healthy: the switch can do its work. readyNow: and wants new calls.
 func (ex *exchange) healthy() error {
-	if n := ex.board.failures.Load(); n > 0 {
-		return fmt.Errorf("%d events could not be journalled; see the log", n)
+	// One failed write long ago is for the metrics; a switch that writes again
+	// must not stay out of the carrier's rotation for it.
+	if ex.board.deaf.Load() {
+		return fmt.Errorf("the journal cannot be written (%d events so far); see the log", ex.board.failures.Load())
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ type board struct {
 
 	events   atomic.Uint64 // taken from the ring
 	failures atomic.Uint64 // events whose journal write failed
+	deaf     atomic.Bool   // the newest journal write failed
 
 	violations atomic.Uint64 // moves of the floor that no table allows
 }
@@ -184,7 +185,9 @@ func (b *board) take(batch []posted) {
 		b.seq++
 		records[i] = acd.Record{Seq: b.seq, At: b.last, Event: p.ev}
 	}
-	if err := b.journal.append(page{Decided: b.hash.Sum(), Records: records}); err != nil {
+	err := b.journal.append(page{Decided: b.hash.Sum(), Records: records})
+	b.deaf.Store(err != nil)
+	if err != nil {
 		// The switch goes on: a caller is worth more than a line of journal.
 		b.failures.Add(uint64(len(batch)))
 		b.log.Error("events not journalled", zap.Int("events", len(batch)), zap.Error(err))

@@ -127,6 +127,9 @@ func (r *recordingGet) Run(c *cli) error {
 		return err
 	}
 	dir := cfg.Recording.Store.Dir
+	if _, err := recorder.Find(dir, r.ID); err != nil {
+		return recordingError(r.ID, err)
+	}
 	if err := traceListen(cfg, r.ID); err != nil {
 		return err
 	}
