@@ -6,7 +6,8 @@ import "time"
 // Carrying one out twice is harmless.
 type Action interface{ action() }
 
-// Offer: ring Agent for Call. Match says why this agent.
+// Offer: ring Agent for Call. Match says why this agent. Several offers of one
+// call may be out at once; the first to be answered has it.
 type Offer struct {
 	Call    CallID
 	Agent   AgentID
@@ -14,6 +15,8 @@ type Offer struct {
 	Offer   OfferID
 	Timeout time.Duration // informative: the floor itself ends the offer
 	Match   *Match
+	Number  string // of a callback: the customer, who is called when the agent has answered
+	Rejoin  bool   // the agent had this call and lost the line
 }
 
 // Withdraw: stop ringing Agent for Call. Cause is CauseAbandoned, CauseNoAnswer,
@@ -32,6 +35,20 @@ type Connect struct {
 	Offer OfferID
 }
 
+// Dial: call the customer of a callback at Number, for Agent, who has answered
+// or is kept free for it. CallerBack or CallerMissed must follow.
+type Dial struct {
+	Call  CallID
+	Agent AgentID
+	Queue QueueID
+	Offer OfferID
+	// Timeout is how long the customer's phone may ring.
+	Timeout time.Duration
+	Number  string
+	// Waiting: the agent is on the line already.
+	Waiting bool
+}
+
 // Refuse: no agent will take Call; say so to the caller and end it.
 type Refuse struct {
 	Call  CallID
@@ -39,16 +56,101 @@ type Refuse struct {
 	Cause Cause
 }
 
+// Divert: Call leaves the floor for a number outside or a voicemail box.
+type Divert struct {
+	Call  CallID
+	Queue QueueID
+	To    Target
+	Cause Cause
+}
+
+// Comfort: the agent of Call is lost; let the caller hear so, and music.
+type Comfort struct {
+	Call  CallID
+	Agent AgentID
+	Offer OfferID
+}
+
+// Rejoin: the agent of Call is back; bridge them again.
+type Rejoin struct {
+	Call  CallID
+	Agent AgentID
+	Offer OfferID
+}
+
+// Part: the talk of Call with Agent is over, the call is not: hang the agent up
+// and let the caller hear the queue.
+type Part struct {
+	Call  CallID
+	Agent AgentID
+	Offer OfferID
+	Cause Cause
+}
+
+// Hangup: end Call, by order of somebody who frees the agent.
+type Hangup struct {
+	Call  CallID
+	Cause Cause
+	By    Party
+}
+
+// Prove: show that Call still lives, or say that it is Gone. The floor asks when
+// it has heard nothing of a talk for long.
+type Prove struct {
+	Call CallID
+}
+
+// Announce: tell the caller their place and what they still have to wait.
+type Announce struct {
+	Call     CallID
+	Queue    QueueID
+	Position int           // 1 is next; 0: say nothing of it
+	Low      time.Duration // the band of the wait; High is 0 when none is told
+	High     time.Duration
+}
+
+// OfferCallback: ask the caller of Call whether they want to be called back.
+type OfferCallback struct {
+	Call  CallID
+	Queue QueueID
+}
+
+// CallbackKept: Call will be called back as Callback. It needs the line no more.
+type CallbackKept struct {
+	Call     CallID
+	Callback CallID // an older one where the number had one already
+	Queue    QueueID
+	Number   string
+	Position int // among those who wait; 1 is next
+}
+
+// CallbackOver: nothing more becomes of a callback.
+type CallbackOver struct {
+	Call   CallID
+	Queue  QueueID
+	Number string
+	Cause  Cause // CauseHangup: it was made; else why not
+}
+
 // Moved: an agent went from one state to another. For boards, metrics and CDRs.
 type Moved struct {
 	Agent  AgentID
 	From   AgentState
 	To     AgentState
-	Reason string // of NotReady
+	Reason string // of NotReady; of leaving a wrap-up, its code
 	Cause  Cause
 	By     Party
 	Call   CallID // the call it was about, if one
 	Since  time.Time
+}
+
+// Overdue: an agent has been in a state longer than is allowed. They stay in it:
+// what an agent wants is never changed by a clock.
+type Overdue struct {
+	Agent  AgentID
+	State  AgentState
+	Reason string
+	For    time.Duration
 }
 
 // Queued: Call entered Queue (first, or by overflow from From).
@@ -65,10 +167,22 @@ type Settled struct {
 	By    Party
 }
 
-func (Offer) action()    {}
-func (Withdraw) action() {}
-func (Connect) action()  {}
-func (Refuse) action()   {}
-func (Moved) action()    {}
-func (Queued) action()   {}
-func (Settled) action()  {}
+func (Offer) action()         {}
+func (Withdraw) action()      {}
+func (Connect) action()       {}
+func (Dial) action()          {}
+func (Refuse) action()        {}
+func (Divert) action()        {}
+func (Comfort) action()       {}
+func (Rejoin) action()        {}
+func (Part) action()          {}
+func (Hangup) action()        {}
+func (Prove) action()         {}
+func (Announce) action()      {}
+func (OfferCallback) action() {}
+func (CallbackKept) action()  {}
+func (CallbackOver) action()  {}
+func (Moved) action()         {}
+func (Overdue) action()       {}
+func (Queued) action()        {}
+func (Settled) action()       {}

@@ -5,26 +5,38 @@ import (
 	"time"
 )
 
-// AgentState is what an agent is doing. Its zero value is the safe one: nothing is offered.
+// AgentState is what an agent is doing. Its zero value is the safe one: nothing is
+// offered. An agent with several contacts at once is in the state of the one that
+// binds them most: talking before being rung, being rung before wrapping up.
 type AgentState uint8
 
 const (
-	Off      AgentState = iota // not logged in, or no phone reachable
-	NotReady                   // logged in and paused, for a reason
-	Ready                      // free for the next call
-	Offered                    // being rung for a call
-	Talking                    // with a caller
-	WrapUp                     // finishing the work after a call
+	Off        AgentState = iota // no phone of theirs is reachable
+	Registered                   // a phone is reachable, but they are not logged in
+	NotReady                     // logged in and paused, for a reason
+	Ready                        // free for the next call
+	Reserved                     // chosen for a call; their phone has not rung yet
+	Offered                      // their phone rings
+	Talking                      // with a caller
+	OnHold                       // with a caller, one of whom has put the other on hold
+	Consulting                   // with a caller on hold, while asking somebody else
+	WrapUp                       // finishing the work after a call
+
+	agentStates = 10
 )
 
 // agentMoves is every legal move. From not ready to not ready is a new reason.
 var agentMoves = [][]AgentState{
-	Off:      {NotReady, Ready},
-	NotReady: {Off, NotReady, Ready},
-	Ready:    {Off, NotReady, Offered},
-	Offered:  {Off, NotReady, Ready, Talking},
-	Talking:  {Off, NotReady, Ready, WrapUp},
-	WrapUp:   {Off, NotReady, Ready},
+	Off:        {Registered, NotReady, Ready},
+	Registered: {Off, NotReady, Ready},
+	NotReady:   {Off, Registered, NotReady, Ready},
+	Ready:      {Off, Registered, NotReady, Reserved},
+	Reserved:   {Off, Registered, NotReady, Ready, Offered, Talking, WrapUp},
+	Offered:    {Off, Registered, NotReady, Ready, Reserved, Talking, WrapUp},
+	Talking:    {Off, Registered, NotReady, Ready, Reserved, Offered, OnHold, Consulting, WrapUp},
+	OnHold:     {Off, Registered, NotReady, Ready, Reserved, Offered, Talking, Consulting, WrapUp},
+	Consulting: {Off, Registered, NotReady, Ready, Reserved, Offered, Talking, OnHold, WrapUp},
+	WrapUp:     {Off, Registered, NotReady, Ready, Reserved, Offered, Talking},
 }
 
 // ReasonMissed is the reason of an agent whom the floor has paused because they
@@ -49,10 +61,10 @@ func (i intent) present() bool { return i >= wantsPause }
 
 // agent is a person at work.
 type agent struct {
-	id     AgentID
-	ready  bool // becomes ready with the first registration
-	skills map[string]int
-	seats  []*seat
+	id    AgentID
+	cfg   *AgentCfg
+	rank  int // place in the configuration
+	seats []*seat
 
 	state     AgentState
 	since     time.Time // in this state, or not ready for this reason
@@ -60,26 +72,31 @@ type agent struct {
 	want      intent
 	pause     why // goes with wantsPause
 	reachable bool
-	leaving   bool // no longer configured; gone when their call is
-	listed    bool // stands in the ready rows of their lines
-	isFresh   bool // listed since the last match
+	leaving   bool        // no longer configured; gone when their call is
+	room      [media]bool // may be given one more contact of this kind
+	isFresh   bool        // has got room since the last match
+	touched   bool        // changed since the last audit
 
-	idle   time.Time // see the glossary
-	call   *call     // offered or talking
-	about  CallID    // the call of this state, wrap-up included
-	rings  time.Time // when the offer ends
-	wraps  time.Time // when the wrap-up ends
-	due    timer
-	missed int // offers rung out in a row
-	// failures counts offers in a row that failed before the phone rang; holds
-	// until backoff.
-	failures int
-	backoff  time.Time
+	idle  time.Time      // see the glossary
+	hands []*reservation // contacts in hand: rung for, talking, wrapping up
+	about CallID         // the contact of this state
+	// awaited are calls that wait for this agent alone, as long as they are at work.
+	awaited []*call
+	due     timer
+	// missed counts offers rung out in a row; failures those that failed before
+	// the phone rang, and holds until backoff.
+	missed, failures int
+	backoff          time.Time
 	// forgiven counts how often the agent was made ready: exclusions of an older
 	// count for missed calls no longer hold.
 	forgiven uint32
 
-	spent [WrapUp + 1]time.Duration // in each state, this one not counted yet
+	// Since login: contacts handled, answered and lost before the bridge, and the
+	// time with callers.
+	handled, dumped int
+	talked          time.Duration
+
+	spent [agentStates]time.Duration // in each state, this one not counted yet
 	born  time.Time
 }
 
@@ -91,12 +108,12 @@ type why struct {
 	call   CallID
 }
 
-func byIdle(a, b *agent) int {
-	if c := a.idle.Compare(b.idle); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.id, b.id)
-}
+// atEase says whether an agent has nothing in hand, so that their intent takes
+// effect at once.
+func (a *agent) atEase() bool { return len(a.hands) == 0 }
+
+// atWork says whether an agent in this state adds to what a queue can serve.
+func (s AgentState) atWork() bool { return s >= Ready }
 
 // move is the only function that changes an agent's state.
 func (f *Floor) move(a *agent, to AgentState, w why) {
@@ -105,107 +122,173 @@ func (f *Floor) move(a *agent, to AgentState, w why) {
 		f.illegal("agent %s: %s -> %s", a.id, from, to)
 		return
 	}
+	f.touch(a)
 	a.spent[from] += f.now.Sub(a.since)
+	code := ""
+	if from == WrapUp {
+		code = w.reason
+	}
 	a.state, a.since, a.cause = to, f.now, w
 	if to != NotReady {
 		a.cause.reason = ""
 	}
-	f.list(a)
 	for _, s := range a.seats {
 		f.recount(s, from, to, w.cause)
 	}
-	switch to {
-	case Offered, Talking, WrapUp:
-		a.about = w.call
-	default:
-		a.about = ""
-	}
-	f.due.set(&a.due, a.nextDue(f.now))
 	f.emit(Moved{
-		Agent: a.id, From: from, To: to, Reason: a.cause.reason,
+		Agent: a.id, From: from, To: to, Reason: cmp.Or(a.cause.reason, code),
 		Cause: w.cause, By: w.by, Call: w.call, Since: f.now,
 	})
 }
 
-// nextDue is when an agent's state ends by itself; zero if it does not.
-func (a *agent) nextDue(now time.Time) time.Time {
-	switch {
-	case a.state == Offered:
-		return a.rings
-	case a.state == WrapUp:
-		return a.wraps
-	case a.state == Ready && a.backoff.After(now):
-		return a.backoff
-	}
-	return time.Time{}
-}
-
-// list keeps a ready agent in the ready rows of their lines, unless backing off.
-func (f *Floor) list(a *agent) {
-	should := a.state == Ready && !a.backoff.After(f.now)
-	if should && !a.isFresh {
-		a.isFresh = true
-		f.freshAgents = append(f.freshAgents, a)
-	}
-	if should == a.listed {
-		return
-	}
-	a.listed = should
-	for _, s := range a.seats {
-		if s.lacks != "" {
-			continue
-		}
-		if should {
-			s.line.ready.add(a)
-		} else {
-			s.line.ready.remove(a)
-		}
-	}
-}
-
-// idleSince starts the idle clock. The ready rows are ordered by it, so it only
-// moves while the agent stands in none.
-func (f *Floor) idleSince(a *agent, at time.Time) {
-	if a.listed {
-		f.illegal("agent %s: idle clock moved while ready", a.id)
-		return
-	}
-	a.idle = at
-}
-
-// rest puts an agent who is on no call where their intent and their phone say.
+// rest puts an agent into the state that their contacts, their intent and their
+// phone make, and is the only caller of move. w tells why, as far as known.
 func (f *Floor) rest(a *agent, w why) {
-	a.call = nil
-	to := NotReady
+	to, r := a.bound()
 	switch {
-	case a.leaving || !a.want.present():
-		to = Off
+	case r != nil:
+		w.call, w.reason = r.call.id, ""
+	case a.leaving, !a.want.present():
+		if to = Off; a.reachable && !a.leaving {
+			to = Registered
+		}
 	case !a.reachable:
 		to, w.cause, w.by = Off, CauseUnreachable, Switch
 	case a.want == wantsCalls:
 		to = Ready
-	case w.reason == "":
-		w.reason = a.pause.reason
-		w.cause = cmp.Or(w.cause, a.pause.cause)
-		w.by = cmp.Or(w.by, a.pause.by)
+	default:
+		to = NotReady
+		if w.reason == "" || a.state == WrapUp {
+			w.reason = a.pause.reason
+			w.cause = cmp.Or(w.cause, a.pause.cause)
+			w.by = cmp.Or(w.by, a.pause.by)
+		}
 	}
-	if to == a.state && (to != NotReady || w.reason == a.cause.reason) {
-		return
+	about := CallID("")
+	if r != nil {
+		about = r.call.id
 	}
-	f.move(a, to, w)
-	if a.leaving && to == Off {
+	if to != a.state || to == NotReady && w.reason != a.cause.reason {
+		f.move(a, to, w)
+	}
+	a.about = about
+	for len(a.awaited) > 0 && (!a.state.atWork() || a.want != wantsCalls) {
+		f.unprefer(a.awaited[len(a.awaited)-1])
+	}
+	f.list(a)
+	f.due.set(&a.due, f.agentNext(a))
+	if a.leaving && a.atEase() {
 		f.dismiss(a)
 	}
 }
 
-// agentDue: the offer has rung out, the wrap-up is over, or the back-off is.
-func (f *Floor) agentDue(a *agent) {
-	switch a.state {
-	case Offered:
-		f.rangOut(a)
-	case WrapUp:
-		f.endWrapUp(a, Switch)
-	case Ready:
-		f.list(a)
+// bound is the state that the contacts in hand put an agent in, and which of them
+// does; no contact if there is none.
+func (a *agent) bound() (state AgentState, most *reservation) {
+	rank := 0
+	for _, r := range a.hands {
+		if s, n := r.binds(); n > rank {
+			state, most, rank = s, r, n
+		}
 	}
+	return state, most
+}
+
+// agentNext is when something is due in an agent's state; zero if nothing is. What
+// is in hand has deadlines of its own.
+func (f *Floor) agentNext(a *agent) time.Time {
+	switch {
+	case a.backoff.After(f.now):
+		return a.backoff
+	case a.state == NotReady:
+		if most := f.limits[a.cause.reason]; most > 0 && !a.since.Add(most).Before(f.now) {
+			return a.since.Add(most)
+		}
+	}
+	return time.Time{}
+}
+
+// expire: the back-off is over, or a pause is longer than its reason allows.
+func (a *agent) expire(f *Floor) {
+	if a.state == NotReady {
+		if most := f.limits[a.cause.reason]; most > 0 && !f.now.Before(a.since.Add(most)) {
+			f.emit(Overdue{Agent: a.id, State: NotReady, Reason: a.cause.reason, For: f.now.Sub(a.since)})
+		}
+		return
+	}
+	f.list(a)
+}
+
+// overdue says whether an agent is paused for longer than the reason allows.
+func (f *Floor) overdue(a *agent, now time.Time) bool {
+	most := f.limits[a.cause.reason]
+	return a.state == NotReady && most > 0 && now.Sub(a.since) >= most
+}
+
+// takes says whether an agent may be given one more contact of a kind.
+func (f *Floor) takes(a *agent, m Medium) bool {
+	if a.want != wantsCalls || !a.reachable || a.leaving || a.backoff.After(f.now) {
+		return false
+	}
+	n := 0
+	for _, r := range a.hands {
+		if r.kind == m {
+			n++
+		}
+		if !beside[m][r.kind] {
+			return false
+		}
+	}
+	return n < a.cfg.Capacity.of(m)
+}
+
+// list keeps an agent's seats in the ready rows of their lines while they have
+// room for the contacts of that line.
+func (f *Floor) list(a *agent) {
+	room := false
+	for m := range media {
+		a.room[m] = f.takes(a, Medium(m))
+		room = room || a.room[m]
+	}
+	if room && !a.isFresh {
+		a.isFresh = true
+		f.freshAgents = append(f.freshAgents, a)
+	}
+	for _, s := range a.seats {
+		if should := s.ring >= 0 && a.room[s.line.cfg.Medium]; should != s.listed {
+			f.seatListed(s, should)
+		}
+	}
+}
+
+// seatListed puts a seat into the ready row of its line, or takes it out.
+func (f *Floor) seatListed(s *seat, listed bool) {
+	s.listed = listed
+	n := 1
+	if listed {
+		s.line.ready[s.ring].add(s)
+	} else {
+		s.line.ready[s.ring].remove(s)
+		n = -1
+	}
+	if s.agent.isFresh && s.line.round == f.round {
+		s.line.fresh += n
+	}
+}
+
+// rekey changes something that ready rows are ordered by: the agent leaves them
+// meanwhile.
+func (f *Floor) rekey(a *agent, change func()) {
+	for _, s := range a.seats {
+		if s.listed {
+			f.seatListed(s, false)
+		}
+	}
+	change()
+	f.list(a)
+}
+
+// idleSince starts the idle clock.
+func (f *Floor) idleSince(a *agent, at time.Time) {
+	f.rekey(a, func() { a.idle = at })
 }

@@ -148,11 +148,7 @@ func BenchmarkReconfigure(b *testing.B) {
 		cfg.Queues = append(cfg.Queues, l.cfg)
 	}
 	for _, a := range c.f.roster {
-		made := AgentCfg{ID: a.id, Skills: a.skills, ReadyOnRegister: a.ready}
-		for _, s := range a.seats {
-			made.Queues = append(made.Queues, s.line.cfg.ID)
-		}
-		cfg.Agents = append(cfg.Agents, made)
+		cfg.Agents = append(cfg.Agents, *a.cfg)
 	}
 	for b.Loop() {
 		c.step(Event{Kind: Reconfigured, Config: cfg})

@@ -181,8 +181,11 @@ func TestWordsRoundTrip(t *testing.T) {
 			A AgentState
 			S CallState
 			N NoAnswer
-			E EmptyRule
-		}{Kind(n), Cause(n), Party(n), AgentState(n), CallState(n), NoAnswer(n), EmptyRule(n)}
+			D DoorRule
+			M Medium
+			R Strategy
+			W WrapMode
+		}{Kind(n), Cause(n), Party(n), AgentState(n), CallState(n), NoAnswer(n), DoorRule(n), Medium(n), Strategy(n), WrapMode(n)}
 		out := in
 		text, err := json.Marshal(in)
 		if err != nil {

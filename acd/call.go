@@ -11,47 +11,72 @@ type CallState uint8
 const (
 	CallOver    CallState = iota // not on the floor: not yet, or no more
 	CallWaiting                  // in a queue, no agent being rung
-	CallRinging                  // in a queue, an agent being rung
+	CallRinging                  // in a queue, one or more agents being rung
 	CallTalking                  // with an agent
+	CallLater                    // to be called back, and not now
 )
 
-// callMoves is every legal move. A talk goes back to waiting only when the agent
-// was lost before both heard each other.
+// callMoves is every legal move. A talk goes back to ringing or waiting when the
+// agent was lost.
 var callMoves = [][]CallState{
-	CallOver:    {CallWaiting},
-	CallWaiting: {CallRinging, CallOver},
-	CallRinging: {CallWaiting, CallTalking, CallOver},
-	CallTalking: {CallWaiting, CallOver},
+	CallOver:    {CallWaiting, CallLater},
+	CallWaiting: {CallRinging, CallLater, CallOver},
+	CallRinging: {CallWaiting, CallTalking, CallLater, CallOver},
+	CallTalking: {CallWaiting, CallRinging, CallLater, CallOver},
+	CallLater:   {CallWaiting, CallOver},
 }
 
-// call is a customer's call on the floor.
+// call is a customer's contact on the floor: a call, a chat, a mail, or the
+// promise to call back.
 type call struct {
 	id       CallID
 	state    CallState
 	since    time.Time
 	line     *line
-	arrived  time.Time     // on the floor: order and service level count from here
-	entered  time.Time     // its present queue: overflow steps count from here
+	from     string        // the caller's number; "" when it is not known
+	arrived  time.Time     // on the floor
+	asked    time.Time     // the service level counts from here
+	turn     time.Time     // the order counts from here
+	entered  time.Time     // its present queue: steps of overflow and relaxation count from here
 	priority time.Duration // its own head start
-	key      time.Time     // arrived less every head start: the order of all waiting calls
+	ahead    bool          // goes before all others: its agent was lost
+	key      time.Time     // turn less every head start: the order of all waiting calls
 	number   uint64        // its place among all arrivals
 	step     int           // the next overflow step of its queue
+	relaxed  int           // steps of relaxation taken
 	fresh    bool          // waiting, or excluding fewer agents, since the last match
+	touched  bool          // changed since the last audit
 
-	agent    *agent // being rung or talking
-	offer    OfferID
-	alerted  bool // the present offer's phone has rung
-	bridged  bool
-	answered time.Time
+	rings    []*reservation // agents being rung
+	talk     *reservation   // who answered
+	offer    OfferID        // the last one made
+	answered time.Time      // zero once counted
+	again    bool           // was answered before, and lost its agent
 	excluded []exclusion
-	due      timer
+	waves    int       // agents added to those rung first
+	growsAt  time.Time // when another may be
+	growing  bool      // looked at by this match
+
+	prefer *agent // waits for this agent alone
+	held   time.Time
+	told   announced
+	back   *promise // of a callback
+	due    timer
 
 	older, younger *call
 }
 
+// aheadBy is the head start of a caller who has lost their agent in the middle
+// of the talk: more than any configuration gives.
+const aheadBy = 365 * 24 * time.Hour
+
 // keyIn is the call's turn in a line: its arrival, less every head start.
 func (c *call) keyIn(l *line) time.Time {
-	return c.arrived.Add(-c.priority - time.Duration(l.cfg.Priority)*time.Second)
+	start := c.priority + time.Duration(l.cfg.Priority)*time.Second
+	if c.ahead {
+		start += aheadBy
+	}
+	return c.turn.Add(-start)
 }
 
 func byTurn(a, b *call) int {
@@ -61,27 +86,52 @@ func byTurn(a, b *call) int {
 	return cmp.Compare(a.number, b.number)
 }
 
-// moveCall is the only function that changes a call's state. It keeps the row
-// of those who wait.
+// moveCall is the only function that changes a call's state. It keeps the rows
+// of those who wait and ring.
 func (f *Floor) moveCall(c *call, to CallState) {
 	from := c.state
 	if !allowed(callMoves, from, to) {
 		f.illegal("call %s: %s -> %s", c.id, from, to)
 		return
 	}
-	if from == CallWaiting {
-		c.line.waiting.remove(c)
+	f.touchCall(c)
+	l := c.line
+	switch from {
+	case CallWaiting:
+		l.unwait(c)
+	case CallRinging:
+		l.ringing.remove(c)
 	}
 	c.state, c.since = to, f.now
-	if to == CallWaiting {
-		c.key = c.keyIn(c.line) // the head starts may have changed while it was ringing
-		c.line.waiting.add(c)
+	switch to {
+	case CallWaiting:
+		c.key = c.keyIn(l) // the head starts may have changed while it was ringing
+		l.wait(c)
 		f.freshen(c)
-		if c.line.present() == 0 { // its agents left while it was being offered
-			f.watchEmpty(c.line, CauseUnreachable)
+		if l.present() == 0 { // its agents left while it was being offered
+			f.watchEmpty(l, CauseUnreachable)
+		}
+	case CallRinging:
+		c.waves, c.growsAt = 0, time.Time{}
+		if l.cfg.Strategy >= RingAll {
+			l.ringing.add(c)
+		}
+		if l.cfg.Strategy == RingProgressively {
+			c.growsAt = f.now.Add(max(l.cfg.NextAfter, time.Second))
 		}
 	}
-	f.due.set(&c.due, c.nextDue())
+	f.due.set(&c.due, f.callNext(c))
+}
+
+// wait and unwait keep the row of those who wait, and count them by relaxation.
+func (l *line) wait(c *call) {
+	l.waiting.add(c)
+	l.relaxed[c.relaxed]++
+}
+
+func (l *line) unwait(c *call) {
+	l.waiting.remove(c)
+	l.relaxed[c.relaxed]--
 }
 
 // freshen lets the next match look at a call.
@@ -92,17 +142,39 @@ func (f *Floor) freshen(c *call) {
 	}
 }
 
-// nextDue is when a waiting call takes its next overflow step or may be offered
-// to somebody it excluded; zero if never.
-func (c *call) nextDue() time.Time {
-	if c.state != CallWaiting {
-		return time.Time{}
-	}
-	at := c.nextStep()
-	for _, x := range c.excluded {
-		if !x.until.IsZero() && (at.IsZero() || x.until.Before(at)) {
-			at = x.until
+// earliest is the first of some moments, those that are zero left out.
+func earliest(moments ...time.Time) time.Time {
+	var first time.Time
+	for _, t := range moments {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
 		}
+	}
+	return first
+}
+
+// callNext is when something is due for a call; zero if nothing is.
+func (f *Floor) callNext(c *call) time.Time {
+	switch c.state {
+	case CallWaiting:
+		return earliest(c.nextStep(), c.nextAgents(), c.held, c.told.next)
+	case CallRinging:
+		if c.line.cfg.Strategy >= RingAll {
+			return earliest(c.growsAt, c.nextAgents())
+		}
+	case CallLater:
+		if !c.line.shut {
+			return c.back.notBefore
+		}
+	}
+	return time.Time{}
+}
+
+// nextAgents is when a call may be offered to agents it may not be offered to now.
+func (c *call) nextAgents() time.Time {
+	at := c.nextRelax()
+	for i := range c.excluded {
+		at = earliest(at, c.excluded[i].until)
 	}
 	return at
 }
@@ -117,24 +189,47 @@ func (f *Floor) arrive(ev *Event) {
 		f.emit(Settled{Call: ev.Call, Cause: CauseClosed, By: Switch})
 		return
 	}
+	c := f.newCall(ev)
+	needless := f.returned(c, l)
+	f.preferred(c, l, f.agents[ev.Agent])
+	f.enter(c, l, "")
+	if needless != nil {
+		f.callbackOver(needless, CauseElsewhere)
+		f.settle(needless, CauseElsewhere, Caller)
+	}
+	f.shelter(c, true)
+}
+
+func (f *Floor) newCall(ev *Event) *call {
 	f.tally++
 	c := &call{
-		id: ev.Call, arrived: f.now, number: f.tally,
+		id: ev.Call, arrived: f.now, asked: f.now, turn: f.now, number: f.tally,
 		priority: time.Duration(ev.Priority) * time.Second,
 	}
-	c.due.fire = func(f *Floor) { f.callDue(c) }
+	c.due.of = c
+	if ev.Facts != nil && ev.Facts.From != "anonymous" {
+		c.from = ev.Facts.From
+	}
 	f.append(c)
-	f.enter(c, l, "")
-	f.shelter(c)
+	return c
 }
 
 // enter puts a call at its place in a queue, coming from another or from outside.
 func (f *Floor) enter(c *call, l *line, from QueueID) {
-	c.line, c.entered, c.step = l, f.now, 0
-	l.calls++
-	l.stats.Offered++
+	f.settleIn(c, l)
 	f.emit(Queued{Call: c.id, Queue: l.cfg.ID, From: from})
 	f.moveCall(c, CallWaiting)
+}
+
+// settleIn makes a call one of a line's.
+func (f *Floor) settleIn(c *call, l *line) {
+	c.line, c.entered, c.step, c.relaxed = l, f.now, 0, 0
+	c.told.next = time.Time{}
+	if a := &l.cfg.Announce; c.back == nil && (a.Position || a.Wait) {
+		c.told.next = f.now.Add(max(a.First, time.Second))
+	}
+	l.calls++
+	l.stats.Offered++
 }
 
 // gone: the call is over, in whatever phase it was.
@@ -143,26 +238,39 @@ func (f *Floor) gone(ev *Event) {
 	if c == nil {
 		return
 	}
-	a, cause := c.agent, ev.Cause
-	switch c.state {
-	case CallWaiting, CallRinging:
-		cause = cmp.Or(cause, CauseAbandoned)
-		f.countLost(c, ev.By, cause)
-	case CallTalking:
+	cause := ev.Cause
+	switch {
+	case c.state == CallTalking && !c.talk.dialled:
 		cause = cmp.Or(cause, CauseHangup)
 		f.countAnswered(c)
+	case c.back != nil && !c.back.present:
+		f.callbackOver(c, cmp.Or(cause, CauseAdmin))
+	default:
+		cause = cmp.Or(cause, CauseAbandoned)
+		f.countLost(c, ev.By, cause)
+		f.leaves(c, cause)
 	}
-	ringing := c.state == CallRinging
-	if ringing {
-		f.emit(Withdraw{Call: c.id, Agent: a.id, Offer: c.offer, Cause: cause})
-	}
+	w := why{cause: cause, by: ev.By, call: c.id}
+	f.dropRings(c, cause, w)
+	talk := c.talk
 	f.settle(c, cause, ev.By)
 	switch {
-	case a == nil:
-	case ringing:
-		f.rest(a, why{cause: cause, by: ev.By, call: c.id})
+	case talk == nil:
+	case talk.dialled: // nobody has talked
+		f.release(talk)
+		f.rest(talk.agent, w)
 	default:
-		f.wrapUp(a, c, why{cause: cause, by: ev.By, call: c.id})
+		f.wrapUp(talk, w)
+	}
+}
+
+// dropRings stops ringing everybody for a call.
+func (f *Floor) dropRings(c *call, cause Cause, w why) {
+	for len(c.rings) > 0 {
+		r := c.rings[0]
+		f.emit(Withdraw{Call: c.id, Agent: r.agent.id, Offer: r.id, Cause: cause})
+		f.release(r)
+		f.rest(r.agent, w)
 	}
 }
 
@@ -179,22 +287,39 @@ func (f *Floor) refuse(c *call, cause Cause) {
 
 // settle is the end of a call for the floor.
 func (f *Floor) settle(c *call, cause Cause, by Party) {
+	f.unprefer(c)
 	f.moveCall(c, CallOver)
 	f.unlink(c)
+	if c.back != nil {
+		delete(f.promised, c.back.key)
+	}
 	f.emit(Settled{Call: c.id, Cause: cause, By: by})
 	f.leave(c.line)
 }
 
-// callDue: an exclusion has run out, or it is time for an overflow step.
-func (f *Floor) callDue(c *call) {
-	if c.state != CallWaiting {
-		return
+// expire: an exclusion has run out, a preference, a pause between two words to
+// the caller; or it is time for a step of relaxation or overflow, for one more
+// agent, or to call back.
+func (c *call) expire(f *Floor) {
+	switch c.state {
+	case CallWaiting:
+		f.readmit(c)
+		f.relax(c)
+		if !c.held.IsZero() && !c.held.After(f.now) {
+			f.unprefer(c)
+		}
+		f.announce(c)
+		if at := c.nextStep(); !at.IsZero() && !at.After(f.now) {
+			f.overflow(c)
+		}
+	case CallRinging:
+		f.readmit(c)
+		f.relax(c)
+		f.grow(c)
+	case CallLater:
+		f.callbackDue(c)
 	}
-	f.readmit(c)
-	if at := c.nextStep(); !at.IsZero() && !at.After(f.now) {
-		f.overflow(c)
-	}
-	if c.state == CallWaiting {
-		f.due.set(&c.due, c.nextDue())
+	if c.state != CallOver {
+		f.due.set(&c.due, f.callNext(c))
 	}
 }

@@ -10,9 +10,9 @@ import (
 // what it found; nil when all is well. It goes over the whole floor, so it is
 // for tests and for a supervisor's doubt, not for every event.
 //
-//  1. An agent has at most one call, a call at most one agent, and each of an
-//     offer or a talk knows the other.
-//  2. Whoever is being rung or wraps up has a deadline, and none has passed.
+//  1. An agent has at most one call, a call at most one agent who has answered,
+//     and both sides of a reservation know of each other.
+//  2. Every reservation has a deadline, and none has passed.
 //  3. Who is ready has a phone that answers, and wants calls.
 //  4. No waiting call is left that a ready agent could take.
 //  5. Counts and lists say what one finds by counting: agents by state, calls
@@ -47,27 +47,16 @@ func (k *checker) agents() {
 		k.bad("%d agents in the roster, %d known", len(f.roster), len(f.agents))
 	}
 	for _, a := range f.roster {
-		onCall := a.state == Offered || a.state == Talking
-		if onCall != (a.call != nil) {
-			k.bad("agent %s is %s and has call %v", a.id, a.state, a.call != nil)
-		}
-		if c := a.call; c != nil {
-			want := map[AgentState]CallState{Offered: CallRinging, Talking: CallTalking}[a.state]
-			if c.agent != a || c.state != want || f.calls[c.id] != c {
-				k.bad("agent %s is %s in call %s, which is %s", a.id, a.state, c.id, c.state)
-			}
-		}
-		if (a.state == Offered || a.state == WrapUp) && a.due.place == 0 {
-			k.bad("agent %s is %s without a deadline", a.id, a.state)
-		}
-		if a.state == Ready && (!a.reachable || a.want != wantsCalls || a.leaving) {
-			k.bad("agent %s is ready: reachable %v, intent %d, leaving %v", a.id, a.reachable, a.want, a.leaving)
+		if bad := f.agentFault(a); bad != "" {
+			k.bad("agent %s %s", a.id, bad)
 		}
 		if a.leaving && a.atEase() {
 			k.bad("agent %s was removed and is still %s", a.id, a.state)
 		}
-		if a.listed != (a.state == Ready && !a.backoff.After(f.now)) {
-			k.bad("agent %s: listed %v while %s", a.id, a.listed, a.state)
+		for m := range media {
+			if a.room[m] != f.takes(a, Medium(m)) {
+				k.bad("agent %s: has room for %s: %v, while %s", a.id, Medium(m), a.room[m], a.state)
+			}
 		}
 		sum := f.now.Sub(a.since)
 		for _, d := range a.spent {
@@ -83,21 +72,20 @@ func (k *checker) calls() {
 	f, n := k.f, 0
 	for c := f.first; c != nil; c = c.younger {
 		n++
-		withAgent := c.state == CallRinging || c.state == CallTalking
-		if withAgent != (c.agent != nil) || c.state == CallOver {
-			k.bad("call %s is %s and has agent %v", c.id, c.state, c.agent != nil)
-		}
-		if c.agent != nil && c.agent.call != c {
-			k.bad("call %s has agent %s, who is in another", c.id, c.agent.id)
+		if bad := f.callFault(c); bad != "" || c.state == CallOver {
+			k.bad("call %s, %s: %s", c.id, c.state, bad)
 		}
 		if f.lines[c.line.cfg.ID] != c.line {
 			k.bad("call %s is in a queue that is gone", c.id)
 		}
-		if f.calls[c.id] != c {
-			k.bad("call %s is not known by its id", c.id)
-		}
 		if _, there := c.line.waiting.find(c); there != (c.state == CallWaiting) {
 			k.bad("call %s is %s; among those who wait: %v", c.id, c.state, there)
+		}
+		if (c.back != nil) != (c.back != nil && f.promised[c.back.key] == c) {
+			k.bad("callback %s is not known by its number", c.id)
+		}
+		if _, there := c.line.ringing.find(c); there != (c.state == CallRinging && c.line.cfg.Strategy >= RingAll) {
+			k.bad("call %s is %s; among those who ring more: %v", c.id, c.state, there)
 		}
 	}
 	if n != len(f.calls) {
@@ -106,45 +94,68 @@ func (k *checker) calls() {
 }
 
 func (k *checker) line(l *line) {
-	f := k.f
-	var in [WrapUp + 1]int
-	able := 0
+	var in [agentStates]int
+	able, strength := 0, 0
 	for _, s := range l.seats {
 		if s.agent.seatIn(l) != s {
 			k.bad("queue %s: agent %s does not know the seat", l.cfg.ID, s.agent.id)
 		}
-		if s.lacks != "" {
-			continue
+		if s.listed != (s.ring >= 0 && s.agent.room[l.cfg.Medium]) {
+			k.bad("queue %s: agent %s listed: %v, room: %v", l.cfg.ID, s.agent.id, s.listed, s.agent.room)
 		}
-		able++
-		in[s.agent.state]++
-		if _, there := l.ready.find(s.agent); there != s.agent.listed {
-			k.bad("queue %s: agent %s in the ready row: %v, listed: %v", l.cfg.ID, s.agent.id, there, s.agent.listed)
+		if s.ring >= 0 {
+			if _, there := l.ready[s.ring].find(s); there != s.listed {
+				k.bad("queue %s: agent %s in the ready row: %v, listed: %v", l.cfg.ID, s.agent.id, there, s.listed)
+			}
+		}
+		if s.counted() {
+			able++
+			in[s.agent.state]++
+			if s.agent.state.atWork() {
+				strength += s.share
+			}
 		}
 	}
-	if in != l.in || able != l.able {
-		k.bad("queue %s counts %v of %d, one finds %v of %d", l.cfg.ID, l.in, l.able, in, able)
+	if in != l.in || able != l.able || strength != l.strength {
+		k.bad("queue %s counts %v of %d, strength %d; one finds %v of %d, %d", l.cfg.ID, l.in, l.able, l.strength, in, able, strength)
 	}
+	k.lineCalls(l)
+}
+
+func (k *checker) lineCalls(l *line) {
+	f := k.f
 	calls, pending := 0, uint64(0)
+	relaxed := make([]int, len(l.cfg.Relax)+1)
 	for c := f.first; c != nil; c = c.younger {
 		if c.line != l {
 			continue
 		}
 		calls++
-		if c.state != CallTalking || !c.answered.IsZero() {
+		if c.state == CallWaiting {
+			relaxed[c.relaxed]++
+		}
+		if !(c.back != nil && !c.back.present) && (c.state != CallTalking || !c.answered.IsZero()) {
 			pending++
 		}
 	}
 	t := l.stats
-	if calls != l.calls || t.Offered != t.Answered+t.Abandoned+t.Overflowed+t.Refused+pending {
+	if calls != l.calls || t.Offered != t.Answered+t.Abandoned+t.Overflowed+t.Refused+t.Callbacks+pending {
 		k.bad("queue %s: %d calls of %d, %d pending, %+v", l.cfg.ID, calls, l.calls, pending, t)
 	}
-	if !slices.IsSortedFunc(l.waiting.all(), byTurn) || !slices.IsSortedFunc(l.ready.all(), byIdle) {
-		k.bad("queue %s is out of order", l.cfg.ID)
+	if !slices.Equal(relaxed, l.relaxed) {
+		k.bad("queue %s: relaxed %v, counted %v", l.cfg.ID, relaxed, l.relaxed)
+	}
+	if !slices.IsSortedFunc(l.waiting.all(), byTurn) {
+		k.bad("queue %s: those who wait are out of order", l.cfg.ID)
+	}
+	for i := range l.ready {
+		if !slices.IsSortedFunc(l.ready[i].all(), l.bySeat) {
+			k.bad("queue %s: those who are ready are out of order", l.cfg.ID)
+		}
 	}
 	for _, c := range l.waiting.all() {
-		if a := l.choose(c); a != nil {
-			k.bad("call %s waits although %s is ready for it", c.id, a.id)
+		if s := l.choose(c); s != nil {
+			k.bad("call %s waits although %s is ready for it", c.id, s.agent.id)
 		}
 	}
 }

@@ -2,13 +2,13 @@ package acd
 
 import "time"
 
-// timer is when something must happen if nothing else does. Each agent, call
-// and line has one, set to the nearest of its reasons.
+// timer is when something must happen if nothing else does. Each agent, call,
+// line and reservation has one, set to the nearest of its reasons.
 type timer struct {
 	at    time.Time
 	order uint64 // breaks ties: what was set first is due first
 	place int    // in the heap, from 1; 0 when not set
-	fire  func(*Floor)
+	of    interface{ expire(*Floor) }
 }
 
 // deadlines is a heap of the timers that are set, the nearest on top.

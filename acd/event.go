@@ -57,6 +57,11 @@ const (
 	CauseUnreachable         // an offer: the phone could not be reached
 	CauseElsewhere           // an offer: another phone or agent took it
 	CauseFailed              // an offer or call: any other final answer
+	CauseFull                // the queue's waiting line was full
+	CauseNoneReady           // nobody of the queue was ready
+	CauseCallback            // the caller will be called back
+	CauseLinkLost            // the agent's phone or line was lost in the middle of the talk
+	CauseLost                // the switch no longer had the call: found by the floor's own watch
 )
 
 // Kind says what happened.
@@ -94,28 +99,49 @@ const (
 	// Held and Resumed: a party (By) put the other on hold during the talk.
 	Held
 	Resumed
-	// WrapUpDone: the agent has finished the work after the call.
+	// WrapUpDone: the agent has finished the work after the call. Reason is the code they gave it.
 	WrapUpDone
 	// Tick: nothing happened, but time passed Deadline.
 	Tick
+	// LinkLost: the phone or line of an agent has gone in the middle of a talk
+	// (Call, Agent, Offer). LinkBack: it is there again, with the same talk.
+	LinkLost
+	LinkBack
+	// Extend: the agent asks for more time to wrap up.
+	Extend
+	// Release: an order to free an agent from whatever they are in.
+	Release
+	// CallbackAsked: the customer wants to be called back and not wait on the line.
+	// Call is the new contact's, Origin the waiting call whose place it takes, if
+	// there is one; Number is whom to call, Since when they began to wait.
+	CallbackAsked
+	// CallerBack: the customer of a callback is on the line. CallerMissed: they are not; Cause.
+	CallerBack
+	CallerMissed
+	// CallbacksOpen and CallbacksShut: customers of Queue may be called back from now on, or not.
+	CallbacksOpen
+	CallbacksShut
 )
 
 // Event is one thing that happened to a call or an agent. It is a value: it goes
 // through the ring without an allocation, and into the journal before it is
 // acted on. Only the fields a Kind names are set.
 type Event struct {
-	Kind     Kind    `json:"k"`
-	Call     CallID  `json:"c,omitempty"`
-	Agent    AgentID `json:"a,omitempty"`
-	Queue    QueueID `json:"q,omitempty"`
-	Offer    OfferID `json:"o,omitempty"`
-	By       Party   `json:"by,omitempty"`
-	Cause    Cause   `json:"why,omitempty"`
-	Reason   string  `json:"r,omitempty"`  // a pause reason, a SIP reason phrase
-	Code     int     `json:"sc,omitempty"` // the SIP status code behind it, if one
-	Priority int     `json:"p,omitempty"`  // with Arrived: seconds of head start, besides the queue's own
-	Facts    *Facts  `json:"f,omitempty"`
-	Config   *Config `json:"cfg,omitempty"`
+	Kind     Kind      `json:"k"`
+	Call     CallID    `json:"c,omitempty"`
+	Agent    AgentID   `json:"a,omitempty"` // with Arrived: whom the caller would rather have
+	Queue    QueueID   `json:"q,omitempty"`
+	Offer    OfferID   `json:"o,omitempty"`
+	By       Party     `json:"by,omitempty"`
+	Cause    Cause     `json:"why,omitempty"`
+	Reason   string    `json:"r,omitempty"`  // a pause reason, a wrap-up code, a SIP reason phrase
+	Code     int       `json:"sc,omitempty"` // the SIP status code behind it, if one
+	Priority int       `json:"p,omitempty"`  // with Arrived: seconds of head start, besides the queue's own
+	Number   string    `json:"nr,omitempty"` // of a callback, E.164
+	Origin   CallID    `json:"oc,omitempty"` // of a callback: the call it was asked in
+	Since    time.Time `json:"since,omitzero"`
+	Facts    *Facts    `json:"f,omitempty"`
+	Config   *Config   `json:"cfg,omitempty"`
 }
 
 // Facts is what the CDR wants to know of a call and the floor does not.
@@ -148,60 +174,4 @@ type Quality struct {
 	RTTMS           float64 `json:"rtt_ms,omitempty"`
 	MOS             float64 `json:"mos"`                   // E-model, 1 to 4.5
 	RemoteLossRatio float64 `json:"remote_loss,omitempty"` // what the peer reported of our stream (RTCP RR)
-}
-
-// Config is what the floor must know of the configuration. It is journalled, so
-// that a replay needs nothing else.
-type Config struct {
-	Queues []Queue    `json:"queues"`
-	Agents []AgentCfg `json:"agents"`
-}
-
-// Queue is one waiting line.
-type Queue struct {
-	ID           QueueID        `json:"id"`
-	Client       ClientID       `json:"client"`
-	Require      []string       `json:"require,omitempty"` // skills an agent must have, level 1 or more
-	MinLevel     map[string]int `json:"min_level,omitempty"`
-	Priority     int            `json:"priority,omitempty"` // seconds of head start against other queues
-	RingTimeout  time.Duration  `json:"ring"`
-	MaxOffers    int            `json:"max_offers"` // offers missed in a row before OnNoAnswer applies; at least 1
-	OnNoAnswer   NoAnswer       `json:"on_no_answer"`
-	WrapUp       time.Duration  `json:"wrapup"`
-	Overflow     []Overflow     `json:"overflow,omitempty"` // in order of After
-	Empty        EmptyRule      `json:"empty"`
-	EmptyTo      QueueID        `json:"empty_to,omitempty"`
-	Within       time.Duration  `json:"within,omitempty"` // service-level target time
-	ShortAbandon time.Duration  `json:"short,omitempty"`
-}
-
-// Overflow is a step a call takes when it has waited After since it entered the queue.
-type Overflow struct {
-	After time.Duration `json:"after"`
-	To    QueueID       `json:"to,omitempty"` // empty: refuse the call (CauseMaxWait)
-}
-
-// NoAnswer is what happens to an agent who lets calls ring out.
-type NoAnswer uint8
-
-const (
-	PauseAgent NoAnswer = iota // not ready, reason "missed", until one action undoes it
-	StayReady
-)
-
-// EmptyRule is what a queue does with a call when no agent of it is logged in.
-type EmptyRule uint8
-
-const (
-	EmptyWait EmptyRule = iota
-	EmptyRefuse
-	EmptyOverflow // to EmptyTo
-)
-
-// AgentCfg is an agent as configured.
-type AgentCfg struct {
-	ID              AgentID        `json:"id"`
-	Skills          map[string]int `json:"skills,omitempty"` // skill to level, 1 to 5
-	Queues          []QueueID      `json:"queues"`
-	ReadyOnRegister bool           `json:"ror,omitempty"`
 }

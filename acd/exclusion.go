@@ -40,8 +40,14 @@ func (f *Floor) exclude(c *call, a *agent, cause Cause) {
 	c.excluded = append(c.excluded, x)
 }
 
-// excludes is why a call leaves an agent out, if it does.
+// excludes is why a call leaves an agent out, if it does: they have refused it in
+// some way, or are being rung for it already.
 func (c *call) excludes(a *agent) (Cause, bool) {
+	for _, r := range c.rings {
+		if r.agent == a {
+			return CauseUnknown, true
+		}
+	}
 	for i := range c.excluded {
 		if x := &c.excluded[i]; x.agent == a {
 			return x.cause, x.holds()
@@ -62,6 +68,7 @@ func (f *Floor) readmit(c *call) {
 		clear(c.excluded[len(kept):])
 		c.excluded = kept
 		f.freshen(c)
+		f.widen(c)
 	}
 }
 

@@ -75,7 +75,7 @@ func TestExplainTable(t *testing.T) {
 	}
 	want := []string{
 		"1 bo won=true 9s level 3 ", "1 ana won=false 0s level 5 talking", "1 cy won=false 0s level 0 skill:fr",
-		"1 di won=false 0s level 2 paused:lunch", "1 ed won=false 0s level 1 off", "1 flo won=false 0s level 4 off",
+		"1 di won=false 0s level 2 paused:lunch", "1 ed won=false 0s level 1 off", "1 flo won=false 0s level 4 registered",
 		"2 flo won=true 0s level 4 ", "2 bo won=false 0s level 3 paused:missed", "2 ana won=false 0s level 5 talking",
 		"2 cy won=false 0s level 0 skill:fr", "2 di won=false 0s level 2 paused:lunch", "2 ed won=false 0s level 1 off",
 		"3 gus won=true 0s level 0 ",

@@ -9,9 +9,10 @@ import (
 // Floor is the pure machine: agents, queues and calls. Step, Deadline, Snapshot
 // and Check belong to one goroutine.
 type Floor struct {
-	// OnViolation, if set, is told of a move the tables do not allow: a fault of
-	// this package, never of an event. The move has not been made, and the floor
-	// goes on. Violations counts them.
+	// OnViolation, if set, is told of a move the tables do not allow, or of agents
+	// and calls that do not fit each other: a fault of this package, never of an
+	// event. An illegal move has not been made; what did not fit has been repaired
+	// (audit.go); the floor goes on. Violations counts them.
 	OnViolation func(what string)
 	Violations  uint64
 
@@ -24,13 +25,28 @@ type Floor struct {
 	first  *call // the calls in the order they arrived
 	last   *call
 	tally  uint64 // calls arrived, to tell apart those of the same moment
+	offers uint64 // offers made
 	due    deadlines
 
-	// What this step has made new; see match.go.
-	freshAgents []*agent
-	freshCalls  []*call
-	round       uint64
-	out         []Action
+	// From the configuration: the limit of each pause, and how long what is
+	// remembered of calls that are over must be kept.
+	limits                   map[string]time.Duration
+	pauseEndsIdle            bool
+	stickiest, longestReturn time.Duration
+
+	promised map[string]*call  // callbacks, by placeKey
+	talked   recent[AgentID]   // who talked last, by caller
+	left     recent[time.Time] // the turn of who left, by placeKey
+
+	// What this step has made new; see match.go and audit.go.
+	freshAgents   []*agent
+	freshCalls    []*call
+	growing       []*call
+	touchedAgents []*agent
+	touchedCalls  []*call
+	walk          []cursor
+	round         uint64
+	out           []Action
 }
 
 // NewFloor is a floor before its Started event: nobody there, nothing served.
@@ -41,11 +57,10 @@ func NewFloor() *Floor {
 }
 
 func (f *Floor) reset() {
-	f.agents, f.roster = map[AgentID]*agent{}, nil
-	f.lines, f.order = map[QueueID]*line{}, nil
-	f.calls, f.first, f.last = map[CallID]*call{}, nil, nil
-	f.due = deadlines{}
-	f.freshAgents, f.freshCalls = nil, nil
+	*f = Floor{
+		OnViolation: f.OnViolation, Violations: f.Violations, now: f.now, round: f.round, out: f.out,
+		agents: map[AgentID]*agent{}, lines: map[QueueID]*line{}, calls: map[CallID]*call{}, promised: map[string]*call{},
+	}
 }
 
 // Step applies one event that happened at now, does what is due by now, matches
@@ -59,6 +74,7 @@ func (f *Floor) Step(now time.Time, ev Event) []Action {
 	f.apply(&ev)
 	f.expire()
 	f.match()
+	f.audit()
 	out := f.out
 	f.out = nil
 	return out
@@ -98,13 +114,27 @@ func (f *Floor) apply(ev *Event) {
 		f.failed(ev)
 	case Bridged:
 		f.bridged(ev)
-	case Reachable, Unreachable, Login, Logout, MakeReady, Pause, WrapUpDone:
+	case Held, Resumed:
+		f.hold(ev)
+	case LinkLost:
+		f.linkLost(ev)
+	case LinkBack:
+		f.linkBack(ev)
+	case CallbackAsked:
+		f.callbackAsked(ev)
+	case CallerBack:
+		f.callerBack(ev)
+	case CallerMissed:
+		f.callerMissed(f.calls[ev.Call], ev.Cause)
+	case CallbacksOpen, CallbacksShut:
+		f.callbacks(f.lines[ev.Queue], ev.Kind == CallbacksOpen)
+	case Reachable, Unreachable, Login, Logout, MakeReady, Pause, WrapUpDone, Extend, Release:
 		if a := f.agents[ev.Agent]; a != nil {
 			f.applyTo(a, ev)
 		}
 	}
-	// Rejected, Closed, Held, Resumed and Tick are for the journal and the CDR:
-	// no queue saw the call, it is over, or nobody becomes free by it.
+	// Rejected, Closed and Tick are for the journal and the CDR: no queue saw the
+	// call, it is over, or nobody becomes free by it.
 }
 
 func (f *Floor) applyTo(a *agent, ev *Event) {
@@ -122,7 +152,11 @@ func (f *Floor) applyTo(a *agent, ev *Event) {
 	case Pause:
 		f.pause(a, ev)
 	case WrapUpDone:
-		f.wrapUpDone(a, ev.By)
+		f.wrapUpDone(a, ev)
+	case Extend:
+		f.extend(a, ev)
+	case Release:
+		f.freeByOrder(a, ev.By)
 	}
 }
 
@@ -130,7 +164,7 @@ func (f *Floor) applyTo(a *agent, ev *Event) {
 func (f *Floor) expire() {
 	for t := f.due.next(); t != nil && !t.at.After(f.now); t = f.due.next() {
 		f.due.unset(t)
-		t.fire(f)
+		t.of.expire(f)
 	}
 }
 

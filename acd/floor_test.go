@@ -13,24 +13,30 @@ import (
 // What the tables allow, told once more as plainly as possible: the pairs of
 // states that follow each other in a working day.
 func TestTablesOfLegalMoves(t *testing.T) {
-	agents := strings.Fields(`
-		off>not_ready off>ready
-		not_ready>off not_ready>not_ready not_ready>ready
-		ready>off ready>not_ready ready>offered
-		offered>off offered>not_ready offered>ready offered>talking
-		talking>off talking>not_ready talking>ready talking>wrap_up
-		wrap_up>off wrap_up>not_ready wrap_up>ready`)
+	agents := map[string]string{
+		"off":        "registered not_ready ready",
+		"registered": "off not_ready ready",
+		"not_ready":  "off registered not_ready ready",
+		"ready":      "off registered not_ready reserved",
+		"reserved":   "off registered not_ready ready offered talking wrap_up",
+		"offered":    "off registered not_ready ready reserved talking wrap_up",
+		"talking":    "off registered not_ready ready reserved offered held consulting wrap_up",
+		"held":       "off registered not_ready ready reserved offered talking consulting wrap_up",
+		"consulting": "off registered not_ready ready reserved offered talking held wrap_up",
+		"wrap_up":    "off registered not_ready ready reserved offered talking",
+	}
 	for from := Off; from <= WrapUp; from++ {
 		for to := Off; to <= WrapUp; to++ {
-			if move := from.String() + ">" + to.String(); allowed(agentMoves, from, to) != slices.Contains(agents, move) {
-				t.Errorf("agent %s: allowed %v", move, allowed(agentMoves, from, to))
+			if legal := slices.Contains(strings.Fields(agents[from.String()]), to.String()); allowed(agentMoves, from, to) != legal {
+				t.Errorf("agent %s > %s: allowed %v", from, to, !legal)
 			}
 		}
 	}
-	calls := strings.Fields(`over>waiting waiting>ringing waiting>over
-		ringing>waiting ringing>talking ringing>over talking>waiting talking>over`)
-	for from := CallOver; from <= CallTalking; from++ {
-		for to := CallOver; to <= CallTalking; to++ {
+	calls := strings.Fields(`over>waiting over>later waiting>ringing waiting>later waiting>over
+		ringing>waiting ringing>talking ringing>later ringing>over
+		talking>waiting talking>ringing talking>later talking>over later>waiting later>over`)
+	for from := CallOver; from <= CallLater; from++ {
+		for to := CallOver; to <= CallLater; to++ {
 			if move := from.String() + ">" + to.String(); allowed(callMoves, from, to) != slices.Contains(calls, move) {
 				t.Errorf("call %s: allowed %v", move, allowed(callMoves, from, to))
 			}
@@ -59,7 +65,7 @@ func TestIllegalMoveIsReportedAndNotMade(t *testing.T) {
 	if bad := f.Check(day); !slices.Equal(bad, []string{"2 illegal moves"}) {
 		t.Errorf("Check says %q", bad)
 	}
-	if done := f.Step(day, Event{Kind: Reachable, Agent: "ana"}); len(done) != 0 {
+	if done := f.Step(day, Event{Kind: Reachable, Agent: "ana"}); len(done) != 1 {
 		t.Errorf("%v", done)
 	}
 }
@@ -67,18 +73,22 @@ func TestIllegalMoveIsReportedAndNotMade(t *testing.T) {
 // Check must find what is wrong, or the random days prove nothing.
 func TestCheckFindsFaults(t *testing.T) {
 	for name, harm := range map[string]func(f *Floor){
-		"call without its agent":      func(f *Floor) { f.calls["c1"].agent = nil },
-		"agent without their call":    func(f *Floor) { f.agents["ana"].call = nil },
-		"offer without a deadline":    func(f *Floor) { f.due.unset(&f.agents["ana"].due) },
+		"call without its agent":      func(f *Floor) { f.calls["c1"].rings = nil },
+		"agent without their call":    func(f *Floor) { f.agents["ana"].hands = nil },
+		"offer without a deadline":    func(f *Floor) { f.due.unset(&f.agents["ana"].hands[0].due) },
+		"talk nobody knows of":        func(f *Floor) { f.agents["bo"].hands = f.agents["ana"].hands },
+		"relaxation miscounted":       func(f *Floor) { f.lines["sales"].relaxed[0]++ },
+		"strength miscounted":         func(f *Floor) { f.lines["help"].strength++ },
+		"room that is not there":      func(f *Floor) { f.agents["ana"].room[Voice] = true },
 		"ready and not reachable":     func(f *Floor) { f.agents["bo"].reachable = false },
 		"ready and logged out":        func(f *Floor) { f.agents["bo"].want = wantsOff },
 		"miscounted agents":           func(f *Floor) { f.lines["sales"].in[Ready]++ },
 		"miscounted calls":            func(f *Floor) { f.lines["sales"].stats.Offered++ },
 		"time lost":                   func(f *Floor) { f.agents["bo"].spent[Off] += time.Second },
-		"ready and not in the row":    func(f *Floor) { f.lines["help"].ready.clear() },
+		"ready and not in the row":    func(f *Floor) { f.lines["help"].ready[0].clear() },
 		"waiting and not in the row":  func(f *Floor) { f.lines["sales"].waiting.clear() },
 		"call not known":              func(f *Floor) { delete(f.calls, "c2") },
-		"call left beside an agent":   func(f *Floor) { f.lines["sales"].ready.add(f.agents["bo"]) },
+		"call left beside an agent":   func(f *Floor) { f.lines["sales"].ready[0].add(f.agents["bo"].seats[0]) },
 		"deadline out of its place":   func(f *Floor) { f.due.heap[0].place = 7 },
 		"deadline that passed unseen": func(f *Floor) { f.due.heap[0].at = day.Add(-time.Hour) },
 	} {

@@ -48,6 +48,52 @@ func (h *Hash) action(a Action) {
 	case Settled:
 		h.words('s', string(a.Call))
 		h.number(uint64(a.Cause)<<8 | uint64(a.By))
+	default:
+		h.rarer(a)
+	}
+}
+
+// rarer adds what is seldom decided.
+func (h *Hash) rarer(a Action) {
+	switch a := a.(type) {
+	case Dial:
+		h.words('d', string(a.Call), string(a.Agent), string(a.Queue), a.Number)
+		h.number(uint64(a.Offer))
+		h.number(uint64(a.Timeout))
+	case Divert:
+		h.words('v', string(a.Call), string(a.Queue), string(a.To.Queue), a.To.Number)
+		h.number(uint64(a.Cause))
+	case Comfort:
+		h.words('f', string(a.Call), string(a.Agent))
+		h.number(uint64(a.Offer))
+	case Rejoin:
+		h.words('j', string(a.Call), string(a.Agent))
+		h.number(uint64(a.Offer))
+	case Part:
+		h.words('p', string(a.Call), string(a.Agent))
+		h.number(uint64(a.Offer)<<8 | uint64(a.Cause))
+	case Hangup:
+		h.words('h', string(a.Call))
+		h.number(uint64(a.Cause)<<8 | uint64(a.By))
+	case Prove:
+		h.words('e', string(a.Call))
+	case Announce:
+		h.words('a', string(a.Call), string(a.Queue))
+		h.number(uint64(a.Position))
+		h.number(uint64(a.Low))
+		h.number(uint64(a.High))
+	case OfferCallback:
+		h.words('b', string(a.Call), string(a.Queue))
+	case CallbackKept:
+		h.words('k', string(a.Call), string(a.Callback), string(a.Queue), a.Number)
+		h.number(uint64(a.Position))
+	case CallbackOver:
+		h.words('l', string(a.Call), string(a.Queue), a.Number)
+		h.number(uint64(a.Cause))
+	case Overdue:
+		h.words('u', string(a.Agent), a.Reason)
+		h.number(uint64(a.State))
+		h.number(uint64(a.For))
 	}
 }
 
@@ -62,7 +108,11 @@ func (h *Hash) match(m *Match) {
 		c := &m.Candidates[i]
 		h.words('x', string(c.Agent), c.Failed)
 		h.number(uint64(c.Idle))
-		h.number(uint64(c.Level))
+		h.number(uint64(c.Level)<<32 | uint64(c.Tier))
+		h.number(uint64(c.Rank))
+	}
+	for i := range m.Passed {
+		h.words('y', string(m.Passed[i].Call), m.Passed[i].Why)
 	}
 }
 

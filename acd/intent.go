@@ -1,17 +1,17 @@
 package acd
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // What an agent, or a supervisor for them, asks for. During an offer, a talk or
 // the wrap-up it says what comes next; otherwise it takes effect at once.
 
-// atEase says whether an agent's intent takes effect at once.
-func (a *agent) atEase() bool { return a.state <= Ready }
-
 // enterFloor notes that an agent who was not here now is: the idle clock starts.
 func (f *Floor) enterFloor(a *agent) {
 	if !a.want.present() {
-		f.idleSince(a, f.now)
+		f.rekey(a, func() { a.idle, a.handled, a.talked, a.dumped = f.now, 0, 0, 0 })
 	}
 }
 
@@ -20,20 +20,16 @@ func (f *Floor) login(a *agent, by Party) {
 		return
 	}
 	f.enterFloor(a)
-	if a.want = wantsPause; a.ready {
+	if a.want = wantsPause; a.cfg.ReadyOnRegister {
 		a.want = wantsCalls
 	}
 	a.pause = why{reason: reasonLogin, by: by}
-	if a.atEase() {
-		f.rest(a, why{by: by})
-	}
+	f.rest(a, why{by: by})
 }
 
 func (f *Floor) logout(a *agent, by Party) {
 	a.want = wantsOff
-	if a.atEase() {
-		f.rest(a, why{by: by})
-	}
+	f.rest(a, why{by: by})
 }
 
 // makeReady is the one action that undoes a pause for missed calls: the agent
@@ -43,43 +39,45 @@ func (f *Floor) makeReady(a *agent, by Party) {
 	a.want = wantsCalls
 	a.missed, a.failures, a.backoff = 0, 0, time.Time{}
 	a.forgiven++
-	switch {
-	case a.state == WrapUp:
-		f.endWrapUp(a, by)
-	case a.state == Ready:
-		// Ready already: nothing to move, but calls that left them out may look again.
-		f.due.set(&a.due, a.nextDue(f.now))
-		f.list(a)
-	case a.atEase():
-		f.rest(a, why{by: by})
+	if r := a.wrapping(""); r != nil && r.call.line.cfg.WrapMode != WrapCoded {
+		f.endWrapUp(r, by, "")
 	}
+	// Even where nothing moves, calls that left them out may look again.
+	f.rest(a, why{by: by})
 }
 
 func (f *Floor) pause(a *agent, ev *Event) {
 	f.enterFloor(a)
 	a.want = wantsPause
 	a.pause = why{reason: ev.Reason, by: ev.By, cause: ev.Cause}
-	if a.atEase() {
-		f.rest(a, why{reason: ev.Reason, by: ev.By, cause: ev.Cause})
+	if a.state == Ready && f.pauseEndsIdle {
+		f.idleSince(a, f.now)
 	}
+	f.rest(a, why{reason: ev.Reason, by: ev.By, cause: ev.Cause})
 }
 
 // reachable: a phone of the agent's answers. Whoever was here before comes back
 // as they were; who comes for the first time is ready if so configured. Nobody
 // who has logged out is logged in by a phone.
+//
+// Who has lost the line in a talk is rung for it again, also when the switch had
+// not yet noticed the loss and now finds another phone.
 func (f *Floor) reachable(a *agent) {
-	if a.reachable {
+	known := a.reachable
+	if r := a.lostTalk(); r != nil {
+		a.reachable = true
+		f.ringBack(r)
+	}
+	if known {
 		return
 	}
 	a.reachable = true
 	a.failures, a.backoff = 0, time.Time{}
-	if a.want == wantsNothing && a.ready {
+	if a.want == wantsNothing && a.cfg.ReadyOnRegister {
 		f.enterFloor(a)
 		a.want = wantsCalls
 	}
-	if a.state == Off {
-		f.rest(a, why{by: Switch})
-	}
+	f.rest(a, why{by: Switch})
 }
 
 // unreachable: no phone of the agent's answers any more. A talk goes on, because
@@ -89,12 +87,11 @@ func (f *Floor) unreachable(a *agent) {
 		return
 	}
 	a.reachable = false
-	switch a.state {
-	case NotReady, Ready:
-		f.rest(a, why{cause: CauseUnreachable, by: Switch})
-	case Offered:
-		c := a.call
-		f.emit(Withdraw{Call: c.id, Agent: a.id, Offer: c.offer, Cause: CauseUnreachable})
-		f.miss(c, CauseUnreachable, Switch)
+	for _, r := range slices.Clone(a.hands) {
+		if r.stage == ringing {
+			f.emit(Withdraw{Call: r.call.id, Agent: a.id, Offer: r.id, Cause: CauseUnreachable})
+			f.miss(r, CauseUnreachable, Switch)
+		}
 	}
+	f.rest(a, why{cause: CauseUnreachable, by: Switch})
 }

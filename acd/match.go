@@ -2,22 +2,24 @@ package acd
 
 import "slices"
 
-// Matching brings waiting calls and ready agents together in one order for all
-// queues: the call that has waited longest, its head start counted, goes first,
-// and takes the ready agent who has been idle longest of those it may have. So
-// a call never waits because of another that cannot use the agent it needs.
+// Matching brings waiting calls and agents with room together in one order for
+// all queues: the call that has waited longest, its head start counted, goes
+// first, and takes the agent its queue's strategy puts first of those it may
+// have. So a call never waits because of another that cannot use the agent it needs.
 //
 // Between two steps no call and agent are left that could meet. Only what the
-// present step has made new can therefore lead to an offer: agents who became
-// ready, calls that began to wait or readmit an agent. The walk below looks at
-// the lines of the new agents, as long as such an agent is left in them, and at
-// the new calls, and is done.
+// present step has made new can therefore lead to an offer: agents who got room,
+// calls that began to wait, took a step of relaxation or readmit an agent. The
+// walk below looks at the lines of the new agents, as long as such an agent is
+// left in them, and at the new calls, and is done. What it leaves over may then
+// be rung for calls that ring several agents at once.
 
 // cursor walks calls in their turn: those waiting in a line, or the new ones.
 type cursor struct {
 	line  *line // nil for the new calls
 	calls []*call
 	at    int
+	left  int // calls of the line that may still use one of its new agents
 }
 
 func (k *cursor) head() *call {
@@ -27,14 +29,14 @@ func (k *cursor) head() *call {
 		}
 		return nil
 	}
-	if all := k.line.waiting.all(); k.line.fresh > 0 && k.at < len(all) {
+	if all := k.line.waiting.all(); k.line.fresh > 0 && k.left > 0 && k.at < len(all) {
 		return all[k.at]
 	}
 	return nil
 }
 
 func (f *Floor) match() {
-	if len(f.freshAgents) == 0 && len(f.freshCalls) == 0 {
+	if len(f.freshAgents) == 0 && len(f.freshCalls) == 0 && len(f.growing) == 0 {
 		return
 	}
 	walk := f.cursors()
@@ -48,13 +50,18 @@ func (f *Floor) match() {
 		if c.state != CallWaiting {
 			continue
 		}
-		if a := c.line.choose(c); a != nil {
+		if k.line != nil && c.relaxed >= k.line.least {
+			k.left--
+		}
+		if s := c.line.choose(c); s != nil {
 			if k.line != nil {
 				k.at-- // the call leaves the row, its place is the next one's
 			}
-			f.offer(c, a)
+			f.offer(c, s)
+			f.widen(c)
 		}
 	}
+	f.spread()
 	for _, c := range f.freshCalls {
 		c.fresh = false
 	}
@@ -69,27 +76,32 @@ func (f *Floor) match() {
 // cursors is what this match must look at.
 func (f *Floor) cursors() []cursor {
 	f.round++
-	var walk []cursor
+	walk := f.walk[:0]
 	for _, a := range f.freshAgents {
-		if !a.listed {
-			continue
-		}
 		for _, s := range a.seats {
 			l := s.line
-			if s.lacks != "" || l.waiting.len() == 0 {
+			if !s.listed || l.waiting.len() == 0 {
 				continue
 			}
 			if l.round != f.round {
-				l.round, l.fresh = f.round, 0
+				l.round, l.fresh, l.least = f.round, 0, s.ring
 				walk = append(walk, cursor{line: l})
 			}
 			l.fresh++
+			l.least = min(l.least, s.ring)
+		}
+	}
+	for i := range walk {
+		k := &walk[i]
+		for _, n := range k.line.relaxed[k.line.least:] {
+			k.left += n
 		}
 	}
 	if len(f.freshCalls) > 0 {
 		slices.SortFunc(f.freshCalls, byTurn)
 		walk = append(walk, cursor{calls: f.freshCalls})
 	}
+	f.walk = walk
 	return walk
 }
 
@@ -105,25 +117,33 @@ func nextTurn(walk []cursor) *cursor {
 	return next
 }
 
-// choose is the agent whom a waiting call is offered to: of the ready ones of
-// its queue the longest idle whom it does not leave out; nil if there is none.
-func (l *line) choose(c *call) *agent {
-	for _, a := range l.ready.all() {
-		if _, out := c.excludes(a); !out {
-			return a
+// spread rings agents left over for calls that may ring several.
+func (f *Floor) spread() {
+	for _, a := range f.freshAgents {
+		for _, s := range a.seats {
+			if !s.listed || s.line.ringing.len() == 0 || s.line.spread == f.round {
+				continue
+			}
+			s.line.spread = f.round
+			for _, c := range s.line.ringing.all() {
+				f.widen(c)
+			}
 		}
 	}
-	return nil
-}
-
-// claimed takes an agent who has been offered a call out of this match.
-func (f *Floor) claimed(a *agent) {
-	if !a.isFresh {
+	if len(f.growing) == 0 {
 		return
 	}
-	for _, s := range a.seats {
-		if s.lacks == "" && s.line.round == f.round {
-			s.line.fresh--
+	slices.SortFunc(f.growing, byTurn)
+	for _, c := range f.growing {
+		c.growing = false
+		for c.state == CallRinging && len(c.rings) < c.mayRing() {
+			s := c.line.choose(c)
+			if s == nil {
+				break
+			}
+			f.offer(c, s)
 		}
 	}
+	clear(f.growing)
+	f.growing = f.growing[:0]
 }

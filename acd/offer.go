@@ -1,58 +1,92 @@
 package acd
 
-import "time"
-
-// ringFor is how long an offer lasts in a queue that does not say.
-const ringFor = 20 * time.Second
+import (
+	"slices"
+	"time"
+)
 
 // offer rings an agent for a call. From here on both belong to each other until
-// the agent's deadline at the latest, whatever the switch reports or does not.
-func (f *Floor) offer(c *call, a *agent) {
-	timeout := c.line.cfg.RingTimeout
-	if timeout <= 0 {
-		timeout = ringFor
+// the reservation's deadline at the latest, whatever the switch reports or does not.
+func (f *Floor) offer(c *call, s *seat) {
+	m := f.reasons(c, s)
+	r := f.reserve(c, s)
+	if c.state != CallRinging {
+		f.moveCall(c, CallRinging)
 	}
-	c.offer++
-	m := f.reasons(c, a)
-	c.agent, c.alerted, c.bridged = a, false, false
-	a.call, a.rings = c, f.now.Add(timeout)
-	f.claimed(a)
-	f.moveCall(c, CallRinging)
-	f.emit(Offer{Call: c.id, Agent: a.id, Queue: c.line.cfg.ID, Offer: c.offer, Timeout: timeout, Match: m})
-	f.move(a, Offered, why{call: c.id, by: Switch})
+	l := c.line
+	if c.back != nil && !c.back.present && l.cfg.Callback.CallerFirst {
+		r.kept, r.until = true, f.now.Add(l.dialFor())
+		f.due.set(&r.due, r.until.Add(dialGrace))
+		f.emit(Dial{Call: c.id, Agent: s.agent.id, Queue: l.cfg.ID, Offer: r.id, Timeout: l.dialFor(), Number: c.back.number})
+	} else {
+		f.emit(r.offer(f.now, m))
+	}
+	f.rest(s.agent, why{by: Switch})
+	if f.offers++; l.cfg.Strategy == RoundRobin {
+		f.rekey(s.agent, func() { s.turn = f.offers })
+	}
 }
 
-// offered finds the call whose present offer an event is about; nil when the
-// event is late.
-func (f *Floor) offered(ev *Event) *call {
-	c := f.calls[ev.Call]
-	if c == nil || c.agent == nil || c.offer != ev.Offer || c.agent.id != ev.Agent {
-		return nil
+// offer is the action that rings a reserved agent.
+func (r *reservation) offer(now time.Time, m *Match) Offer {
+	o := Offer{
+		Call: r.call.id, Agent: r.agent.id, Queue: r.call.line.cfg.ID, Offer: r.id,
+		Timeout: r.until.Sub(now), Match: m,
 	}
-	return c
+	if b := r.call.back; b != nil && !b.present {
+		o.Number = b.number
+	}
+	return o
 }
 
 func (f *Floor) alerting(ev *Event) {
-	if c := f.offered(ev); c != nil && c.state == CallRinging {
-		c.alerted = true
+	if r := f.reserved(ev); r != nil && r.stage == ringing && !r.alerted {
+		r.alerted = true
+		f.rest(r.agent, why{by: Agent})
 	}
 }
 
 // answered: the agent has picked up. An answer that crossed our withdrawal has
 // a phone off the hook with nobody on it, so the withdrawal is repeated.
 func (f *Floor) answered(ev *Event) {
-	c := f.offered(ev)
+	r := f.reserved(ev)
 	switch {
-	case c == nil:
+	case r == nil:
 		f.emit(Withdraw{Call: ev.Call, Agent: ev.Agent, Offer: ev.Offer, Cause: f.tooLate(ev.Call)})
-	case c.state == CallRinging:
-		a := c.agent
-		a.missed, a.failures, a.backoff = 0, 0, time.Time{}
-		c.answered = f.now
-		f.moveCall(c, CallTalking)
-		f.emit(Connect{Call: c.id, Agent: a.id, Offer: c.offer})
-		f.move(a, Talking, why{call: c.id, by: Agent})
+	case r.stage == ringing && !r.kept:
+		f.takeUp(r)
 	}
+}
+
+// takeUp gives a call to the agent who answered first.
+func (f *Floor) takeUp(r *reservation) {
+	c, a := r.call, r.agent
+	a.missed, a.failures, a.backoff = 0, 0, time.Time{}
+	c.rings = slices.DeleteFunc(c.rings, func(x *reservation) bool { return x == r })
+	c.talk, r.begun = r, f.now
+	f.stageIs(r, talking)
+	f.moveCall(c, CallTalking)
+	if b := c.back; b != nil && !b.present {
+		r.dialled = true
+		f.due.set(&r.due, f.now.Add(c.line.dialFor()+dialGrace))
+		f.emit(Dial{
+			Call: c.id, Agent: a.id, Queue: c.line.cfg.ID, Offer: r.id,
+			Timeout: c.line.dialFor(), Number: b.number, Waiting: true,
+		})
+	} else {
+		f.connect(r)
+	}
+	f.rest(a, why{by: Agent})
+	f.dropRings(c, CauseElsewhere, why{cause: CauseElsewhere, by: Switch, call: c.id})
+}
+
+// connect lets both parties talk.
+func (f *Floor) connect(r *reservation) {
+	c := r.call
+	c.answered = f.now
+	f.emit(Connect{Call: c.id, Agent: r.agent.id, Offer: r.id})
+	f.due.set(&r.due, f.now.Add(proveAfter))
+	f.remember(c, r.agent)
 }
 
 // tooLate is why an answer comes too late.
@@ -60,24 +94,42 @@ func (f *Floor) tooLate(id CallID) Cause {
 	switch c := f.calls[id]; {
 	case c == nil:
 		return CauseAbandoned
-	case c.agent != nil:
+	case c.talk != nil, len(c.rings) > 0:
 		return CauseElsewhere
 	}
 	return CauseNoAnswer
 }
 
 func (f *Floor) bridged(ev *Event) {
-	if c := f.offered(ev); c != nil && c.state == CallTalking {
-		c.bridged = true
-		f.countAnswered(c)
+	if r := f.reserved(ev); r != nil && r.stage == talking && !r.dialled {
+		r.bridged = true
+		f.countAnswered(r.call)
 	}
+}
+
+// hold follows who has put whom on hold. A talk in which somebody is on hold is
+// still a talk; only the agent's state, and what is counted of it, changes.
+func (f *Floor) hold(ev *Event) {
+	r := f.reserved(ev)
+	if r == nil || r.stage != talking {
+		return
+	}
+	bit := uint8(1) << min(ev.By, 7)
+	if ev.Kind == Held {
+		r.held |= bit
+		r.consult = r.consult || ev.Reason == "consult"
+	} else {
+		r.held &^= bit
+		r.consult = r.consult && r.held != 0
+	}
+	f.rest(r.agent, why{by: ev.By})
 }
 
 // failed: the offer came to nothing. After an answer but before the bridge, the
 // agent has dropped the call: the caller waits again, where they stood.
 func (f *Floor) failed(ev *Event) {
-	c := f.offered(ev)
-	if c == nil || c.bridged {
+	r := f.reserved(ev)
+	if r == nil || r.bridged {
 		return
 	}
 	by := ev.By
@@ -88,38 +140,64 @@ func (f *Floor) failed(ev *Event) {
 	default:
 		by = Switch
 	}
-	f.miss(c, ev.Cause, by)
+	f.miss(r, ev.Cause, by)
 }
 
-// rangOut: the agent has let the offer ring to its end.
-func (f *Floor) rangOut(a *agent) {
-	c := a.call
-	f.emit(Withdraw{Call: c.id, Agent: a.id, Offer: c.offer, Cause: CauseNoAnswer})
-	f.miss(c, CauseNoAnswer, Switch)
+// rangOut: the agent has let the offer ring to its end, or the customer of a
+// callback their phone.
+func (f *Floor) rangOut(r *reservation) {
+	if r.kept {
+		f.callerMissed(r.call, CauseNoAnswer)
+		return
+	}
+	f.emit(Withdraw{Call: r.call.id, Agent: r.agent.id, Offer: r.id, Cause: CauseNoAnswer})
+	f.miss(r, CauseNoAnswer, Switch)
 }
 
-// miss parts a call and the agent who will not take it: the call goes back to
-// its place, and the agent to what they want, or to a pause if they let calls
-// ring out.
-func (f *Floor) miss(c *call, cause Cause, by Party) {
-	a := c.agent
-	dropped := c.state == CallTalking
-	if c.alerted || dropped {
+// miss parts a call and an agent who will not take it: the call goes back to its
+// place unless others are still being rung, and the agent to what they want, or
+// to a pause if they let calls ring out.
+func (f *Floor) miss(r *reservation, cause Cause, by Party) {
+	c, a := r.call, r.agent
+	dropped := r.stage == talking
+	if r.alerted || dropped {
 		a.failures = 0
+	}
+	if dropped {
+		a.dumped++
 	}
 	switch {
 	case cause == CauseNoAnswer:
 		f.countMissed(a, &c.line.cfg)
-	case !c.alerted && !dropped:
+	case !r.alerted && !dropped:
 		f.backOff(a)
 	}
 	f.exclude(c, a, cause)
-	c.agent, c.answered = nil, time.Time{}
-	f.moveCall(c, CallWaiting)
+	f.release(r)
+	if c.prefer == a {
+		f.unprefer(c)
+	}
+	f.requeue(c)
 	if dropped {
 		f.emit(Queued{Call: c.id, Queue: c.line.cfg.ID})
 	}
 	f.rest(a, why{cause: cause, by: by, call: c.id})
+}
+
+// requeue puts a call that has lost an agent back to its place, unless it is
+// still ringing others.
+func (f *Floor) requeue(c *call) {
+	if len(c.rings) > 0 {
+		f.widen(c)
+		return
+	}
+	c.answered = time.Time{}
+	if c.back != nil && !c.back.present {
+		f.moveCall(c, CallLater)
+		f.callbackDue(c)
+		return
+	}
+	f.moveCall(c, CallWaiting)
 }
 
 // countMissed pauses an agent who has let too many offers in a row ring out,
@@ -130,4 +208,28 @@ func (f *Floor) countMissed(a *agent, q *Queue) {
 		a.want = wantsPause
 		a.pause = why{reason: ReasonMissed, cause: CauseNoAnswer, by: Switch}
 	}
+}
+
+// freeByOrder takes an agent out of everything they are in.
+func (f *Floor) freeByOrder(a *agent, by Party) {
+	for len(a.hands) > 0 {
+		r := a.hands[0]
+		c := r.call
+		switch r.stage {
+		case ringing:
+			f.emit(Withdraw{Call: c.id, Agent: a.id, Offer: r.id, Cause: CauseAdmin})
+			f.exclude(c, a, CauseBusy)
+			f.release(r)
+			f.requeue(c)
+		case talking:
+			f.countAnswered(c)
+			f.emit(Hangup{Call: c.id, Cause: CauseAdmin, By: by})
+			f.settle(c, CauseAdmin, by)
+			f.handled(r)
+			f.release(r)
+		default:
+			f.release(r)
+		}
+	}
+	f.rest(a, why{cause: CauseAdmin, by: by})
 }

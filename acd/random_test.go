@@ -15,52 +15,184 @@ import (
 )
 
 // dumbMatch is the matching rule told as plainly as possible, without an index:
-// every waiting call in turn, and for each the longest idle of all agents.
+// every waiting call in turn, and for each the best of all agents; then, for the
+// calls that may ring several, in turn, whoever is left.
 func dumbMatch(f *Floor) []string {
-	var waiting []*call
+	taken := map[*agent][]grant{}
+	offers := map[*call]OfferID{}
+	turns := map[*seat]uint64{} // of the seats offered a call just now
+	var made []string
+	take := func(c *call) bool {
+		best := dumbChoice(f, c, offers[c], taken, turns)
+		if best == nil {
+			return false
+		}
+		taken[best] = append(taken[best], grant{c, c.line.cfg.Medium})
+		offers[c]++
+		turns[best.seatIn(c.line)] = f.offers + uint64(len(made)) + 1
+		made = append(made, fmt.Sprintf("%s to %s", c.id, best.id))
+		return true
+	}
+	for _, c := range dumbTurns(f, CallWaiting) {
+		take(c)
+	}
+	several := dumbTurns(f, CallRinging, CallWaiting)
+	for _, c := range several {
+		if c.state == CallWaiting && offers[c] == 0 || c.line.cfg.Strategy < RingAll {
+			continue
+		}
+		most := 1 << 30
+		switch q := c.line.cfg; {
+		case c.back != nil && !c.back.present && q.Callback.CallerFirst:
+			most = 1
+		case q.Strategy == RingProgressively && c.state == CallWaiting:
+			most = max(q.AtOnce, 1)
+		case q.Strategy == RingProgressively:
+			most = max(q.AtOnce, 1) + c.waves
+		case q.AtOnce > 0:
+			most = q.AtOnce
+		}
+		for len(c.rings)+int(offers[c]) < most && take(c) {
+		}
+	}
+	return made
+}
+
+// grant is an agent given a call by the match that is being made.
+type grant struct {
+	call *call
+	kind Medium
+}
+
+// dumbTurns lists the calls in some states in their turn.
+func dumbTurns(f *Floor, states ...CallState) []*call {
+	var calls []*call
 	for c := f.first; c != nil; c = c.younger {
-		if c.state == CallWaiting {
-			waiting = append(waiting, c)
+		if slices.Contains(states, c.state) {
+			calls = append(calls, c)
 		}
 	}
 	turn := func(c *call) time.Time {
-		return c.arrived.Add(-c.priority).Add(-time.Duration(c.line.cfg.Priority) * time.Second)
+		if c.state == CallRinging {
+			return c.key // its head starts are those of the moment it began to ring
+		}
+		at := c.turn.Add(-c.priority).Add(-time.Duration(c.line.cfg.Priority) * time.Second)
+		if c.ahead {
+			at = at.Add(-aheadBy)
+		}
+		return at
 	}
-	slices.SortFunc(waiting, func(a, b *call) int {
+	slices.SortFunc(calls, func(a, b *call) int {
 		return cmp.Or(turn(a).Compare(turn(b)), cmp.Compare(a.number, b.number))
 	})
-	taken := map[*agent]bool{}
-	var offers []string
-	for _, c := range waiting {
-		var best *agent
-		for _, a := range f.agents {
-			if taken[a] || !mayTake(f, c, a) {
-				continue
-			}
-			if best == nil || a.idle.Before(best.idle) || a.idle.Equal(best.idle) && a.id < best.id {
-				best = a
-			}
-		}
-		if best != nil {
-			taken[best] = true
-			offers = append(offers, fmt.Sprintf("%s to %s", c.id, best.id))
-		}
-	}
-	return offers
+	return calls
 }
 
-func mayTake(f *Floor, c *call, a *agent) bool {
-	if a.state != Ready || f.now.Before(a.backoff) {
+func dumbChoice(f *Floor, c *call, made OfferID, taken map[*agent][]grant, turns map[*seat]uint64) *agent {
+	for relaxed := 0; relaxed <= c.relaxed; relaxed++ {
+		var may []*agent
+		for _, a := range f.roster {
+			if mayTake(f, c, a, relaxed, taken[a]) && (relaxed == 0 || !qualifies(f, c, a, relaxed-1)) {
+				may = append(may, a)
+			}
+		}
+		if len(may) == 0 {
+			continue
+		}
+		if c.line.cfg.Strategy == WeightedRandom && c.prefer == nil {
+			return dumbDraw(f, c, relaxed, made, taken)
+		}
+		return slices.MinFunc(may, func(a, b *agent) int { return dumbOrder(c.line, a, b, turns) })
+	}
+	return nil
+}
+
+// dumbDraw draws among everybody with room at the first tier, the left out as well:
+// who is drawn and may not is drawn again.
+func dumbDraw(f *Floor, c *call, relaxed int, made OfferID, taken map[*agent][]grant) *agent {
+	everybody := *c
+	everybody.excluded = nil
+	var row []*seat
+	for _, a := range f.roster {
+		if mayTake(f, &everybody, a, relaxed, taken[a]) && (relaxed == 0 || !qualifies(f, c, a, relaxed-1)) {
+			row = append(row, a.seatIn(c.line))
+		}
+	}
+	slices.SortFunc(row, func(s, t *seat) int {
+		return cmp.Or(cmp.Compare(s.tier, t.tier), cmp.Compare(s.agent.id, t.agent.id))
+	})
+	at := *c
+	at.offer += made
+	if s := draw(row, &at); s != nil {
+		return s.agent
+	}
+	return nil
+}
+
+func dumbOrder(l *line, a, b *agent, turns map[*seat]uint64) int {
+	level := func(a *agent) int {
+		least := 0
+		for i, skill := range l.cfg.Require {
+			if has := a.cfg.Skills[skill]; i == 0 || has < least {
+				least = has
+			}
+		}
+		return least
+	}
+	n := cmp.Compare(max(1, a.cfg.Tiers[l.cfg.ID]), max(1, b.cfg.Tiers[l.cfg.ID]))
+	if n == 0 {
+		switch l.cfg.Strategy {
+		case FewestCalls:
+			n = cmp.Compare(a.handled, b.handled)
+		case LeastTalk:
+			n = cmp.Compare(a.talked, b.talked)
+		case RoundRobin:
+			s, t := a.seatIn(l), b.seatIn(l)
+			n = cmp.Compare(max(s.turn, turns[s]), max(t.turn, turns[t]))
+		case TopDown:
+			n = cmp.Compare(a.rank, b.rank)
+		case SkillThenIdle:
+			n = cmp.Compare(level(b), level(a))
+		}
+	}
+	return cmp.Or(n, a.idle.Compare(b.idle), cmp.Compare(a.id, b.id))
+}
+
+func mayTake(f *Floor, c *call, a *agent, relaxed int, taken []grant) bool {
+	if a.want != wantsCalls || !a.reachable || a.leaving || f.now.Before(a.backoff) ||
+		c.prefer != nil && c.prefer != a || !qualifies(f, c, a, relaxed) {
 		return false
 	}
-	seated := false
-	for _, s := range a.seats {
-		seated = seated || s.line == c.line
+	want, room, n := c.line.cfg.Medium, 0, 0
+	switch k := a.cfg.Capacity; {
+	case want == Voice && (k == nil || k.Voice > 0):
+		room = 1
+	case k != nil && want == Chat:
+		room = int(k.Chat)
+	case k != nil && want == Mail:
+		room = int(k.Mail)
 	}
-	for _, skill := range c.line.cfg.Require {
-		if a.skills[skill] < 1 || a.skills[skill] < c.line.cfg.MinLevel[skill] {
+	for _, r := range a.hands {
+		if r.stage == ringing && r.call == c {
 			return false
 		}
+		taken = append(taken[:len(taken):len(taken)], grant{nil, r.kind})
+	}
+	for _, g := range taken {
+		in := g.kind
+		if g.call == c {
+			return false
+		}
+		if in == want {
+			n++
+		}
+		// Beside a mail anything; beside a chat only another; beside a call nothing.
+		if in == Voice || in == Chat && want != Chat {
+			return false
+		}
+	}
+	if n >= room {
+		return false
 	}
 	for _, x := range c.excluded {
 		again := x.cause == CauseNoAnswer && x.forgiven != a.forgiven
@@ -68,7 +200,30 @@ func mayTake(f *Floor, c *call, a *agent) bool {
 			return false
 		}
 	}
-	return seated
+	return true
+}
+
+// qualifies says whether an agent has what a queue asks after some steps of relaxation.
+func qualifies(f *Floor, c *call, a *agent, relaxed int) bool {
+	q := c.line.cfg
+	seated := a.seatIn(c.line) != nil && !a.seatIn(c.line).guest
+	need, tier := map[string]int{}, q.MaxTier
+	for _, skill := range q.Require {
+		need[skill] = max(1, q.MinLevel[skill])
+	}
+	for _, x := range q.Relax[:relaxed] {
+		if x.Widen != "" && slices.Contains(a.cfg.Queues, x.Widen) && a.seatIn(c.line) != nil {
+			return true
+		}
+		if _, asked := need[x.Skill]; asked {
+			need[x.Skill] = x.Level
+		}
+		tier = max(tier, x.Tier)
+	}
+	for skill, level := range need {
+		seated = seated && a.cfg.Skills[skill] >= level
+	}
+	return seated && (q.MaxTier == 0 || max(1, a.cfg.Tiers[q.ID]) <= tier)
 }
 
 // stepAndCompare is Step, with the dumb matcher looking over its shoulder.
@@ -77,16 +232,21 @@ func stepAndCompare(t *rapid.T, f *Floor, now time.Time, ev Event) []Action {
 	f.apply(&ev)
 	f.expire()
 	want := dumbMatch(f)
+	before := len(f.out)
 	f.match()
+	f.audit()
 	var got []string
-	for _, a := range f.out {
-		if o, ok := a.(Offer); ok {
+	for _, a := range f.out[before:] {
+		switch o := a.(type) {
+		case Offer:
 			got = append(got, fmt.Sprintf("%s to %s", o.Call, o.Agent))
 			checkMatch(t, o)
+		case Dial:
+			got = append(got, fmt.Sprintf("%s to %s", o.Call, o.Agent))
 		}
 	}
 	if !slices.Equal(got, want) {
-		t.Fatalf("offered %q; the plain rule offers %q", got, want)
+		t.Fatalf("on %+v: offered %q; the plain rule offers %q", ev, got, want)
 	}
 	out := f.out
 	f.out = nil
@@ -105,7 +265,7 @@ func checkMatch(t *rapid.T, o Offer) {
 		}
 	}
 	if m.Winner != o.Agent || m.Call != o.Call || m.Offer != o.Offer || m.Candidates[0].Agent != o.Agent ||
-		eligible != m.Eligible || excluded != m.Excluded || m.Position < 1 {
+		eligible != m.Eligible || excluded != m.Excluded {
 		t.Fatalf("the reasons of %+v do not fit: %+v", o, m)
 	}
 }
@@ -113,20 +273,22 @@ func checkMatch(t *rapid.T, o Offer) {
 // world draws what happens on a small floor. What it knows of the floor it
 // learns from the actions, like the switch.
 type world struct {
-	t      *rapid.T
-	f      *Floor
-	now    time.Time
-	dice   *rand.Rand
-	live   []CallID
-	rung   []Offer
-	talks  []Offer
-	calls  int
-	events []Record
+	t       *rapid.T
+	f       *Floor
+	now     time.Time
+	dice    *rand.Rand
+	live    []CallID
+	rung    []Offer
+	talks   []Offer
+	dialled []CallID
+	calls   int
+	events  []Record
 }
 
 var (
-	someQueues = []QueueID{"q1", "q2", "q3"}
-	someAgents = []AgentID{"a1", "a2", "a3", "a4"}
+	someQueues  = []QueueID{"q1", "q2", "q3"}
+	someAgents  = []AgentID{"a1", "a2", "a3", "a4", "a5"}
+	someNumbers = []string{"+33600000001", "+33600000002", "+33600000003", "anonymous"}
 )
 
 // newWorld starts a day that a few drawn numbers decide: rapid shrinks a failure
@@ -134,6 +296,7 @@ var (
 func newWorld(t *rapid.T) *world {
 	seed := rapid.SliceOfN(rapid.Uint64(), 4, 4).Draw(t, "seed")
 	w := &world{t: t, f: NewFloor(), now: day, dice: rand.New(rand.NewPCG(seed[0]^bits.RotateLeft64(seed[1], 17), seed[2]^bits.RotateLeft64(seed[3], 31)))}
+	w.f.OnViolation = func(what string) { t.Fatalf("illegal: %s", what) }
 	w.step(Event{Kind: Started, Config: w.config()})
 	return w
 }
@@ -141,41 +304,108 @@ func newWorld(t *rapid.T) *world {
 func (w *world) number(below int) int { return w.dice.IntN(below) }
 
 func (w *world) config() *Config {
-	cfg := &Config{}
+	cfg := &Config{PauseEndsIdle: w.one(2), Reasons: []Reason{{ID: "lunch", Max: 40 * time.Second}}}
 	for _, id := range someQueues {
-		dice := w.number(1 << 16)
-		if dice&7 == 7 && len(w.events) > 0 {
+		if w.one(8) && len(w.events) > 0 {
 			continue // removed
 		}
-		q := Queue{ID: id, RingTimeout: 15 * time.Second, MaxOffers: 1 + dice>>3&1, OnNoAnswer: NoAnswer(dice >> 4 & 1)}
-		if dice>>5&1 == 1 {
-			q.WrapUp = 20 * time.Second
-		}
-		if dice>>6&1 == 1 {
-			q.Require, q.MinLevel = []string{"fr"}, map[string]int{"fr": 1 + dice>>7&3}
-		}
-		q.Priority = dice >> 9 & 1 * 20
-		q.Empty, q.EmptyTo = EmptyRule(dice>>10&3%3), someQueues[dice>>12%3]
-		if dice>>13&1 == 1 {
-			q.Overflow = []Overflow{{After: 25 * time.Second, To: someQueues[dice>>14%3]}, {After: time.Minute}}
-		}
-		q.ShortAbandon, q.Within = 5*time.Second, 20*time.Second
+		q := w.queue(id)
 		cfg.Queues = append(cfg.Queues, q)
 	}
 	for _, id := range someAgents {
-		dice := w.number(1 << 10)
-		if dice&7 == 7 && len(w.events) > 0 {
+		if w.one(8) && len(w.events) > 0 {
 			continue
 		}
-		a := AgentCfg{ID: id, Skills: map[string]int{"fr": dice >> 3 & 3}, ReadyOnRegister: dice>>5&3 > 0}
-		for i, q := range someQueues {
-			if dice>>(7+i)&1 == 1 {
+		a := AgentCfg{ID: id, Skills: map[string]int{"fr": w.number(4)}, ReadyOnRegister: !w.one(4), Tiers: map[QueueID]int{}}
+		for _, q := range someQueues {
+			if w.one(2) {
 				a.Queues = append(a.Queues, q)
 			}
+			if w.one(3) {
+				a.Tiers[q] = 1 + w.number(3)
+			}
+		}
+		if w.one(3) {
+			a.Capacity = &Capacity{Voice: uint8(w.number(3)), Chat: uint8(w.number(4)), Mail: uint8(w.number(3))}
 		}
 		cfg.Agents = append(cfg.Agents, a)
 	}
 	return cfg
+}
+
+// one is true for one case in n.
+func (w *world) one(n int) bool { return w.number(n) == 0 }
+
+func (w *world) queue(id QueueID) Queue {
+	q := Queue{
+		ID: id, RingTimeout: 15 * time.Second, MaxOffers: 1 + w.number(2), OnNoAnswer: NoAnswer(w.number(2)),
+		Strategy: Strategy(w.number(9)), Priority: 20 * w.number(2), ShortAbandon: 5 * time.Second, Within: 20 * time.Second,
+	}
+	if w.one(5) {
+		q.Medium = Medium(1 + w.number(2))
+	}
+	if w.one(2) {
+		q.WrapUp, q.WrapMode, q.ExtendBy, q.MaxExtend = 20*time.Second, WrapMode(w.number(4)), 15*time.Second, w.number(3)
+	}
+	if w.one(2) {
+		q.Require, q.MinLevel = []string{"fr"}, map[string]int{"fr": 1 + w.number(3)}
+	}
+	if w.one(3) {
+		q.MaxTier = 1 + w.number(2)
+	}
+	if w.one(2) {
+		for i := range 1 + w.number(3) {
+			x := Relax{After: time.Duration(10*(i+1)) * time.Second}
+			switch w.number(3) {
+			case 0:
+				x.Skill, x.Level = "fr", w.number(3)
+			case 1:
+				x.Tier = 1 + w.number(3)
+			case 2:
+				x.Widen = someQueues[w.number(3)]
+			}
+			q.Relax = append(q.Relax, x)
+		}
+	}
+	if w.one(2) {
+		q.AtOnce, q.NextAfter = w.number(3), 3*time.Second
+	}
+	if w.one(3) {
+		q.MaxWaiting, q.Full = 1+w.number(4), w.door()
+	}
+	if w.one(3) {
+		q.NoneReady = w.door()
+	}
+	q.Empty = w.door()
+	if w.one(2) {
+		q.Overflow = []Overflow{{After: 20 * time.Second, Offer: true}, {After: 25 * time.Second, To: w.target()}, {After: time.Minute}}
+	}
+	if w.one(3) {
+		q.Prefer, q.LastAgent = 15*time.Second, Sticky{Within: time.Minute, Wait: 12 * time.Second}
+	}
+	if w.one(3) {
+		q.Return = time.Minute
+	}
+	if w.one(2) {
+		q.Announce = Announcing{Position: true, Wait: true, First: 5 * time.Second, Every: 20 * time.Second, MaxError: 0.3}
+	}
+	if !w.one(3) {
+		q.Callback = Callback{CallerFirst: w.one(2), Attempts: 1 + w.number(2), Retry: 20 * time.Second, DialFor: 10 * time.Second}
+	}
+	q.Rejoin = 10 * time.Second
+	return q
+}
+
+func (w *world) door() Door { return Door{Rule: DoorRule(w.number(3)), To: w.target()} }
+
+func (w *world) target() Target {
+	switch w.number(4) {
+	case 0:
+		return Target{Number: "+33170000009"}
+	case 1:
+		return Target{Voicemail: true}
+	}
+	return Target{Queue: someQueues[w.number(3)]}
 }
 
 func (w *world) step(ev Event) {
@@ -184,6 +414,13 @@ func (w *world) step(ev Event) {
 		switch a := a.(type) {
 		case Offer:
 			w.rung = append(w.rung, a)
+		case Dial:
+			w.rung = append(w.rung, Offer{Call: a.Call, Agent: a.Agent, Offer: a.Offer})
+			w.dialled = append(w.dialled, a.Call)
+		case CallbackKept:
+			if !slices.Contains(w.live, a.Callback) {
+				w.live = append(w.live, a.Callback)
+			}
 		case Connect:
 			w.talks = append(w.talks, Offer{Call: a.Call, Agent: a.Agent, Offer: a.Offer})
 		case Settled:
@@ -200,43 +437,57 @@ func (w *world) next() {
 	w.now = w.now.Add(time.Duration(w.number(8)*w.number(5)) * time.Second)
 	agent := someAgents[w.number(len(someAgents))]
 	ev := Event{Agent: agent, By: Agent}
-	switch w.number(20) {
+	switch w.number(28) {
 	case 0:
-		ev = Event{Kind: Reconfigured, Config: w.config()}
+		if w.one(2) {
+			ev = Event{Kind: Reconfigured, Config: w.config()}
+		}
 	case 1:
 		ev.Kind = Login
 	case 2:
-		ev.Kind = Logout
-	case 3, 4:
+		if w.one(2) {
+			ev.Kind = Logout
+		}
+	case 3, 4, 5:
 		ev.Kind = MakeReady
-	case 5:
-		ev.Kind, ev.Reason = Pause, "lunch"
 	case 6:
+		ev.Kind, ev.Reason = Pause, []string{"lunch", "training"}[w.number(2)]
+	case 7:
 		ev.Kind = Unreachable
-	case 7, 8:
+	case 8, 9:
 		ev.Kind = Reachable
-	case 9:
-		ev.Kind = WrapUpDone
-	case 10, 11, 12:
+	case 10:
+		ev.Kind, ev.Reason = WrapUpDone, []string{"", "solved"}[w.number(2)]
+	case 11:
+		ev.Kind = []Kind{Extend, Release}[w.number(2)]
+	case 12, 13, 14, 15, 16:
 		w.calls++
 		id := CallID(fmt.Sprintf("c%d", w.calls))
 		w.live = append(w.live, id)
 		ev = Event{Kind: Arrived, Call: id, Queue: someQueues[w.number(3)], Priority: 10 * w.number(2)}
-	case 13, 14:
+		if w.one(2) {
+			ev.Facts = &Facts{From: someNumbers[w.number(len(someNumbers))]}
+		}
+		if w.one(4) {
+			ev.Agent = agent
+		}
+	case 17, 18:
 		if len(w.live) > 0 {
 			ev = Event{Kind: Gone, Call: w.live[w.number(len(w.live))], By: Caller}
 		}
-	case 15, 16, 17:
+	case 19, 20, 21, 22:
 		ev = w.aboutAnOffer()
-	case 18:
-		if len(w.talks) > 0 {
-			o := w.talks[w.number(len(w.talks))]
-			ev = Event{Kind: Bridged, Call: o.Call, Agent: o.Agent, Offer: o.Offer}
-		}
-	case 19:
+	case 23, 24:
+		ev = w.aboutATalk()
+	case 25, 26:
+		ev = w.aboutACallback()
+	case 27:
 		if at, ok := w.f.Deadline(); ok && at.After(w.now) {
 			w.now = at
 		}
+		ev = Event{Kind: Tick}
+	}
+	if ev.Kind == 0 {
 		ev = Event{Kind: Tick}
 	}
 	w.step(ev)
@@ -258,6 +509,44 @@ func (w *world) aboutAnOffer() Event {
 		ev.Cause = []Cause{CauseDeclined, CauseBusy, CauseUnreachable, CauseNoAnswer, CauseFailed}[w.number(5)]
 	}
 	return ev
+}
+
+// aboutATalk is news of a talk: bridged, held, its link lost and found.
+func (w *world) aboutATalk() Event {
+	if len(w.talks) == 0 {
+		return Event{Kind: Tick}
+	}
+	o := w.talks[len(w.talks)-1-min(w.number(3), len(w.talks)-1)]
+	ev := Event{Call: o.Call, Agent: o.Agent, Offer: o.Offer, By: Party(1 + w.number(2))}
+	ev.Kind = []Kind{Bridged, Bridged, Held, Resumed, LinkLost, LinkLost, LinkBack}[w.number(7)]
+	if ev.Kind == Held && w.one(3) {
+		ev.Reason = "consult"
+	}
+	return ev
+}
+
+// aboutACallback is somebody who wants one, or what became of one.
+func (w *world) aboutACallback() Event {
+	var origin CallID
+	if len(w.live) > 0 {
+		origin = w.live[w.number(len(w.live))]
+	}
+	switch w.number(6) {
+	case 0, 1:
+		w.calls++
+		ev := Event{Kind: CallbackAsked, Call: CallID(fmt.Sprintf("b%d", w.calls)), Origin: origin, Number: someNumbers[w.number(len(someNumbers))]}
+		if w.one(3) {
+			ev.Origin, ev.Queue, ev.Since = "", someQueues[w.number(3)], w.now.Add(-time.Minute)
+		}
+		return ev
+	case 2:
+		return Event{Kind: []Kind{CallbacksOpen, CallbacksOpen, CallbacksShut}[w.number(3)], Queue: someQueues[w.number(3)]}
+	}
+	if len(w.dialled) == 0 {
+		return Event{Kind: Tick}
+	}
+	c := w.dialled[len(w.dialled)-1-min(w.number(2), len(w.dialled)-1)]
+	return Event{Kind: []Kind{CallerBack, CallerBack, CallerMissed}[w.number(3)], Call: c, Cause: CauseNoAnswer}
 }
 
 func TestRandomFloorsKeepEveryInvariant(t *testing.T) {
@@ -299,6 +588,11 @@ func TestRandomFloorsComeToRest(t *testing.T) {
 		}
 		for _, c := range slices.Clone(w.live) {
 			w.step(Event{Kind: Gone, Call: c, By: Caller})
+		}
+		for _, a := range someAgents { // some wrap-ups end only by the agent, with a code
+			for range 10 {
+				w.step(Event{Kind: WrapUpDone, Agent: a, Reason: "solved"})
+			}
 		}
 		w.now = w.now.Add(time.Hour)
 		w.step(Event{Kind: Tick})

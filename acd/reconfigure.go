@@ -15,21 +15,44 @@ func (f *Floor) reconfigure(cfg *Config) {
 	if cfg == nil {
 		return
 	}
+	f.setRules(cfg)
 	f.setLines(cfg.Queues)
 	f.setAgents(cfg.Agents)
-	f.seatAgents(cfg.Agents)
+	f.seatAgents()
 	for _, a := range slices.Clone(f.roster) {
-		switch {
-		case a.leaving && a.atEase() && a.state != Off:
-			f.rest(a, why{cause: CauseAdmin, by: Supervisor})
-		case a.leaving && a.state == Off:
-			f.dismiss(a)
-		default:
-			f.list(a)
+		w := why{}
+		if a.leaving {
+			w = why{cause: CauseAdmin, by: Supervisor}
 		}
+		f.rest(a, w)
 	}
 	for _, l := range slices.Clone(f.order) {
-		f.requeue(l)
+		f.takeOver(l)
+	}
+	for c := f.first; c != nil; c = c.younger {
+		if c.state == CallWaiting {
+			continue
+		}
+		c.relaxed = min(c.relaxed, len(c.line.cfg.Relax))
+		if c.state == CallRinging && c.line.cfg.Strategy >= RingAll {
+			c.line.ringing.add(c)
+			f.widen(c)
+		}
+		f.due.set(&c.due, f.callNext(c))
+	}
+}
+
+// setRules takes over what belongs to no queue and no agent.
+func (f *Floor) setRules(cfg *Config) {
+	f.limits = make(map[string]time.Duration, len(cfg.Reasons))
+	for _, r := range cfg.Reasons {
+		f.limits[r.ID] = r.Max
+	}
+	f.pauseEndsIdle = cfg.PauseEndsIdle
+	f.stickiest, f.longestReturn = 0, 0
+	for i := range cfg.Queues {
+		f.stickiest = max(f.stickiest, cfg.Queues[i].LastAgent.Within)
+		f.longestReturn = max(f.longestReturn, cfg.Queues[i].Return)
 	}
 }
 
@@ -66,8 +89,8 @@ func (f *Floor) setLines(queues []Queue) {
 }
 
 func (f *Floor) newLine() *line {
-	l := &line{waiting: row[*call]{compare: byTurn}, ready: row[*agent]{compare: byIdle}}
-	l.due.fire = func(f *Floor) { f.lineDue(l) }
+	l := &line{waiting: row[*call]{compare: byTurn}, ringing: row[*call]{compare: byTurn}}
+	l.due.of = l
 	return l
 }
 
@@ -80,71 +103,108 @@ func (f *Floor) setAgents(agents []AgentCfg) {
 		a := f.agents[cfg.ID]
 		if a == nil {
 			a = &agent{id: cfg.ID, since: f.now, born: f.now}
-			a.due.fire = func(f *Floor) { f.agentDue(a) }
+			a.due.of = a
 			f.agents[cfg.ID] = a
 			f.roster = append(f.roster, a)
 		}
-		a.leaving, a.ready, a.skills = false, cfg.ReadyOnRegister, cfg.Skills
+		a.leaving, a.cfg, a.rank = false, cfg, i
 	}
 	slices.SortFunc(f.roster, func(a, b *agent) int { return cmp.Compare(a.id, b.id) })
 }
 
-// seatAgents seats everybody anew: in the queues they are configured for, and in
-// the removed ones they were serving.
-func (f *Floor) seatAgents(agents []AgentCfg) {
-	queues := make(map[AgentID][]QueueID, len(agents))
-	for i := range agents {
-		queues[agents[i].ID] = agents[i].Queues
-	}
+// seatAgents seats everybody anew: in the queues they are configured for, in
+// those that are widened to these, and in the removed ones they were serving.
+func (f *Floor) seatAgents() {
+	widens := map[QueueID][]*line{}
 	for _, l := range f.order {
 		clear(l.seats)
 		l.seats = l.seats[:0]
-		l.in, l.able = [WrapUp + 1]int{}, 0
-		l.ready.clear()
-	}
-	for _, a := range f.roster {
-		before := a.seats
-		a.seats, a.listed = nil, false
-		if a.leaving {
-			continue
+		l.in, l.able, l.strength = [agentStates]int{}, 0, 0
+		l.ready = make([]row[*seat], len(l.cfg.Relax)+1)
+		for i := range l.ready {
+			l.ready[i].compare = l.bySeat
 		}
-		for _, q := range queues[a.id] {
-			f.seat(a, f.lines[q])
-		}
-		for _, s := range before {
-			if s.line.removed && s.line.calls > 0 {
-				f.seat(a, s.line)
+		for _, x := range l.cfg.Relax {
+			if x.Widen != "" {
+				widens[x.Widen] = append(widens[x.Widen], l)
 			}
 		}
 	}
+	for _, a := range f.roster {
+		before := a.seats
+		a.seats = nil
+		if a.leaving {
+			continue
+		}
+		for _, q := range a.cfg.Queues {
+			f.seat(a, f.lines[q], before, false)
+		}
+		for _, q := range a.cfg.Queues {
+			for _, l := range widens[q] {
+				f.seat(a, l, before, true)
+			}
+		}
+		for _, s := range before {
+			if s.line.removed && s.line.calls > 0 {
+				f.seat(a, s.line, before, s.guest)
+			}
+		}
+		f.share(a)
+	}
 }
 
-func (f *Floor) seat(a *agent, l *line) {
+func (f *Floor) seat(a *agent, l *line, before []*seat, guest bool) {
 	if l == nil || a.seatIn(l) != nil {
 		return
 	}
-	s := &seat{agent: a, line: l}
+	s := &seat{agent: a, line: l, guest: guest}
+	for _, old := range before {
+		if old.line == l {
+			s.turn = old.turn
+		}
+	}
 	s.judge()
 	a.seats = append(a.seats, s)
 	l.seats = append(l.seats, s)
-	if s.lacks == "" {
+	if s.counted() {
 		l.able++
 		l.in[a.state]++
 	}
 }
 
-// requeue gives those who wait in a line their turn under its new rules.
-func (f *Floor) requeue(l *line) {
+// share splits an agent's strength among the queues they serve.
+func (f *Floor) share(a *agent) {
+	n := 0
+	for _, s := range a.seats {
+		if s.counted() {
+			n++
+		}
+	}
+	for _, s := range a.seats {
+		if s.counted() {
+			s.share = wholeAgent / n
+			if a.state.atWork() {
+				s.line.strength += s.share
+			}
+		}
+	}
+}
+
+// takeOver gives the calls of a line their turn under its new rules.
+func (f *Floor) takeOver(l *line) {
 	waiting := slices.Clone(l.waiting.all())
 	l.waiting.clear()
+	l.ringing.clear()
+	l.relaxed = make([]int, len(l.cfg.Relax)+1)
 	for _, c := range waiting {
 		c.key = c.keyIn(l)
 		c.step = min(c.step, len(l.cfg.Overflow))
+		c.relaxed = min(c.relaxed, len(l.cfg.Relax))
 	}
 	for _, c := range waiting {
-		l.waiting.add(c)
+		l.wait(c)
 		f.freshen(c)
-		f.due.set(&c.due, c.nextDue())
+		f.due.set(&c.due, f.callNext(c))
 	}
 	f.watchEmpty(l, CauseUnreachable)
 }

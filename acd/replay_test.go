@@ -27,7 +27,7 @@ func TestRecordsSurviveJSON(t *testing.T) {
 			Queues: []Queue{{
 				ID: "sales", Client: "boutik", Require: []string{"fr"}, MinLevel: map[string]int{"fr": 2}, Priority: 5,
 				RingTimeout: 15 * time.Second, MaxOffers: 2, OnNoAnswer: StayReady, WrapUp: time.Minute,
-				Overflow: []Overflow{{After: time.Minute, To: "help"}, {After: time.Hour}}, Empty: EmptyOverflow, EmptyTo: "help",
+				Overflow: []Overflow{{After: time.Minute, To: Target{Queue: "help"}}, {After: time.Hour}}, Empty: Door{Rule: Send, To: Target{Number: "+33170000009"}},
 				Within: 20 * time.Second, ShortAbandon: 5 * time.Second,
 			}},
 			Agents: []AgentCfg{{ID: "ana", Skills: map[string]int{"fr": 5}, Queues: []QueueID{"sales"}, ReadyOnRegister: true}},

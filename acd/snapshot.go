@@ -12,8 +12,9 @@ type Snapshot struct {
 }
 
 // QueueView is one queue. The counters run since the floor started, and
-// Offered = Answered + Abandoned + Overflowed + Refused + those waiting, ringing
-// or answered and not yet bridged.
+// Offered = Answered + Abandoned + Overflowed + Refused + Callbacks + those waiting,
+// ringing or answered and not yet bridged. A callback counts as offered when its
+// customer is on the line; a call that lost its agent in the talk counts anew.
 type QueueView struct {
 	ID         QueueID       `json:"id"`
 	Client     ClientID      `json:"client"`
@@ -23,6 +24,16 @@ type QueueView struct {
 	LoggedIn   int           `json:"logged_in"` // agents logged in with a phone that answers
 	Removed    bool          `json:"removed,omitempty"`
 
+	Strategy Strategy `json:"strategy"`
+	Later    int      `json:"later"`    // callbacks whose time has not come
+	Callable bool     `json:"callable"` // its customers may be called back now
+	// Wait is what a caller who comes now must expect; false in Known when nobody serves
+	// the queue. CalibrationError says how well such bands have held (wait.go).
+	Wait             Estimate `json:"-"`
+	Known            bool     `json:"-"`
+	Told             int64    `json:"-"` // callers the error is of
+	CalibrationError float64  `json:"-"`
+
 	Offered        uint64 `json:"offered"` // calls that entered, overflow included
 	Answered       uint64 `json:"answered"`
 	AnsweredWithin uint64 `json:"answered_within"` // of the answered, within the queue's target time since arrival
@@ -30,6 +41,7 @@ type QueueView struct {
 	ShortAbandoned uint64 `json:"short_abandoned"` // of the abandoned
 	Overflowed     uint64 `json:"overflowed"`      // to another queue, or refused after the longest wait
 	Refused        uint64 `json:"refused"`         // ended by the switch or an operator before an answer
+	Callbacks      uint64 `json:"callbacks"`       // became a promise to call back
 }
 
 // AgentView is one agent.
@@ -42,8 +54,21 @@ type AgentView struct {
 	Reachable bool       `json:"reachable"`
 	Call      CallID     `json:"call,omitempty"` // offered, talking or wrapping up
 	Missed    int        `json:"missed,omitempty"`
+	// Next is what the agent will be when nothing is left in hand: ready, not ready
+	// for NextReason, or registered (logged out).
+	Next       AgentState    `json:"next"`
+	NextReason string        `json:"next_reason,omitempty"`
+	Overdue    bool          `json:"overdue,omitempty"`    // paused longer than the reason allows, or wrapping up
+	LinkLost   time.Time     `json:"link_lost,omitzero"`   // in the middle of a talk
+	Until      time.Time     `json:"until,omitzero"`       // when being rung or wrapping up ends
+	Wrap       WrapMode      `json:"wrap,omitempty"`       // how this wrap-up ends
+	Extensions int           `json:"extensions,omitempty"` // still to be had for it
+	Handled    int           `json:"handled"`              // contacts since login
+	Dumped     int           `json:"dumped,omitempty"`     // answered and dropped before both talked
+	Talked     time.Duration `json:"-"`                    // since login
+	InHand     []CallID      `json:"in_hand,omitempty"`    // every contact
 	// Spent is the time in each state since the agent was configured, this one included.
-	Spent [WrapUp + 1]time.Duration `json:"-"`
+	Spent [agentStates]time.Duration `json:"-"`
 }
 
 // CallView is one call.
@@ -56,6 +81,12 @@ type CallView struct {
 	Entered  time.Time `json:"entered"`  // its queue
 	Arrived  time.Time `json:"arrived"`  // its first queue
 	Position int       `json:"position"` // in its queue: 1 is next; 0 when not waiting
+	Ringing  []AgentID `json:"ringing,omitempty"`
+	Relaxed  int       `json:"relaxed,omitempty"`  // steps of relaxation
+	Wanted   AgentID   `json:"wanted,omitempty"`   // the one agent it waits for
+	Callback string    `json:"callback,omitempty"` // the number to be called
+	Attempts int       `json:"attempts,omitempty"` // of calling it, made
+	Due      time.Time `json:"due,omitzero"`       // of a callback: not before
 }
 
 // Snapshot copies the floor as it is at now. Ten thousand agents take about a
@@ -68,26 +99,48 @@ func (f *Floor) Snapshot(now time.Time) Snapshot {
 		Calls:  make([]CallView, 0, len(f.calls)),
 	}
 	position := make(map[*call]int, len(f.calls))
+	later := make(map[*line]*QueueView, len(f.order))
 	for _, l := range f.order {
 		s.Queues = append(s.Queues, l.view(now))
+		later[l] = &s.Queues[len(s.Queues)-1]
 		for i, c := range l.waiting.all() {
 			position[c] = i + 1
 		}
 	}
 	for _, a := range f.roster {
-		s.Agents = append(s.Agents, a.view(now))
+		s.Agents = append(s.Agents, f.agentView(a, now))
 	}
 	for c := f.first; c != nil; c = c.younger {
 		v := CallView{
 			ID: c.id, Queue: c.line.cfg.ID, State: c.state, Since: c.since,
 			Entered: c.entered, Arrived: c.arrived, Position: position[c],
 		}
-		if c.agent != nil {
-			v.Agent = c.agent.id
-		}
+		c.fill(&v)
 		s.Calls = append(s.Calls, v)
+		if q := later[c.line]; q != nil && c.state == CallLater {
+			q.Later++
+		}
 	}
 	return s
+}
+
+func (c *call) fill(v *CallView) {
+	v.Relaxed = c.relaxed
+	if c.prefer != nil {
+		v.Wanted = c.prefer.id
+	}
+	for _, r := range c.rings {
+		v.Ringing = append(v.Ringing, r.agent.id)
+	}
+	switch {
+	case c.talk != nil:
+		v.Agent = c.talk.agent.id
+	case len(c.rings) > 0:
+		v.Agent = c.rings[0].agent.id
+	}
+	if b := c.back; b != nil {
+		v.Callback, v.Attempts, v.Due = b.number, b.attempts, b.notBefore
+	}
 }
 
 func (l *line) view(now time.Time) QueueView {
@@ -98,17 +151,47 @@ func (l *line) view(now time.Time) QueueView {
 		Abandoned: l.stats.Abandoned, ShortAbandoned: l.stats.ShortAbandoned,
 		Overflowed: l.stats.Overflowed, Refused: l.stats.Refused,
 	}
+	v.Strategy, v.Callable, v.Callbacks = l.cfg.Strategy, !l.shut, l.stats.Callbacks
+	v.Wait, v.Known = l.expected(l.waiting.len())
+	v.Told, v.CalibrationError = l.tempo.told, l.tempo.calibrationError()
 	for _, c := range l.waiting.all() {
 		v.OldestWait = max(v.OldestWait, now.Sub(c.arrived))
 	}
 	return v
 }
 
-func (a *agent) view(now time.Time) AgentView {
+func (f *Floor) agentView(a *agent, now time.Time) AgentView {
 	v := AgentView{
 		ID: a.id, State: a.state, Reason: a.cause.reason, Since: a.since, Idle: a.idle,
 		Reachable: a.reachable, Call: a.about, Missed: a.missed, Spent: a.spent,
+		Overdue: f.overdue(a, now), Handled: a.handled, Dumped: a.dumped, Talked: a.talked,
 	}
 	v.Spent[a.state] += max(now.Sub(a.since), 0)
+	switch a.want {
+	case wantsCalls:
+		v.Next = Ready
+	case wantsPause:
+		v.Next, v.NextReason = NotReady, a.pause.reason
+	default:
+		v.Next = Registered
+	}
+	_, most := a.bound()
+	for _, r := range a.hands {
+		v.InHand = append(v.InHand, r.call.id)
+		if r.stage == talking && !r.lost.IsZero() {
+			v.LinkLost = r.lost
+		}
+		if r != most || r.stage == talking {
+			continue
+		}
+		v.Until = r.until
+		if q := &r.call.line.cfg; r.stage == wrapping {
+			v.Wrap, v.Extensions = q.WrapMode, 0
+			if q.WrapMode == WrapExtendable {
+				v.Extensions = max(q.MaxExtend-r.longer, 0)
+			}
+			v.Overdue = v.Overdue || now.After(r.until)
+		}
+	}
 	return v
 }

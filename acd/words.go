@@ -18,6 +18,9 @@ var kindWords = []string{
 	Alerting: "alerting", Answered: "answered", Failed: "failed",
 	Bridged: "bridged", Held: "held", Resumed: "resumed",
 	WrapUpDone: "wrap_up_done", Tick: "tick",
+	LinkLost: "link_lost", LinkBack: "link_back", Extend: "extend", Release: "release",
+	CallbackAsked: "callback_asked", CallerBack: "caller_back", CallerMissed: "caller_missed",
+	CallbacksOpen: "callbacks_open", CallbacksShut: "callbacks_shut",
 }
 
 var causeWords = []string{
@@ -29,7 +32,9 @@ var causeWords = []string{
 	CauseNoAck: "no_ack", CauseBadOffer: "bad_offer", CauseRestart: "restart",
 	CausePanic: "panic", CauseAdmin: "admin", CauseDeclined: "declined",
 	CauseBusy: "busy", CauseNoAnswer: "no_answer", CauseUnreachable: "unreachable",
-	CauseElsewhere: "elsewhere", CauseFailed: "failed",
+	CauseElsewhere: "elsewhere", CauseFailed: "failed", CauseFull: "full",
+	CauseNoneReady: "none_ready", CauseCallback: "callback", CauseLinkLost: "link_lost",
+	CauseLost: "lost",
 }
 
 var partyWords = []string{
@@ -38,17 +43,31 @@ var partyWords = []string{
 }
 
 var agentStateWords = []string{
-	Off: "off", NotReady: "not_ready", Ready: "ready", Offered: "offered",
-	Talking: "talking", WrapUp: "wrap_up",
+	Off: "off", Registered: "registered", NotReady: "not_ready", Ready: "ready",
+	Reserved: "reserved", Offered: "offered", Talking: "talking", OnHold: "held",
+	Consulting: "consulting", WrapUp: "wrap_up",
 }
 
 var callStateWords = []string{
 	CallOver: "over", CallWaiting: "waiting", CallRinging: "ringing", CallTalking: "talking",
+	CallLater: "later",
 }
 
 var noAnswerWords = []string{PauseAgent: "pause_agent", StayReady: "stay_ready"}
 
-var emptyRuleWords = []string{EmptyWait: "wait", EmptyRefuse: "refuse", EmptyOverflow: "overflow"}
+var doorRuleWords = []string{Wait: "wait", Deny: "deny", Send: "send"}
+
+var mediumWords = []string{Voice: "voice", Chat: "chat", Mail: "mail"}
+
+var strategyWords = []string{
+	LongestIdle: "longest_idle", FewestCalls: "fewest_calls", LeastTalk: "least_talk",
+	RoundRobin: "round_robin", TopDown: "top_down", SkillThenIdle: "skill_then_idle",
+	WeightedRandom: "weighted_random", RingAll: "ring_all", RingProgressively: "ring_progressive",
+}
+
+var wrapModeWords = []string{
+	WrapFixed: "fixed", WrapExtendable: "extendable", WrapManual: "manual", WrapCoded: "coded",
+}
 
 func wordOf[E ~uint8](words []string, e E) string {
 	if int(e) < len(words) && words[e] != "" {
@@ -125,10 +144,37 @@ func (n NoAnswer) MarshalText() ([]byte, error) { return []byte(n.String()), nil
 func (n *NoAnswer) UnmarshalText(text []byte) error { return read(n, noAnswerWords, text) }
 
 // String is the rule as one word.
-func (e EmptyRule) String() string { return wordOf(emptyRuleWords, e) }
+func (d DoorRule) String() string { return wordOf(doorRuleWords, d) }
 
 // MarshalText writes the rule as its word.
-func (e EmptyRule) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+func (d DoorRule) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText reads what MarshalText wrote.
-func (e *EmptyRule) UnmarshalText(text []byte) error { return read(e, emptyRuleWords, text) }
+func (d *DoorRule) UnmarshalText(text []byte) error { return read(d, doorRuleWords, text) }
+
+// String is the kind of contact as one word.
+func (m Medium) String() string { return wordOf(mediumWords, m) }
+
+// MarshalText writes the kind of contact as its word.
+func (m Medium) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (m *Medium) UnmarshalText(text []byte) error { return read(m, mediumWords, text) }
+
+// String is the strategy as one word.
+func (s Strategy) String() string { return wordOf(strategyWords, s) }
+
+// MarshalText writes the strategy as its word.
+func (s Strategy) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Strategy) UnmarshalText(text []byte) error { return read(s, strategyWords, text) }
+
+// String is the mode as one word.
+func (w WrapMode) String() string { return wordOf(wrapModeWords, w) }
+
+// MarshalText writes the mode as its word.
+func (w WrapMode) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (w *WrapMode) UnmarshalText(text []byte) error { return read(w, wrapModeWords, text) }

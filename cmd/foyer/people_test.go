@@ -359,7 +359,7 @@ func TestWhatIsAskedDuringACallHoldsAfterIt(t *testing.T) {
 		after acd.AgentState
 	}{
 		{[]string{"pause"}, acd.NotReady},
-		{[]string{"logout"}, acd.Off},
+		{[]string{"logout"}, acd.Registered},
 		{[]string{"pause", "ready"}, acd.Ready},
 		{[]string{"logout", "login", "pause"}, acd.NotReady},
 	} {

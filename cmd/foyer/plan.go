@@ -130,12 +130,12 @@ func (p *plan) addQueues() {
 			made.OnNoAnswer = acd.StayReady
 		}
 		for _, o := range q.Overflow {
-			made.Overflow = append(made.Overflow, acd.Overflow{After: o.After, To: queueOf(o.To)})
+			made.Overflow = append(made.Overflow, acd.Overflow{After: o.After, To: acd.Target{Queue: queueOf(o.To)}})
 		}
 		if to, ok := q.Empty.To.Queue(); ok {
-			made.Empty, made.EmptyTo = acd.EmptyOverflow, acd.QueueID(to)
+			made.Empty = acd.Door{Rule: acd.Send, To: acd.Target{Queue: acd.QueueID(to)}}
 		} else if q.Empty.To == config.Hangup {
-			made.Empty = acd.EmptyRefuse
+			made.Empty = acd.Door{Rule: acd.Deny}
 		}
 		p.floor.Queues = append(p.floor.Queues, made)
 		p.queues[made.ID] = queue{label: q.Label.In(p.cfg.Site.Locale), within: q.ServiceLevel.Within, closed: q.Closed.Prompt}

@@ -297,7 +297,7 @@ func (p *person) register() {
 	id := acd.AgentID(p.User())
 	p.s.until(p.User()+" ready or rung at once", func() bool {
 		state := p.s.agentState(id)
-		return state == acd.Ready || state == acd.Offered
+		return state == acd.Ready || state == acd.Reserved || state == acd.Offered
 	})
 }
 
