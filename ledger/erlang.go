@@ -34,8 +34,8 @@ type Forecast struct {
 }
 
 const (
-	// mostAgents is more than any group has, and bounds the work of a search.
-	mostAgents = 100_000
+	// MostAgents is more than any group has; it bounds the work of a search.
+	MostAgents = 100_000
 	// mostPatient bounds the work of Erlang A: how many callers arrive before
 	// one loses patience, which is how many may come to wait.
 	mostPatient = 10_000_000
@@ -61,8 +61,8 @@ func (w Work) check(agents int, within time.Duration) error {
 		return fmt.Errorf("patience: %v, must not be negative", w.Patience)
 	case within < 0:
 		return fmt.Errorf("answer within %v: must not be negative", within)
-	case agents < 1 || agents > mostAgents:
-		return fmt.Errorf("agents: %d, must be 1 to %d", agents, mostAgents)
+	case agents < 1 || agents > MostAgents:
+		return fmt.Errorf("agents: %d, must be 1 to %d", agents, MostAgents)
 	}
 	return nil
 }

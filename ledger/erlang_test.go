@@ -275,7 +275,7 @@ func TestForecastsOfNonsense(t *testing.T) {
 		{func(w *Work, _ *int, _ *time.Duration) { w.Handle = -1 }, "handle time"},
 		{func(w *Work, _ *int, _ *time.Duration) { w.Patience = -1 }, "patience"},
 		{func(_ *Work, n *int, _ *time.Duration) { *n = 0 }, "agents"},
-		{func(_ *Work, n *int, _ *time.Duration) { *n = mostAgents + 1 }, "agents"},
+		{func(_ *Work, n *int, _ *time.Duration) { *n = MostAgents + 1 }, "agents"},
 		{func(_ *Work, _ *int, d *time.Duration) { *d = -1 }, "within"},
 	} {
 		w, agents, within := good, 5, 20*time.Second

@@ -39,7 +39,7 @@ func Staff(m Model, w Work, g Goal) (Forecast, error) {
 		return true, nil
 	}
 	// The service level rises and the occupancy falls with every agent more.
-	few, enough := 0, int(min(max(math.Ceil(w.Erlangs()), 1), mostAgents))
+	few, enough := 0, int(min(max(math.Ceil(w.Erlangs()), 1), MostAgents))
 	for {
 		ok, err := reached(enough)
 		if err != nil {
@@ -48,10 +48,10 @@ func Staff(m Model, w Work, g Goal) (Forecast, error) {
 		if ok {
 			break
 		}
-		if enough == mostAgents {
-			return Forecast{}, fmt.Errorf("not even %d agents reach this goal", mostAgents)
+		if enough == MostAgents {
+			return Forecast{}, fmt.Errorf("not even %d agents reach this goal", MostAgents)
 		}
-		few, enough = enough, min(2*enough, mostAgents)
+		few, enough = enough, min(2*enough, MostAgents)
 	}
 	for enough-few > 1 {
 		middle := few + (enough-few)/2
