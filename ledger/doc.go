@@ -7,6 +7,9 @@
 // calls. What the store had not yet written when the machine died is in the
 // journal, and folding it again is harmless: a CDR is written by its id.
 //
+// ErlangC, ErlangA and Staff look the other way: from the calls that will come to
+// the agents they need. They are formulas, and know nothing of the journal.
+//
 // # Threads
 //
 // A Fold belongs to the goroutine that reads the journal. A Store may be used

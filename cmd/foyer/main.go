@@ -32,6 +32,7 @@ type cli struct {
 	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to."`
 	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens for the API."`
+	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
