@@ -9,6 +9,8 @@ import (
 
 	pion "github.com/pion/rtp"
 	"github.com/zaf/g711"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -137,114 +139,173 @@ func TestInterjectionDoesNotClick(t *testing.T) {
 	}
 }
 
+// still is a leg whose clock the test turns, so that a busy machine changes nothing.
+type still struct {
+	t    *testing.T
+	s    *shard
+	leg  *Leg
+	far  int // where its packets come out
+	told []uint64
+}
+
+func newStill(t *testing.T, st Stream) *still {
+	t.Helper()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeSockets(int32(ends[0]), int32(ends[1])) })
+	x := &still{t: t, s: &shard{log: zap.NewNop()}, far: ends[1]}
+	st.Send, st.Latch = true, Near
+	x.leg = &Leg{
+		shard: x.s, fd: int32(ends[0]), open: int32(ends[0]), stream: st, terms: st.terms(), audible: true, out: newOutflow(),
+		sink: func(e MediaEvent) {
+			if e, ok := e.(PlaybackEnded); ok {
+				x.told = append(x.told, e.Token)
+			}
+		},
+	}
+	return x
+}
+
+// hear is the next n packets, one after another without a break.
+func (x *still) hear(n int) (heard []byte) {
+	x.t.Helper()
+	for range n {
+		x.s.obey()
+		if !x.leg.beat.on {
+			x.t.Fatal("nothing is played")
+		}
+		before := x.leg.out
+		x.s.tick = x.leg.beat.due
+		x.s.now = int64(x.s.tick) * int64(tick)
+		x.s.strike(x.s.wheel.pop(x.s.tick))
+		var b [1500]byte
+		size, err := unix.Read(x.far, b[:])
+		if err != nil {
+			x.t.Fatalf("nothing heard: %v", err)
+		}
+		var k pion.Packet
+		if err := k.Unmarshal(b[:size]); err != nil {
+			x.t.Fatal(err)
+		}
+		first := before.packets == 0
+		if k.SSRC != before.ssrc || k.SequenceNumber != before.seq+1 || !first && k.Timestamp != before.ts+160 || k.Marker != first {
+			x.t.Errorf("SSRC %x, seq %d after %d, timestamp %d after %d, marker %v", k.SSRC, k.SequenceNumber, before.seq, k.Timestamp, before.ts, k.Marker)
+		}
+		heard = append(heard, k.Payload...)
+	}
+	return heard
+}
+
+func (x *still) tells(tokens ...uint64) {
+	x.t.Helper()
+	if !slices.Equal(x.told, tokens) {
+		x.t.Errorf("told the ends of %v, want %v", x.told, tokens)
+	}
+	x.told = nil
+}
+
 // A caller who waits is told his place: one unbroken stream from music to words
 // to music, and the end told by the token.
 func TestInterject(t *testing.T) {
-	m := open(t, nil)
 	for _, st := range []Stream{alaw(), ulaw()} {
-		p := newPeer(t, m, nil, st)
+		x := newStill(t, st)
 		music, words := tones()
-		p.leg.Hear(&Playlist{Sounds: []*Sound{music}, Loop: true})
-		all := []pion.Packet{p.hear(), p.hear(), p.hear()}
-		p.leg.Interject([]*Sound{words, nil, words}, 77)
-		for range 20 {
-			all = append(all, p.hear())
-		}
-		if e := await[PlaybackEnded](p); e.Token != 77 {
-			t.Errorf("token %d", e.Token)
-		}
-		var heard []byte
-		for i, k := range all {
-			if i > 0 && (k.SSRC != all[0].SSRC || k.SequenceNumber != all[0].SequenceNumber+uint16(i) || k.Timestamp != all[0].Timestamp+uint32(160*i) || k.Marker) {
-				t.Errorf("packet %d: SSRC %x, seq +%d, timestamp +%d, marker %v", i, k.SSRC, k.SequenceNumber-all[0].SequenceNumber, k.Timestamp-all[0].Timestamp, k.Marker)
-			}
-			heard = append(heard, k.Payload...)
-		}
+		x.leg.Hear(&Playlist{Sounds: []*Sound{music}, Loop: true})
+		heard := x.hear(3)
+		x.leg.Interject([]*Sound{words, nil, words}, 77)
+		heard = append(heard, x.hear(11)...)
+		x.tells()
+		heard = append(heard, x.hear(9)...)
+		x.tells(77)
 		said := slices.Concat(words.law(st.Codec), words.law(st.Codec))
-		at := bytes.Index(heard, said)
-		if at < fade {
-			t.Fatalf("the words are not heard (%d)", at)
+		at := 3*160 + fade
+		if !bytes.Equal(heard[at:at+len(said)], said) {
+			t.Errorf("%s: the words are not heard", st.Codec)
 		}
 		// Both fades are the music's own time.
-		after := at + len(said) + fade
-		if want := music.law(st.Codec)[at+fade : at+fade+160]; !bytes.Equal(heard[after:after+160], want) {
-			t.Error("the music does not go on where it was")
+		if rest := heard[at+len(said)+fade:]; !bytes.Equal(rest, music.law(st.Codec)[at+fade:][:len(rest)]) {
+			t.Errorf("%s: the music does not go on where it was", st.Codec)
 		}
-		p.leg.Close(nil)
 	}
 }
 
 // Greeting and recording notice are heard out, and the last announcement asked
 // for is the one that is heard.
 func TestInterjectWaitsForTheGreeting(t *testing.T) {
-	m := open(t, nil)
-	p := newPeer(t, m, nil, alaw())
-	greeting, notice := NewSound("", ramp(2000, 1)), NewSound("", ramp(1500, 100))
+	x := newStill(t, alaw())
+	greeting, notice := NewSound("", ramp(300, 1)), NewSound("", ramp(350, 100))
 	music := NewSound("", bytes.Repeat([]byte{silencePCMA}, 160))
 	words := NewSound("", bytes.Repeat([]byte{0x33}, 400))
-	p.leg.Hear(&Playlist{Sounds: []*Sound{greeting, notice, music}, Loop: true})
-	p.leg.Interject([]*Sound{greeting}, 1)
-	p.leg.Interject([]*Sound{words}, 2)
-	want := slices.Concat(greeting.alaw, notice.alaw, bytes.Repeat([]byte{silencePCMA}, fade), words.alaw, bytes.Repeat([]byte{silencePCMA}, 160))
-	var heard []byte
-	for len(heard) < len(want) {
-		heard = append(heard, p.hear().Payload...)
-	}
-	if !bytes.HasPrefix(heard, want) {
+	x.leg.Hear(&Playlist{Sounds: []*Sound{greeting, notice, music}, Loop: true})
+	x.leg.Interject([]*Sound{greeting}, 1)
+	x.leg.Interject([]*Sound{words}, 2)
+	want := slices.Concat(greeting.alaw, notice.alaw, bytes.Repeat(music.alaw, fade/160), words.alaw, music.alaw)
+	if heard := x.hear(10); !bytes.HasPrefix(heard, want) {
 		t.Errorf("heard % x", heard)
 	}
-	if e := await[PlaybackEnded](p); e.Token != 2 {
-		t.Errorf("token %d", e.Token)
-	}
+	x.tells(2)
 }
 
+// Whoever presses a key at the offer hears no more of it.
 func TestInterjectAgain(t *testing.T) {
-	m := open(t, nil)
-	p := newPeer(t, m, nil, alaw())
+	x := newStill(t, alaw())
 	music, words := tones()
 	long := NewSound("", bytes.Repeat(words.alaw, 100))
-	p.leg.Hear(&Playlist{Sounds: []*Sound{music}, Loop: true})
-	p.leg.Interject([]*Sound{long}, 1)
-	for range 4 {
-		p.hear()
+	x.leg.Hear(&Playlist{Sounds: []*Sound{music}, Loop: true})
+	x.leg.Interject([]*Sound{long}, 1)
+	x.hear(4)
+	x.leg.Interject([]*Sound{words}, 2)
+	if heard := x.hear(1 + 5); !bytes.HasSuffix(heard, words.alaw) {
+		t.Error("the second is not heard at once")
 	}
-	p.leg.Interject([]*Sound{words}, 2) // the caller pressed a key: no more of the offer
-	if e := await[PlaybackEnded](p); e.Token != 2 {
-		t.Errorf("token %d", e.Token)
+	x.tells()
+	x.hear(1)
+	x.tells(2)
+
+	x.leg.Interject([]*Sound{long}, 3)
+	x.hear(4)
+	x.leg.Interject(nil, 4) // ends it
+	x.hear(2)
+	x.tells(4)
+
+	x.leg.Interject([]*Sound{long}, 5)
+	x.hear(4)
+	x.s.now += int64(20 * time.Millisecond)
+	x.leg.Hear(nil) // ends all
+	x.s.obey()
+	if x.leg.player.active() {
+		t.Error("something is still played")
 	}
-	p.leg.Interject([]*Sound{long}, 3)
-	p.leg.Interject(nil, 4) // enough
-	if e := await[PlaybackEnded](p); e.Token != 4 {
-		t.Errorf("token %d", e.Token)
-	}
-	p.leg.Interject([]*Sound{long}, 5)
-	p.leg.Hear(&Playlist{Sounds: []*Sound{words}, Token: 6}) // ends all
-	if e := await[PlaybackEnded](p); e.Token != 6 {
-		t.Errorf("token %d", e.Token)
-	}
-	p.leg.Interject([]*Sound{words}, 7) // nothing is heard any more: the words alone
-	if e := await[PlaybackEnded](p); e.Token != 7 {
-		t.Errorf("token %d", e.Token)
-	}
+	x.tells()
 }
 
 // A list that does not loop is heard to its end, and both ends are told.
 func TestInterjectAfterAList(t *testing.T) {
-	m := open(t, nil)
-	p := newPeer(t, m, nil, alaw())
-	p.leg.Hear(&Playlist{Sounds: []*Sound{NewSound("", ramp(2000, 0))}, Token: 1})
-	p.leg.Interject([]*Sound{NewSound("", ramp(2000, 0))}, 2)
-	var heard []byte
-	for range 25 {
-		heard = append(heard, p.hear().Payload...)
-	}
-	if want := slices.Concat(ramp(2000, 0), ramp(2000, 0)); !bytes.Equal(heard, want) {
+	x := newStill(t, alaw())
+	list, words := NewSound("", ramp(500, 0)), NewSound("", ramp(500, 9))
+	x.leg.Hear(&Playlist{Sounds: []*Sound{list}, Token: 1})
+	x.leg.Interject([]*Sound{words}, 2)
+	if heard := x.hear(7); !bytes.Equal(heard[:1000], slices.Concat(list.alaw, words.alaw)) {
 		t.Errorf("heard % x", heard)
 	}
-	for _, want := range []uint64{1, 2} {
-		if e := await[PlaybackEnded](p); e.Token != want {
-			t.Errorf("token %d, want %d", e.Token, want)
-		}
+	x.tells(1, 2)
+	x.s.obey()
+	if x.leg.beat.on {
+		t.Error("the leg is still served by the clock")
+	}
+}
+
+// A peer who hears nothing hears the words alone; and so on real sockets.
+func TestInterjectInSilence(t *testing.T) {
+	m := open(t, nil)
+	p := newPeer(t, m, nil, ulaw())
+	_, words := tones()
+	p.leg.Interject([]*Sound{NewSound("", bytes.Repeat(words.alaw, 10))}, 7)
+	p.hear()
+	if e := await[PlaybackEnded](p); e.Token != 7 {
+		t.Errorf("token %d", e.Token)
 	}
 }
 
