@@ -10,8 +10,8 @@ import (
 type MediaEvent interface{ mediaEvent() }
 
 type (
-	// PlaybackEnded says that a Playlist which does not loop has been played to
-	// its end. A Playlist replaced before its end says nothing.
+	// PlaybackEnded says that a Playlist which does not loop, or an announcement of
+	// Interject, has been played to its end. One replaced before its end says nothing.
 	PlaybackEnded struct{ Token uint64 }
 
 	// Digit is one key press of the peer (RFC 4733), told once, when the key

@@ -321,7 +321,7 @@ func (s *shard) hear(l *Leg, source Source) {
 		s.listen(l, source)
 	case *Playlist:
 		if source != nil {
-			l.player.list = source
+			l.player.under.list = source
 		}
 	}
 	s.pace(l)

@@ -45,7 +45,7 @@ func TestPlayerFillsAndSkips(t *testing.T) {
 				whole = append(whole, last...)
 			}
 		}
-		p := player{list: list}
+		p := player{under: place{list: list}}
 		for range 15 {
 			if rapid.Bool().Draw(t, "skip") {
 				n := rapid.IntRange(0, 100).Draw(t, "n")

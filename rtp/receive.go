@@ -108,7 +108,7 @@ func (s *shard) take(l *Leg, p *packet) {
 			l.malformed++
 			return
 		}
-		if d, ok := l.keypad.step(p.at, p.ts, e); ok {
+		if d, ok := l.keypad.step(p.at, stamp{p.ssrc, p.ts}, e); ok {
 			l.tell(d)
 		}
 	case p.codec != NoCodec:

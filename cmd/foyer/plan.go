@@ -30,13 +30,10 @@ type plan struct {
 	agents    map[acd.AgentID]agent
 	dids      map[string]did
 	music     *rtp.Sound
-	prompts   map[spoken]*rtp.Sound
-	codecs    []rtp.Codec // in order of preference
-	events    bool        // telephone-event
+	voices    map[string]sound.Voice // by language
+	codecs    []rtp.Codec            // in order of preference
+	events    bool                   // telephone-event
 }
-
-// spoken names a prompt in a language.
-type spoken struct{ lang, id string }
 
 type trunk struct {
 	maxCalls   int
@@ -214,17 +211,11 @@ func (p *plan) loadSounds() error {
 			return fmt.Errorf("prompts.dir: %w", err)
 		}
 	}
-	p.prompts = map[spoken]*rtp.Sound{}
+	p.voices = map[string]sound.Voice{}
 	shelf := sound.Prompts{Dir: p.cfg.Prompts.Dir, Files: p.cfg.Prompts.Files()}
-	ids := sound.IDs()
-	for _, c := range p.cfg.Prompts.Custom {
-		ids = append(ids, c.ID)
-	}
 	for _, lang := range sound.Languages() {
-		for _, id := range ids {
-			if p.prompts[spoken{lang, id}], err = shelf.Prompt(lang, id); err != nil {
-				return fmt.Errorf("prompts: %w", err)
-			}
+		if p.voices[lang], err = shelf.Voice(lang); err != nil {
+			return fmt.Errorf("prompts: %w", err)
 		}
 	}
 	return nil
@@ -271,14 +262,16 @@ func (p *plan) noticeFor(c *client, n config.Notice, call acd.CallID) string {
 	return ""
 }
 
-// prompt finds a prompt in the client's language; nil when there is none.
-func (p *plan) prompt(c *client, id string) *rtp.Sound {
-	lang := p.cfg.Site.Locale
+// voice speaks the client's language, or that of the site.
+func (p *plan) voice(c *client) sound.Voice {
 	if c != nil && c.locale != "" {
-		lang = c.locale
+		return p.voices[c.locale]
 	}
-	return p.prompts[spoken{lang, id}]
+	return p.voices[p.cfg.Site.Locale]
 }
+
+// prompt finds a prompt in the client's language; nil when there is none.
+func (p *plan) prompt(c *client, id string) *rtp.Sound { return p.voice(c)[id] }
 
 // open says whether a queue takes calls now.
 func (p *plan) open(now time.Time, id acd.QueueID) bool { return p.routes.Open(now, id) }
