@@ -11,7 +11,15 @@ import (
 type Trunk struct {
 	ID       string
 	Allow    []netip.Prefix
-	MaxCalls int // 0: no limit; beyond it 503 with Retry-After
+	MaxCalls int // both ways together; 0: no limit. Beyond it callers get 503 with Retry-After, and Dial fails
+
+	// Host is where calls to numbers go: a name or an address, with a port or
+	// without. "": the trunk only brings calls.
+	Host      string
+	Transport string // udp or tcp; "" is udp
+	// Username and Password answer the carrier's challenge of an INVITE of ours.
+	// "": a challenge is a refusal.
+	Username, Password string
 }
 
 // TrunkFull says that every channel of a trunk carries a call.
@@ -35,6 +43,7 @@ type trunks struct {
 // of the configuration: calls that are up go on counting.
 type line struct {
 	Trunk
+	host  host
 	calls *atomic.Int64
 }
 
@@ -60,7 +69,7 @@ func (t *trunks) set(list []Trunk) {
 		if calls == nil {
 			calls = new(atomic.Int64)
 		}
-		lines[i] = line{Trunk: trunk, calls: calls}
+		lines[i] = line{Trunk: trunk, host: parseHost(trunk.Host), calls: calls}
 	}
 	t.lines.Store(&lines)
 }
@@ -79,6 +88,16 @@ func (t *trunks) of(source netip.Addr) (line, bool) {
 		}
 	}
 	return found, best >= 0
+}
+
+// named returns the trunk with an id.
+func (t *trunks) named(id string) (line, bool) {
+	for _, l := range *t.lines.Load() {
+		if l.ID == id {
+			return l, true
+		}
+	}
+	return line{}, false
 }
 
 // inUse returns the number of calls up on each trunk.
