@@ -200,21 +200,31 @@ func TestHangupDuringLookUp(t *testing.T) {
 	})
 }
 
-func TestEdgeClosesDuringLookUp(t *testing.T) {
-	n := &nameServer{takes: time.Hour}
-	playOut(t, named(n), func(s *stage) {
-		d := s.dialsOut()
+// Serving ends at once, though a name server is waited for.
+func TestServingEndsDuringLookUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		udp, err := siptest.NewNet(1).Listen("10.0.0.1:5060")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := NewEdge(Options{UDP: udp, Trunks: []Trunk{{ID: "a", Host: "carrier.test"}}, Resolve: (&nameServer{takes: time.Hour}).look})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- e.Serve(ctx) }()
+		d := newDiary(t)
+		if d.leg, err = e.Dial(Dial{Trunk: "a", Number: mobile, SDP: []byte(ourSDP)}, d.sink); err != nil {
+			t.Fatal(err)
+		}
 		synctest.Wait()
 		begun := time.Now()
-		if err := s.edge.Close(); err != nil {
-			s.t.Error(err)
-		}
-		if took := time.Since(begun); took > 100*time.Millisecond {
-			s.t.Errorf("closing took %v", took)
+		cancel()
+		if err := <-ended; err != nil || time.Since(begun) > 100*time.Millisecond {
+			t.Errorf("ended after %v: %v", time.Since(begun), err)
 		}
 		expect[Refused](d)
-		s.carrier.Close()
-		s.phone.Close()
 	})
 }
 

@@ -431,6 +431,24 @@ func TestTrunkAnswersElsewhere(t *testing.T) {
 	}
 }
 
+// Where a carrier's requests come from is not where it takes ours.
+func TestTrunkAsksFromElsewhere(t *testing.T) {
+	playOut(t, nil, func(s *stage) {
+		other := s.newPhone("10.0.0.8:7000", siptest.Options{User: "other", Passive: true})
+		defer other.Close()
+		c, d := s.speaks()
+		ours, theirs := c.Tags()
+		s.raw(other, "INFO sip:foyer@10.0.0.1:5060 SIP/2.0", "Via: SIP/2.0/UDP 10.0.0.8:7000;branch=z9hG4bK-other", "Max-Forwards: 70",
+			"From: <sip:carrier@lo.test>;tag="+ours, "To: <sip:x@lo.test>;tag="+theirs, "Call-ID: "+c.ID(),
+			"CSeq: 7 INFO", "Content-Type: application/dtmf", "Content-Length: 1", "", "5")
+		if i := expect[Info](d); i.Digit != '5' {
+			s.t.Errorf("%+v", i)
+		}
+		d.leg.Hangup(Reason{})
+		s.saw(c, "BYE")
+	})
+}
+
 func TestTrunkByTCP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {

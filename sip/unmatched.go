@@ -16,7 +16,7 @@ func (e *Edge) unmatched(res *sip.Response) {
 	defer e.running.Done()
 	e.guard("a late response", func() {
 		cseq, id := res.CSeq(), res.CallID()
-		if cseq == nil || id == nil || cseq.MethodName != sip.INVITE || e.strange(res) {
+		if cseq == nil || id == nil || cseq.MethodName != sip.INVITE {
 			return
 		}
 		tag := tagOf(res.From())
