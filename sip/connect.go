@@ -101,12 +101,9 @@ func (e *Edge) reach(ctx context.Context, f flow) error {
 			return e.connect(ctx, f.remote)
 		}
 		select {
-		case <-busy:
+		case <-busy: // connected, or ours to try
 		case <-ctx.Done():
 			return fmt.Errorf("connect: %w", ctx.Err())
-		}
-		if e.connected(f.transport, f.remote) {
-			return nil
 		}
 	}
 }
@@ -114,6 +111,9 @@ func (e *Edge) reach(ctx context.Context, f flow) error {
 // connect opens the connection to a trunk; the caller has begun it.
 func (e *Edge) connect(ctx context.Context, remote netip.AddrPort) error {
 	defer e.outgoing.end(remote)
+	if e.connected("tcp", remote) {
+		return nil // by whoever had begun before
+	}
 	var dialer net.Dialer
 	if own := e.tcpBound.Addr(); !own.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: own.AsSlice()} // what the carrier knows us by

@@ -6,49 +6,18 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// host is where a trunk takes calls. The zero value is nowhere.
-type host struct {
-	name string // as it stands in URIs; an IPv6 address without brackets
-	port uint16 // 0: not given
-}
-
-// parseHost reads name, name:port, address or address:port; nowhere, if it is
-// none of them.
-func parseHost(s string) host {
-	if addr, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return host{name: addr.String()}
-	}
-	h := host{name: s}
-	if name, port, err := net.SplitHostPort(s); err == nil {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return host{}
-		}
-		h = host{name: name, port: uint16(n)}
-	}
-	if _, err := netip.ParseAddr(h.name); err != nil && !isHostName(h.name) {
-		return host{}
-	}
-	return h
-}
-
-func isHostName(s string) bool {
+// isHost reports whether a trunk's host can stand in a URI.
+func isHost(s string) bool {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
-	return s != "" && len(s) <= 253 && strings.Trim(s, plain) == ""
-}
-
-// at is the port calls go to: the default of UDP and TCP when none is given.
-func (h host) at(addr netip.Addr) netip.AddrPort {
-	if h.port == 0 {
-		return netip.AddrPortFrom(addr, 5060)
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Zone() == ""
 	}
-	return netip.AddrPortFrom(addr, h.port)
+	return s != "" && len(s) <= 253 && strings.Trim(s, plain) == ""
 }
 
 const (

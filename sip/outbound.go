@@ -24,7 +24,7 @@ func (l *Leg) aimAtNumber(d *Dial) (first func() *sip.Request, err error) {
 	switch {
 	case !known:
 		return nil, fmt.Errorf("no trunk %q", d.Trunk)
-	case t.host == host{}:
+	case !isHost(t.Host):
 		return nil, fmt.Errorf("trunk %s: no host to call (%q)", t.ID, t.Host)
 	case transport == "udp" && l.e.o.UDP == nil, transport == "tcp" && l.e.o.TCP == nil, transport != "udp" && transport != "tcp":
 		return nil, fmt.Errorf("trunk %s: transport %s is not served", t.ID, transport)
@@ -38,9 +38,9 @@ func (l *Leg) aimAtNumber(d *Dial) (first func() *sip.Request, err error) {
 	}
 	l.account = account{user: t.Username, password: t.Password}
 	l.dialog.flow.transport = transport
-	l.dialog.to = &sip.ToHeader{Address: numberURI(d.Number, t.host.name)}
+	l.dialog.to = &sip.ToHeader{Address: numberURI(d.Number, t.Host)}
 	l.dialog.target = *l.dialog.to.Address.Clone()
-	l.dialog.target.Port = int(t.host.port)
+	l.dialog.target.Port = int(t.Port)
 	return func() *sip.Request { return l.numberInvite(d, t) }, nil
 }
 
@@ -48,10 +48,10 @@ func (l *Leg) aimAtNumber(d *Dial) (first func() *sip.Request, err error) {
 func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 	e := l.e
 	transport := l.Transport()
-	addrs, err := e.hosts.find(e.stopped, t.host.name)
+	addrs, err := e.hosts.find(e.stopped, t.Host)
 	if err == nil {
 		if addrs = e.within(transport, addrs); len(addrs) == 0 {
-			err = fmt.Errorf("%s has no address that our %s socket can reach", t.host.name, transport)
+			err = fmt.Errorf("%s has no address that our %s socket can reach", t.Host, transport)
 		}
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 		l.unreachable(sip.StatusServiceUnavailable)
 		return nil
 	}
-	f := flow{transport, t.host.at(addrs[0])}
+	f := flow{transport, netip.AddrPortFrom(addrs[0], uint16(portOf(&l.dialog.target)))}
 	if transport == "tcp" {
 		e.outgoing.mayCall(f.remote)
 	}
@@ -70,7 +70,7 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 	own, _ := e.sentBy(f)
 	domain := own
 	if t.Username != "" {
-		domain = t.host.name // an account's addresses are in its carrier's domain
+		domain = t.Host // an account's addresses are in its carrier's domain
 	}
 	inv := l.firstInvite(d, domain)
 	if d.Diverted != "" {

@@ -22,7 +22,7 @@ func playOut(t *testing.T, change func(*Options), test func(*stage)) {
 	play(t, func(o *Options) {
 		o.Trunks = []Trunk{
 			{ID: "carrier", Allow: prefixes("10.0.0.2/32", "10.0.0.8/32"), MaxCalls: 3, Host: "10.0.0.2"},
-			{ID: "dead", Allow: prefixes("10.0.0.4/32"), Host: "10.0.0.4:5070"},
+			{ID: "dead", Allow: prefixes("10.0.0.4/32"), Host: "10.0.0.4", Port: 5070},
 			{ID: "mute", Allow: prefixes("10.0.0.5/32")},
 		}
 		if change != nil {
@@ -456,8 +456,8 @@ func TestTrunkByTCP(t *testing.T) {
 	}
 	defer l.Close()
 	h := openHouse(t, func(o *Options) {
-		o.Trunks[0].Host, o.Trunks[0].Transport = l.Addr().String(), "tcp"
-		o.Trunks = append(o.Trunks, Trunk{ID: "shut", Host: "127.0.0.2:1", Transport: "tcp"})
+		o.Trunks[0].Host, o.Trunks[0].Port, o.Trunks[0].Transport = "127.0.0.2", uint16(l.Addr().(*net.TCPAddr).Port), "tcp"
+		o.Trunks = append(o.Trunks, Trunk{ID: "shut", Host: "127.0.0.2", Port: 1, Transport: "tcp"})
 	})
 	accept := func() *siptest.Phone {
 		t.Helper()

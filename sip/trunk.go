@@ -13,9 +13,10 @@ type Trunk struct {
 	Allow    []netip.Prefix
 	MaxCalls int // both ways together; 0: no limit. Beyond it callers get 503 with Retry-After, and Dial fails
 
-	// Host is where calls to numbers go: a name or an address, with a port or
-	// without. "": the trunk only brings calls.
+	// Host is where calls to numbers go, a name or an address, IPv6 without
+	// brackets. "": the trunk only brings calls.
 	Host      string
+	Port      uint16 // 0: 5060
 	Transport string // udp or tcp; "" is udp
 	// Username and Password answer the carrier's challenge of an INVITE of ours.
 	// "": a challenge is a refusal.
@@ -43,7 +44,6 @@ type trunks struct {
 // of the configuration: calls that are up go on counting.
 type line struct {
 	Trunk
-	host  host
 	calls *atomic.Int64
 }
 
@@ -69,7 +69,7 @@ func (t *trunks) set(list []Trunk) {
 		if calls == nil {
 			calls = new(atomic.Int64)
 		}
-		lines[i] = line{Trunk: trunk, host: parseHost(trunk.Host), calls: calls}
+		lines[i] = line{Trunk: trunk, calls: calls}
 	}
 	t.lines.Store(&lines)
 }
