@@ -38,6 +38,7 @@ type plan struct {
 type trunk struct {
 	maxCalls   int
 	earlyMedia bool
+	callerID   config.CallerID
 }
 
 type client struct {
@@ -95,8 +96,12 @@ func newPlan(cfg *config.Config) (*plan, error) {
 	p.addAgents()
 	p.addNumbers()
 	for _, t := range cfg.Trunks {
-		p.sipTrunks = append(p.sipTrunks, sip.Trunk{ID: t.ID, Allow: t.Auth.Allow, MaxCalls: t.MaxCalls})
-		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia}
+		p.sipTrunks = append(p.sipTrunks, sip.Trunk{
+			ID: t.ID, Allow: t.Auth.Allow, MaxCalls: t.MaxCalls,
+			Host: t.Host.Name, Port: t.Host.Port, Transport: t.Transport,
+			Username: t.Auth.Username, Password: t.Auth.Password.Reveal(),
+		})
+		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID}
 	}
 	return p, p.loadSounds()
 }

@@ -13,6 +13,7 @@ import (
 type checker struct {
 	*reader
 	c        *Config
+	trunks   map[string]bool
 	queues   map[string]bool
 	clients  map[string]bool
 	policies map[string]bool
@@ -21,7 +22,7 @@ type checker struct {
 
 func check(r *reader, c *Config) {
 	k := &checker{reader: r, c: c}
-	unique(r, "trunk", c.Trunks, func(t *Trunk) *string { return &t.ID })
+	k.trunks = unique(r, "trunk", c.Trunks, func(t *Trunk) *string { return &t.ID })
 	calendars := unique(r, "calendar", c.Calendars, func(x *Calendar) *string { return &x.ID })
 	k.prompts = unique(r, "prompt", c.Prompts.Custom, func(x *CustomPrompt) *string { return &x.ID })
 	for _, id := range sound.IDs() {
@@ -34,6 +35,7 @@ func check(r *reader, c *Config) {
 
 	k.checkListen()
 	k.checkTrunks()
+	k.checkRoutes()
 	k.checkMedia()
 	k.checkPrompts()
 	k.checkSkills()

@@ -29,7 +29,7 @@ func schemaOf(t reflect.Type, f field) object {
 	switch reflect.Zero(t).Interface().(type) {
 	case time.Duration:
 		return object{"type": "string", "pattern": `^([0-9]+d)?([0-9.]+(h|m|s|ms))*$`}
-	case netip.AddrPort, netip.Addr, netip.Prefix, PortRange, Date, Span, Secret, *time.Location:
+	case netip.AddrPort, netip.Addr, netip.Prefix, PortRange, Host, Date, Span, Secret, *time.Location:
 		return object{"type": "string"}
 	case Week:
 		return object{"type": "object", "additionalProperties": object{"type": "array", "items": object{"type": "string"}}}

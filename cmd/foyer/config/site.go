@@ -21,6 +21,7 @@ type Config struct {
 	Registrar         Registrar         `yaml:"registrar"`
 	Media             Media             `yaml:"media"`
 	Trunks            []Trunk           `yaml:"trunks"`
+	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
 	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named
 	Calendars         []Calendar        `yaml:"calendars"`
 	Prompts           Prompts           `yaml:"prompts"`
@@ -32,7 +33,7 @@ type Config struct {
 	Agents            []Agent           `yaml:"agents"`
 	Observability     Observability     `yaml:"observability"`
 
-	_ struct{} `later:"outbound_routes reasons surge users monitoring_rights events"`
+	_ struct{} `later:"reasons surge users monitoring_rights events"`
 
 	// Files are the paths read, the main one first.
 	Files []string `yaml:"-"`
