@@ -42,7 +42,8 @@ type Leg struct {
 	known   bool // peer is set
 	audible bool // the peer may and can be sent to
 	up      bool // BridgeUp has been told
-	silent  bool // Silent has been told for this silence
+	quiet   bool // Quiet has been told for this silence
+	silent  bool // Silent has been told for it
 	lazy    bool // not in epoll: read when visited
 	channel uint8
 	since   int64    // hears or player began: packets older are not relayed
@@ -136,7 +137,7 @@ func Bridge(a, b *Leg) {
 // Watch arms (or disarms) the media timeout: only while talking, never on hold
 // or waiting.
 func (l *Leg) Watch(on bool) {
-	l.post(func(s *shard) { l.watched, l.silent, l.watching = on, false, s.now })
+	l.post(func(s *shard) { l.watched, l.quiet, l.silent, l.watching = on, false, false, s.now })
 }
 
 // Tap copies what this leg receives into the shard's Tap under (recording,

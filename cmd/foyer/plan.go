@@ -49,8 +49,12 @@ type client struct {
 
 type queue struct {
 	label  string
+	client acd.ClientID
+	number string // the first of ours that leads to it
 	within time.Duration
 	closed string // prompt
+	digit  byte   // that asks for a callback
+	hours  string // calendar in which customers are called back; "": at any time
 }
 
 type agent struct {
@@ -140,9 +144,30 @@ func (p *plan) addQueues() {
 			made.Empty = acd.Door{Rule: acd.Deny}
 		}
 		p.floor.Queues = append(p.floor.Queues, made)
-		p.queues[made.ID] = queue{label: q.Label.In(p.cfg.Site.Locale), within: q.ServiceLevel.Within, closed: q.Closed.Prompt}
+		p.queues[made.ID] = queue{
+			label: q.Label.In(p.cfg.Site.Locale), client: made.Client, number: p.firstNumber(q.ID),
+			within: q.ServiceLevel.Within, closed: q.Closed.Prompt, digit: '1',
+		}
 	}
 }
+
+// firstNumber is the number of ours that people know a queue by.
+func (p *plan) firstNumber(queue string) string {
+	for _, d := range p.cfg.DIDs {
+		if d.To == queue {
+			return d.Number
+		}
+	}
+	return ""
+}
+
+// callable says whether customers of a queue may be called back now.
+func (p *plan) callable(now time.Time, id acd.QueueID) bool {
+	return p.routes.Within(now, p.queues[id].hours)
+}
+
+// callbackDigit is the key that asks for a callback.
+func (p *plan) callbackDigit(id acd.QueueID) byte { return p.queues[id].digit }
 
 // queueOf is the queue a target names; none for a target that is no queue.
 func queueOf(t config.Target) acd.QueueID {
