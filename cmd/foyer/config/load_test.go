@@ -93,7 +93,7 @@ func TestSmallest(t *testing.T) {
 		{"agents", len(c.Agents), 2},
 		{"password", c.Agents[1].SIP.Password.Reveal(), "pw-bo"},
 		{"skill", c.Agents[1].Skills["fr"], 3},
-		{"agent queue", c.Agents[1].Queues[0], "accueil"},
+		{"agent queue", c.Agents[1].Queues[0], Assignment{"accueil", 1}},
 		{"ready_on_register", c.Agents[1].ReadyOnRegister, true},
 
 		// Defaults, fixed and inherited.
