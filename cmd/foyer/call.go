@@ -175,7 +175,7 @@ func (c *call) handle(m any) {
 	case acd.Queued:
 		c.queued(m)
 	case acd.Refuse:
-		c.refuse(m.Cause)
+		c.refuse(m.Queue, m.Cause)
 	case ordered:
 		c.end(m.by, m.cause)
 	}
@@ -312,13 +312,13 @@ func (c *call) queued(q acd.Queued) {
 	}
 }
 
-// refuse tells a waiting caller that nobody will come, and ends the call.
-func (c *call) refuse(cause acd.Cause) {
+// refuse tells a waiting caller that nobody of a queue will come, and ends the call.
+func (c *call) refuse(q acd.QueueID, cause acd.Cause) {
 	if c.phase != waiting {
 		return
 	}
 	c.phase, c.cause, c.by = leaving, cause, acd.Switch
-	c.sayLast(promptFor(cause))
+	c.sayLast(c.ex.plan.Load().farewell(q, cause))
 }
 
 func (c *call) firstFacts(p *plan) acd.Facts {

@@ -18,21 +18,26 @@ func rejectFor(cause acd.Cause) sip.Reject {
 		return sip.Reject{Code: 503, RetryAfter: 5 * time.Second}
 	case acd.CauseBadOffer:
 		return sip.Reject{Code: 488}
-	case acd.CauseClosed, acd.CauseNoAgents, acd.CauseMaxWait:
+	case acd.CauseClosed, acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseMaxWait:
 		return sip.Reject{Code: 480}
+	case acd.CauseFull:
+		return sip.Reject{Code: 486}
 	case acd.CauseAdmin:
 		return sip.Reject{Code: 603}
 	}
 	return sip.Reject{Code: 500}
 }
 
-// promptFor is what a caller hears before the switch ends the call.
+// promptFor is what a caller hears before the switch ends the call, where the
+// queue does not say.
 func promptFor(cause acd.Cause) string {
 	switch cause {
 	case acd.CauseClosed:
 		return "closed"
-	case acd.CauseNoAgents, acd.CauseMaxWait:
+	case acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseMaxWait:
 		return "nobody"
+	case acd.CauseFull:
+		return "queue-full"
 	}
 	return ""
 }
@@ -70,11 +75,11 @@ func q850Of(cause acd.Cause) int {
 		return 16 // normal call clearing
 	case acd.CauseNumberUnknown:
 		return 1 // unallocated number
-	case acd.CauseBusy:
-		return 17
+	case acd.CauseBusy, acd.CauseFull:
+		return 17 // user busy
 	case acd.CauseNoAnswer, acd.CauseMaxWait:
 		return 19 // no answer from user
-	case acd.CauseNoAgents, acd.CauseClosed:
+	case acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseClosed:
 		return 20 // subscriber absent
 	case acd.CauseDeclined:
 		return 21

@@ -3,13 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"foyer/cmd/foyer/config"
 	"foyer/sip"
 )
 
@@ -22,19 +19,7 @@ func routed(t *testing.T, routes ...string) *plan {
 	if len(routes) > 0 {
 		yaml += "outbound_routes:\n  - " + strings.Join(routes, "\n  - ") + "\n"
 	}
-	file := filepath.Join(t.TempDir(), "foyer.yaml")
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := newPlan(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return planOf(t, yaml)
 }
 
 func TestOutboundRoutes(t *testing.T) {
