@@ -41,15 +41,19 @@ func (c *call) offerCallback() {
 		c.log.Debug("no callback offered", zap.Error(err))
 		return
 	}
+	queue := c.ex.plan.Load().queues[c.dest.queue]
+	if queue.callback == nil {
+		return
+	}
 	c.mayAsk = true
-	c.say(0, "callback-offer")
+	c.say(0, queue.callback.Prompt)
 }
 
 // pressed takes a key of the caller, or of whoever they are put through to.
 func (c *call) pressed(who acd.Party, digit byte) {
 	switch {
 	case who != acd.Caller:
-	case c.phase == waiting && c.mayAsk && digit == c.ex.plan.Load().callbackDigit(c.dest.queue):
+	case c.phase == waiting && c.mayAsk && c.asksBack(digit):
 		c.mayAsk = false
 		c.ex.board.post(acd.Event{
 			Kind: acd.CallbackAsked, Call: newCallID(c.begun), Origin: c.id, Queue: c.dest.queue,
@@ -58,6 +62,12 @@ func (c *call) pressed(who acd.Party, digit byte) {
 	case c.phase == messaging && digit == '#':
 		c.messageLeft()
 	}
+}
+
+// asksBack says whether a key asks for a callback.
+func (c *call) asksBack(digit byte) bool {
+	b := c.ex.plan.Load().queues[c.dest.queue].callback
+	return b != nil && b.Digit == string(rune(digit))
 }
 
 // callbackFacts is what the CDR of a callback knows from the call it was asked in.

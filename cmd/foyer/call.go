@@ -143,7 +143,9 @@ func (ex *exchange) invite(leg *sip.Leg) {
 // run is the goroutine of the call.
 func (c *call) run() {
 	defer c.ex.calls.remove(c)
-	c.guard(func() { c.take(arrived{}) })
+	if !c.back {
+		c.guard(func() { c.take(arrived{}) })
+	}
 	c.show()
 	var spare []any
 	for c.phase != over {
@@ -188,7 +190,7 @@ func (c *call) handle(m any) {
 	case acd.Queued:
 		c.queued(m)
 	case acd.Refuse:
-		c.refuse(m.Cause)
+		c.refuse(m.Queue, m.Cause)
 	case ordered:
 		c.end(m.by, m.cause)
 	case fromOutside:
@@ -243,6 +245,10 @@ func (c *call) arrive() {
 		zap.String("from", c.facts.From), zap.String("to", c.facts.To), zap.String("trunk", c.facts.Trunk),
 		zap.String("queue", string(c.dest.queue)), zap.String("sip_call_id", leg.SIPCallID()))
 
+	late := acd.CauseUnknown
+	if c.dest.to != (acd.Target{}) { // closed, and the floor sends the call on
+		late, c.dest.cause = c.dest.cause, acd.CauseUnknown
+	}
 	if c.dest.cause != acd.CauseUnknown && c.dest.prompt == "" {
 		c.turnAway(c.dest.cause, nil)
 		return
@@ -256,11 +262,12 @@ func (c *call) arrive() {
 		c.announceClosed()
 		return
 	}
-	c.admit()
+	c.admit(late)
 }
 
-// admit lets the caller in: music at once, then the queue.
-func (c *call) admit() {
+// admit lets the caller in: music at once, then the queue, or where its Closed
+// door leads.
+func (c *call) admit(late acd.Cause) {
 	c.phase = waiting
 	if err := c.greet(); err != nil {
 		c.turnAway(causeOf(err), err)
@@ -268,7 +275,7 @@ func (c *call) admit() {
 	}
 	facts := c.facts
 	c.told = true
-	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts})
+	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Cause: late, Facts: &facts})
 }
 
 // turnAway refuses the INVITE with a final response; no queue ever sees it.
@@ -381,13 +388,13 @@ func (c *call) queued(q acd.Queued) {
 	}
 }
 
-// refuse tells a waiting caller that nobody will come, and ends the call.
-func (c *call) refuse(cause acd.Cause) {
+// refuse tells a waiting caller that nobody of a queue will come, and ends the call.
+func (c *call) refuse(q acd.QueueID, cause acd.Cause) {
 	if c.phase != waiting {
 		return
 	}
 	c.phase, c.cause, c.by = leaving, cause, acd.Switch
-	c.sayLast(promptFor(cause))
+	c.sayLast(c.ex.plan.Load().farewell(q, cause))
 }
 
 func (c *call) firstFacts(p *plan) acd.Facts {

@@ -28,12 +28,13 @@ func rejectFor(cause acd.Cause) sip.Reject {
 	return sip.Reject{Code: 500}
 }
 
-// promptFor is what a caller hears before the switch ends the call.
+// promptFor is what a caller hears before the switch ends the call, where the
+// queue does not say.
 func promptFor(cause acd.Cause) string {
 	switch cause {
 	case acd.CauseClosed:
 		return "closed"
-	case acd.CauseNoAgents, acd.CauseMaxWait, acd.CauseNoneReady:
+	case acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseMaxWait:
 		return "nobody"
 	case acd.CauseFull:
 		return "queue-full"
@@ -74,13 +75,11 @@ func q850Of(cause acd.Cause) int {
 		return 16 // normal call clearing
 	case acd.CauseNumberUnknown:
 		return 1 // unallocated number
-	case acd.CauseBusy:
-		return 17
+	case acd.CauseBusy, acd.CauseFull:
+		return 17 // user busy
 	case acd.CauseNoAnswer, acd.CauseMaxWait:
 		return 19 // no answer from user
-	case acd.CauseFull:
-		return 17 // user busy
-	case acd.CauseNoAgents, acd.CauseClosed, acd.CauseNoneReady:
+	case acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseClosed:
 		return 20 // subscriber absent
 	case acd.CauseDeclined:
 		return 21
