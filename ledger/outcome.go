@@ -53,7 +53,7 @@ func (s *story) outcome(q acd.Queue) Outcome {
 	switch s.cause {
 	case acd.CauseMaxWait:
 		return Overflowed
-	case acd.CauseNoAgents, acd.CauseClosed, acd.CauseNumberUnknown, acd.CauseTrunkFull,
+	case acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseFull, acd.CauseClosed, acd.CauseNumberUnknown, acd.CauseTrunkFull,
 		acd.CausePortsFull, acd.CauseDraining, acd.CauseAdmin:
 		return Refused
 	case acd.CauseAbandoned, acd.CauseHangup:

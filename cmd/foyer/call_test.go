@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -315,6 +316,44 @@ func TestTurnedAway(t *testing.T) {
 				t.Errorf("SIP code %d, want %d", got.SIPCode, c.code)
 			}
 		})
+	}
+}
+
+// A queue may turn a caller away whom it would have to keep waiting.
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with("id: accueil, client: essai,", "id: accueil, client: essai, full: {max: 1, prompt: connecting},"),
+		with("empty: {to: hangup}", "none_ready: {to: hangup, prompt: connecting}"))
+	_, kept := s.waits(callerTone)
+	s.until("the first caller waits", func() bool {
+		return slices.ContainsFunc(s.ex.board.snapshot(s.ctx).Queues, func(q acd.QueueView) bool { return q.Waiting == 1 })
+	})
+	for number, cause := range map[string]acd.Cause{"+33170000001": acd.CauseFull, "+33170000005": acd.CauseNoneReady} {
+		next := s.caller(carrierHost, callerTone)
+		next.expect(next.call(number), "BYE")
+		s.until("the record of who was refused", func() bool {
+			rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{Limit: 10})
+			return err == nil && slices.ContainsFunc(rows, func(c ledger.CDR) bool {
+				return c.Cause == cause.String() && c.Outcome == ledger.Refused && c.DID == number
+			})
+		})
+	}
+	kept.Bye()
+}
+
+// All phones of a queue ring; who answers first has the call.
+func TestRingAll(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with("id: accueil, client: essai,", "id: accueil, client: essai, strategy: ring_all,"))
+	ana, bo := s.agent("ana", anaTone), s.agent("bo", boTone)
+	caller, _ := s.waits(callerTone)
+	missed, in := ana.rings(), bo.rings()
+	bo.picksUp(in)
+	caller.hears(boTone)
+	ana.expect(missed, "CANCEL")
+	in.Bye()
+	if got := offersOf(s.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)); got != "ana withdrawn, bo answered" {
+		t.Errorf("offers: %s", got)
 	}
 }
 
