@@ -80,10 +80,16 @@ func (r *Routes) Open(now time.Time, q QueueID) bool {
 	if !ok {
 		return false
 	}
-	if o.calendar == "" {
+	return r.Within(now, o.calendar)
+}
+
+// Within says whether a calendar is open now. "" is always open; one that is not
+// known never is.
+func (r *Routes) Within(now time.Time, calendar string) bool {
+	if calendar == "" {
 		return true
 	}
-	c, ok := r.Calendars[o.calendar]
+	c, ok := r.Calendars[calendar]
 	if !ok {
 		return false
 	}

@@ -80,6 +80,7 @@ type CallView struct {
 	Agent    AgentID   `json:"agent,omitempty"`
 	Entered  time.Time `json:"entered"`  // its queue
 	Arrived  time.Time `json:"arrived"`  // its first queue
+	Turn     time.Time `json:"turn"`     // the moment its place counts from
 	Position int       `json:"position"` // in its queue: 1 is next; 0 when not waiting
 	Ringing  []AgentID `json:"ringing,omitempty"`
 	Relaxed  int       `json:"relaxed,omitempty"`  // steps of relaxation
@@ -113,7 +114,7 @@ func (f *Floor) Snapshot(now time.Time) Snapshot {
 	for c := f.first; c != nil; c = c.younger {
 		v := CallView{
 			ID: c.id, Queue: c.line.cfg.ID, State: c.state, Since: c.since,
-			Entered: c.entered, Arrived: c.arrived, Position: position[c],
+			Entered: c.entered, Arrived: c.arrived, Turn: c.turn, Position: position[c],
 		}
 		c.fill(&v)
 		s.Calls = append(s.Calls, v)

@@ -109,8 +109,8 @@ func newTable(w io.Writer, o CSVOptions) (*table, error) {
 	header := []string{
 		"id", "client", "did", "direction", "from", "to", "queue", "trunk",
 		"started", "answered", "ended",
-		"queued_s", "ring_s", "talk_s", "hold_s", "wrapup_s", "duration_s",
-		"agent", "agents", "outcome", "ended_by", "cause", "sip_code", "q850", "service_level_met",
+		"queued_s", "ring_s", "talk_s", "hold_s", "diverted_s", "wrapup_s", "duration_s",
+		"diverted_to", "callback", "origin", "agent", "agents", "outcome", "ended_by", "cause", "sip_code", "q850", "service_level_met",
 		"sip_call_id", "recording_id", "recorded_s", "codec", "transport",
 		"mos_min", "loss_ratio", "jitter_ms_p95",
 	}
@@ -122,8 +122,8 @@ func (t *table) row(c *CDR) error {
 	t.cells = t.cells[:0]
 	t.text(c.ID, c.Client, c.DID, c.Direction, c.From, c.To, c.Queue, c.Trunk,
 		c.Started.String(), c.Answered.String(), c.Ended.String())
-	t.seconds(c.QueuedFor, c.RungFor, c.TalkedFor, c.HeldFor, c.WrappedUpIn, c.Duration)
-	t.text(c.Agent, strings.Join(c.Agents, " "), string(c.Outcome), c.EndedBy, c.Cause)
+	t.seconds(c.QueuedFor, c.RungFor, c.TalkedFor, c.HeldFor, c.DivertedFor, c.WrappedUpIn, c.Duration)
+	t.text(c.DivertedTo, c.Callback, c.Origin, c.Agent, strings.Join(c.Agents, " "), string(c.Outcome), c.EndedBy, c.Cause)
 	t.count(c.SIPCode)
 	t.count(c.Q850)
 	t.text(strconv.FormatBool(c.ServiceLevelMet), c.SIPCallID, c.RecordingID)

@@ -25,6 +25,11 @@ type (
 	// once for each silence.
 	Silent struct{ For time.Duration }
 
+	// Quiet says that a watched leg has sent nothing for a few seconds, so that
+	// somebody may look whether its peer is still there; Heard that it sends again.
+	Quiet struct{ For time.Duration }
+	Heard struct{}
+
 	// Latched says where the peer's media turned out to come from.
 	Latched struct{ Remote netip.AddrPort }
 
@@ -44,6 +49,8 @@ type (
 func (PlaybackEnded) mediaEvent() {}
 func (Digit) mediaEvent()         {}
 func (Silent) mediaEvent()        {}
+func (Quiet) mediaEvent()         {}
+func (Heard) mediaEvent()         {}
 func (Latched) mediaEvent()       {}
 func (Contested) mediaEvent()     {}
 func (BridgeUp) mediaEvent()      {}

@@ -341,22 +341,6 @@ func TestDoors(t *testing.T) {
 	kept.Bye()
 }
 
-// All phones of a queue ring; who answers first has the call.
-func TestRingAll(t *testing.T) {
-	t.Parallel()
-	s := newStage(t, with("id: accueil, client: essai,", "id: accueil, client: essai, strategy: ring_all,"))
-	ana, bo := s.agent("ana", anaTone), s.agent("bo", boTone)
-	caller, _ := s.waits(callerTone)
-	missed, in := ana.rings(), bo.rings()
-	bo.picksUp(in)
-	caller.hears(boTone)
-	ana.expect(missed, "CANCEL")
-	in.Bye()
-	if got := offersOf(s.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)); got != "ana withdrawn, bo answered" {
-		t.Errorf("offers: %s", got)
-	}
-}
-
 func TestOverflowKeepsTheCaller(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

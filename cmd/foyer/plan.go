@@ -50,6 +50,8 @@ type client struct {
 
 type queue struct {
 	label    string
+	client   acd.ClientID
+	number   string // the first of ours that leads to it
 	within   time.Duration
 	prompts  map[acd.Cause]string // said to a caller whom the queue does not keep
 	callback *config.Callback     // nil: nobody is called back
@@ -74,7 +76,7 @@ type destination struct {
 	queue    acd.QueueID
 	cause    acd.Cause    // not CauseUnknown: no queue takes the call now
 	prompt   string       // said before it is refused; "" for a plain refusal
-	to       acd.Target   // where it goes instead, if outside or to voicemail
+	closed   bool         // the queue takes it, to send it to a number or to voicemail
 	greeting []*rtp.Sound // played once, before the music
 }
 
@@ -161,8 +163,12 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 	}
 	d.client = number.client
 	route := p.routes.Route(now, d.number)
-	d.queue, d.cause, d.to = route.Queue, route.Cause, route.To
-	if d.cause == acd.CauseClosed {
+	d.queue, d.cause = route.Queue, route.Cause
+	switch {
+	case route.To != acd.Target{}:
+		d.cause, d.closed = acd.CauseUnknown, true
+		return d
+	case d.cause == acd.CauseClosed:
 		d.prompt = p.farewell(d.queue, d.cause)
 		return d
 	}

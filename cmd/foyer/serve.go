@@ -162,9 +162,13 @@ func (ex *exchange) recover() error {
 		return err
 	}
 	floor := acd.NewFloor()
+	asked := map[acd.CallID]*acd.Facts{}
 	err = ex.journal.read(ctx, from, func(p page) error {
 		for _, r := range p.Records {
 			ex.board.last, ex.board.seq = r.At, r.Seq
+			if r.Event.Kind == acd.CallbackAsked {
+				asked[r.Event.Call] = r.Event.Facts
+			}
 			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, floor.Step(r.At, r.Event))...)
 		}
 		return nil
@@ -175,6 +179,7 @@ func (ex *exchange) recover() error {
 	if err := ex.cdrs.Flush(ctx); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
+	ex.promised = promisedIn(floor, ex.board.last, asked)
 	if open := ex.board.fold.Open(); len(open) > 0 {
 		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
 	}
@@ -227,6 +232,9 @@ func (ex *exchange) start() error {
 	// Started comes before anything a peer can do.
 	floor := ex.plan.Load().floor
 	ex.board.post(acd.Event{Kind: acd.Started, Config: &floor})
+	for _, ev := range ex.promised {
+		ex.board.post(ev)
+	}
 	go func() { defer close(ex.boardDone); ex.board.run(boardCtx) }()
 	go func() {
 		defer close(ex.tapsDone)
@@ -239,6 +247,7 @@ func (ex *exchange) start() error {
 			ex.fail(fmt.Errorf("sip: %w", err))
 		}
 	})
+	ex.wait.Go(func() { ex.hours(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }
