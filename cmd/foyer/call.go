@@ -245,10 +245,6 @@ func (c *call) arrive() {
 		zap.String("from", c.facts.From), zap.String("to", c.facts.To), zap.String("trunk", c.facts.Trunk),
 		zap.String("queue", string(c.dest.queue)), zap.String("sip_call_id", leg.SIPCallID()))
 
-	late := acd.CauseUnknown
-	if c.dest.to != (acd.Target{}) { // closed, and the floor sends the call on
-		late, c.dest.cause = c.dest.cause, acd.CauseUnknown
-	}
 	if c.dest.cause != acd.CauseUnknown && c.dest.prompt == "" {
 		c.turnAway(c.dest.cause, nil)
 		return
@@ -262,12 +258,11 @@ func (c *call) arrive() {
 		c.announceClosed()
 		return
 	}
-	c.admit(late)
+	c.admit()
 }
 
-// admit lets the caller in: music at once, then the queue, or where its Closed
-// door leads.
-func (c *call) admit(late acd.Cause) {
+// admit lets the caller in: music at once, then the queue.
+func (c *call) admit() {
 	c.phase = waiting
 	if err := c.greet(); err != nil {
 		c.turnAway(causeOf(err), err)
@@ -275,7 +270,11 @@ func (c *call) admit(late acd.Cause) {
 	}
 	facts := c.facts
 	c.told = true
-	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Cause: late, Facts: &facts})
+	ev := acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts}
+	if c.dest.closed {
+		ev.Cause = acd.CauseClosed
+	}
+	c.ex.board.post(ev)
 }
 
 // turnAway refuses the INVITE with a final response; no queue ever sees it.

@@ -34,7 +34,7 @@ func promptFor(cause acd.Cause) string {
 	switch cause {
 	case acd.CauseClosed:
 		return "closed"
-	case acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseMaxWait:
+	case acd.CauseNoAgents, acd.CauseMaxWait, acd.CauseNoneReady:
 		return "nobody"
 	case acd.CauseFull:
 		return "queue-full"
@@ -79,7 +79,7 @@ func q850Of(cause acd.Cause) int {
 		return 17 // user busy
 	case acd.CauseNoAnswer, acd.CauseMaxWait:
 		return 19 // no answer from user
-	case acd.CauseNoAgents, acd.CauseNoneReady, acd.CauseClosed:
+	case acd.CauseNoAgents, acd.CauseClosed, acd.CauseNoneReady:
 		return 20 // subscriber absent
 	case acd.CauseDeclined:
 		return 21

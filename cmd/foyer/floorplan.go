@@ -37,6 +37,28 @@ func (p *plan) addQueues() {
 	}
 }
 
+// firstNumber is the number of ours that people know a queue by.
+func (p *plan) firstNumber(queue string) string {
+	for _, d := range p.cfg.DIDs {
+		if d.To == queue {
+			return d.Number
+		}
+	}
+	return ""
+}
+
+// callable says whether customers of a queue may be called back now.
+func (p *plan) callable(now time.Time, id acd.QueueID) bool {
+	b := p.queues[id].callback
+	return b == nil || p.routes.Within(now, b.Hours)
+}
+
+// asksForCallback says whether a key is the one that asks a queue for a callback.
+func (p *plan) asksForCallback(id acd.QueueID, digit byte) bool {
+	b := p.queues[id].callback
+	return b != nil && b.Digit == string(digit)
+}
+
 func queueOf(q *config.Queue) acd.Queue {
 	made := acd.Queue{
 		ID: acd.QueueID(q.ID), Client: acd.ClientID(q.Client), Medium: word[acd.Medium](q.Medium),
@@ -45,15 +67,12 @@ func queueOf(q *config.Queue) acd.Queue {
 		Priority: q.Priority, RingTimeout: q.Ring.Timeout, MaxOffers: q.Ring.MaxOffers,
 		WrapMode: word[acd.WrapMode](string(q.WrapUp.Mode)), WrapUp: q.WrapUp.Duration(),
 		ExtendBy: time.Duration(q.WrapUp.ExtendBy) * time.Second, MaxExtend: q.WrapUp.MaxExtensions,
-		Overflow: overflowOf(q), NoneReady: doorOf(q.NoneReady.To), Empty: doorOf(q.Empty.To),
+		Overflow: overflowOf(q), NoneReady: doorOf(q.NoneReady.To), Empty: doorOf(q.Empty.To), Closed: doorOf(q.Closed.To),
 		Within: q.ServiceLevel.Within, ShortAbandon: q.ServiceLevel.ShortAbandon,
 		Prefer: q.Prefer, Return: q.Return, Rejoin: q.Rejoin,
 	}
 	if q.Ring.OnNoAnswer == config.Ready {
 		made.OnNoAnswer = acd.StayReady
-	}
-	if to := targetOf(q.Closed.To); to != (acd.Target{}) && to.Queue == "" {
-		made.Closed = acd.Door{Rule: acd.Send, To: to} // other closed calls never come to the floor
 	}
 	if full := q.Full; full != nil {
 		made.MaxWaiting, made.Full = full.Max, doorOf(full.To)

@@ -76,7 +76,7 @@ queues:
       - {after: 2m, to: sales}
       - {after: 3m, to: "+33170000009"}
     full: {max: 12, to: {number: "+33170000008"}, prompt: too-long}
-    none_ready: {to: sales, prompt: comfort}
+    none_ready: {to: voicemail, prompt: comfort}
     empty: {to: number:+33170000007, prompt: goodbye}
     closed: {to: voicemail, prompt: welcome}
     announce: {position: true, estimated_wait: true, first: 15s, every: 90s, max_error: "0.3"}
@@ -87,7 +87,7 @@ queues:
     ring: {at_once: 4}
     wrapup: {mode: coded, seconds: 20}
     overflow: [{after: 5m, to: voicemail}]
-    full: {max: 3}
+    full: {max: 3, to: desk}
     none_ready: {to: hangup}
     empty: {to: voicemail}
   - {id: desk, client: boutik, overflow: [{after: 5m, to: hangup}]}
@@ -122,7 +122,7 @@ func TestEveryKeyReachesTheFloor(t *testing.T) {
 			},
 			MaxWaiting: 12,
 			Full:       acd.Door{Rule: acd.Send, To: acd.Target{Number: "+33170000008"}},
-			NoneReady:  acd.Door{Rule: acd.Send, To: acd.Target{Queue: "sales"}},
+			NoneReady:  acd.Door{Rule: acd.Send, To: acd.Target{Voicemail: true}},
 			Empty:      acd.Door{Rule: acd.Send, To: acd.Target{Number: "+33170000007"}},
 			Closed:     acd.Door{Rule: acd.Send, To: acd.Target{Voicemail: true}},
 			Within:     30 * time.Second, ShortAbandon: 3 * time.Second,
@@ -134,13 +134,15 @@ func TestEveryKeyReachesTheFloor(t *testing.T) {
 			ID: "sales", Client: "boutik", Strategy: acd.RingAll, AtOnce: 4,
 			RingTimeout: 18 * time.Second, MaxOffers: 1, WrapMode: acd.WrapCoded, WrapUp: 20 * time.Second,
 			Overflow:   []acd.Overflow{{After: 5 * time.Minute, To: acd.Target{Voicemail: true}}},
-			MaxWaiting: 3, Full: acd.Door{Rule: acd.Deny}, NoneReady: acd.Door{Rule: acd.Deny},
+			MaxWaiting: 3, Full: acd.Door{Rule: acd.Send, To: acd.Target{Queue: "desk"}}, NoneReady: acd.Door{Rule: acd.Deny},
 			Empty:  acd.Door{Rule: acd.Send, To: acd.Target{Voicemail: true}},
+			Closed: acd.Door{Rule: acd.Deny},
 			Within: 20 * time.Second, ShortAbandon: 5 * time.Second, Rejoin: 20 * time.Second,
 		}, {
 			// What a queue is that says nothing.
 			ID: "desk", Client: "boutik", RingTimeout: 18 * time.Second, MaxOffers: 1,
 			Overflow: []acd.Overflow{{After: 5 * time.Minute}},
+			Closed:   acd.Door{Rule: acd.Deny},
 			Within:   20 * time.Second, ShortAbandon: 5 * time.Second, Rejoin: 20 * time.Second,
 		}},
 		Agents: []acd.AgentCfg{
@@ -225,11 +227,17 @@ func TestWhatAQueueSays(t *testing.T) {
 		}
 	}
 	b := p.queues["sav"].callback
-	if b == nil || b.Digit != "1" || b.Prompt != "callback-offer" || b.Hours != "office" || p.queues["sales"].callback != nil {
+	if !p.asksForCallback("sav", '1') || p.asksForCallback("sav", '2') || p.asksForCallback("sales", '1') {
+		t.Error("a callback is asked for by 1 in sav, and not at all in sales")
+	}
+	if p.callable(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), "sav") || !p.callable(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), "sav") {
+		t.Error("customers of sav are called back on Monday at noon, not on Sunday")
+	}
+	if b == nil || b.Prompt != "callback-offer" || p.queues["sales"].callback != nil {
 		t.Errorf("callback %+v, and of sales %+v", b, p.queues["sales"].callback)
 	}
 	d := p.route(time.Now(), "+33170000001", "c1")
-	if d.queue != "sav" || d.cause != acd.CauseClosed || d.prompt != "welcome" || d.to != (acd.Target{Voicemail: true}) {
+	if d.queue != "sav" || d.cause != acd.CauseUnknown || !d.closed {
 		t.Errorf("while closed, the number leads to %+v", d)
 	}
 }

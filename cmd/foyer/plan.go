@@ -76,7 +76,7 @@ type destination struct {
 	queue    acd.QueueID
 	cause    acd.Cause    // not CauseUnknown: no queue takes the call now
 	prompt   string       // said before it is refused; "" for a plain refusal
-	to       acd.Target   // where it goes instead, if outside or to voicemail
+	closed   bool         // the queue takes it, to send it to a number or to voicemail
 	greeting []*rtp.Sound // played once, before the music
 }
 
@@ -126,22 +126,6 @@ func (p *plan) addClients() {
 	}
 }
 
-// firstNumber is the number of ours that people know a queue by.
-func (p *plan) firstNumber(queue string) string {
-	for _, d := range p.cfg.DIDs {
-		if d.To == queue {
-			return d.Number
-		}
-	}
-	return ""
-}
-
-// callable says whether customers of a queue may be called back now.
-func (p *plan) callable(now time.Time, id acd.QueueID) bool {
-	c := p.queues[id].callback
-	return c == nil || p.routes.Within(now, c.Hours)
-}
-
 // loadSounds reads the music and every prompt, so that no call waits for a disk
 // and a broken file is found before the first caller is.
 func (p *plan) loadSounds() error {
@@ -179,8 +163,12 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 	}
 	d.client = number.client
 	route := p.routes.Route(now, d.number)
-	d.queue, d.cause, d.to = route.Queue, route.Cause, route.To
-	if d.cause == acd.CauseClosed {
+	d.queue, d.cause = route.Queue, route.Cause
+	switch {
+	case route.To != acd.Target{}:
+		d.cause, d.closed = acd.CauseUnknown, true
+		return d
+	case d.cause == acd.CauseClosed:
 		d.prompt = p.farewell(d.queue, d.cause)
 		return d
 	}

@@ -108,18 +108,26 @@ func (k *checker) checkWiden(q *Queue, o *Overflow) {
 func (k *checker) checkDoors(q *Queue) {
 	if q.Full != nil {
 		k.target(q, &q.Full.To, "queues["+q.ID+"].full.to cannot be wait: the line is full")
-		k.prompt(&q.Full.Prompt)
+		k.checkFarewell(&q.Full.Prompt, q.Full.To)
 	}
 	k.target(q, &q.NoneReady.To, "")
-	k.prompt(&q.NoneReady.Prompt)
+	k.checkFarewell(&q.NoneReady.Prompt, q.NoneReady.To)
 	k.target(q, &q.Empty.To, "")
-	k.prompt(&q.Empty.Prompt)
+	k.checkFarewell(&q.Empty.Prompt, q.Empty.To)
 	k.target(q, &q.Closed.To, "queues["+q.ID+"].closed.to cannot be wait: nobody comes")
-	k.prompt(&q.Closed.Prompt)
+	k.checkFarewell(&q.Closed.Prompt, q.Closed.To)
 	if id, ok := q.Closed.To.Queue(); ok && id != q.ID && q.Calendar != "" {
 		if t := k.queueOf[id]; t != nil && t.Calendar == q.Calendar {
 			k.warnf(k.at[&q.Closed.To], "queue %q has the same calendar: it is closed whenever queue %q is", id, q.ID)
 		}
+	}
+}
+
+// checkFarewell checks the prompt a caller hears before they go where a door leads.
+func (k *checker) checkFarewell(prompt *string, to Target) {
+	k.prompt(prompt)
+	if id, ok := to.Queue(); ok && k.queues[id] || to == Wait {
+		k.warnf(k.at[prompt], "prompt %q is never said: callers wait on in a queue", *prompt)
 	}
 }
 

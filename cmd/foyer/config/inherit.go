@@ -67,8 +67,21 @@ func inheritQueue(q *Queue, codes []WrapUpCode) {
 			w.Codes = append(w.Codes, code.ID)
 		}
 	}
+	farewell(&q.Closed.Prompt, q.Closed.To, "closed")
+	farewell(&q.Empty.Prompt, q.Empty.To, "nobody")
+	farewell(&q.NoneReady.Prompt, q.NoneReady.To, "nobody")
+	if q.Full != nil {
+		farewell(&q.Full.Prompt, q.Full.To, "queue-full")
+	}
 	if q.Callback != nil {
 		or(&q.Callback.Hours, q.Calendar)
+	}
+}
+
+// farewell is what a caller hears who is hung up on.
+func farewell(prompt *string, to Target, usual string) {
+	if to == Hangup {
+		or(prompt, usual)
 	}
 }
 

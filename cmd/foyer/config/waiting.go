@@ -75,22 +75,25 @@ type Relax struct {
 	_ struct{} `elsewhere:"widen_to=overflow to=overflow offer=overflow"`
 }
 
+// The prompt of a door below is said to a caller before they go to a number, to
+// voicemail or out. When not given it is a built-in one before hangup, else none.
+
 // Full is what a caller meets when Max wait already and no agent is free.
 type Full struct {
 	Max    int    `yaml:"max" need:"yes" min:"1" max:"10000"`
 	To     Target `yaml:"to" default:"hangup"`
-	Prompt string `yaml:"prompt" default:"queue-full"` // said before To, unless that is a queue
+	Prompt string `yaml:"prompt"` // queue-full before hangup
 }
 
 // Door is what a caller meets when no agent of the queue is logged in, or ready.
 type Door struct {
 	To     Target `yaml:"to" default:"wait"`
-	Prompt string `yaml:"prompt" default:"nobody"` // said before To, unless that is wait or a queue
+	Prompt string `yaml:"prompt"` // nobody before hangup
 }
 
 // Closed is what a caller meets outside the queue's calendar.
 type Closed struct {
-	Prompt string `yaml:"prompt" default:"closed"` // said before To, unless that is a queue
+	Prompt string `yaml:"prompt"` // closed before hangup
 	To     Target `yaml:"to" default:"hangup"`
 }
 
