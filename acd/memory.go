@@ -114,4 +114,5 @@ func (f *Floor) unprefer(c *call) {
 	if c.state == CallWaiting {
 		f.freshen(c)
 	}
+	f.widen(c)
 }
