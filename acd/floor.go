@@ -74,7 +74,9 @@ func (f *Floor) Step(now time.Time, ev Event) []Action {
 	f.apply(&ev)
 	f.expire()
 	f.match()
-	f.audit()
+	for n := 1; !f.audit() && n < auditRounds; n++ {
+		f.match() // whom the repair has left waiting
+	}
 	out := f.out
 	f.out = nil
 	return out
