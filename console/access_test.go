@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"foyer/ledger/sqltest"
 )
 
 func TestAClientFilterHidesTheOthers(t *testing.T) {
@@ -106,8 +108,10 @@ func TestDemoIsForThisMachineOnly(t *testing.T) {
 	}
 }
 
-func TestTokens(t *testing.T) {
-	v := newVisit(t)
+func TestTokens(t *testing.T) { sqltest.Each(t, tokens) }
+
+func tokens(t *testing.T, postgres string) {
+	v := newVisit(t, on(t, postgres))
 	ctx := t.Context()
 	plain, made, err := CreateToken(ctx, v.db, TokenSpec{Name: "nadia", Scopes: []string{CallsRead}, Clients: []string{"acme"}, Expires: time.Now().Add(time.Hour), By: "ops"})
 	if err != nil {
@@ -118,8 +122,9 @@ func TestTokens(t *testing.T) {
 	if prefix != "foyer" || id != made.ID || len(secret) != 43 {
 		t.Errorf("token %q of %+v", plain, made)
 	}
-	var stored string
-	if err := v.db.QueryRow("SELECT hex(hash) || name || scopes || clients FROM tokens WHERE id = ?", id).Scan(&stored); err != nil || strings.Contains(stored, secret) {
+	var hash, words []byte
+	err = v.db.QueryRow("SELECT hash, name || scopes || clients FROM tokens WHERE id = $1", id).Scan(&hash, &words)
+	if stored := string(hash) + string(words); err != nil || len(hash) != 32 || strings.Contains(stored, secret) {
 		t.Errorf("stored %q %v", stored, err)
 	}
 	get := func(token string) int { return v.ask("GET", "/api/v1/calls", "", "token", token).Code }
@@ -130,7 +135,7 @@ func TestTokens(t *testing.T) {
 	for _, bad := range []string{
 		"", "foyer", "foyer_", "foyer__", plain[:len(plain)-1], plain + "A", strings.ToUpper(plain),
 		"foyer_" + id + "_" + strings.Split(other, "_")[2], "foyer_000000000000_" + secret, secret,
-		"foyer_' OR 1=1 --_" + secret,
+		"foyer_' OR 1=1 --_" + secret, "foyer_\x00\xff_" + secret,
 	} {
 		if code := get(bad); code != 401 {
 			t.Errorf("token %q: %d", bad, code)

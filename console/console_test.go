@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -18,30 +17,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pressly/goose/v3"
+	"foyer/ledger"
+	"foyer/ledger/sqltest"
+
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sqltest.Main(m)) }
 
-// database is a file with the ledger's tables.
-func database(t *testing.T) *sql.DB {
+// database is one with the ledger's tables: PostgreSQL where its connection string
+// is given, or a file.
+func database(t *testing.T, postgres string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "ledger.db")+
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_txlock=immediate")
+	books, err := ledger.OpenStore(t.Context(), ledger.Database{File: filepath.Join(t.TempDir(), "foyer.db"), Postgres: postgres})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("../ledger/migrations"), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return db
+	t.Cleanup(func() { books.Close() })
+	return books.DB()
+}
+
+// on has the visit's tokens and trail in a database of its own.
+func on(t *testing.T, postgres string) func(*Options) {
+	return func(o *Options) { o.DB = database(t, postgres) }
 }
 
 const nasty = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
@@ -185,12 +183,16 @@ type visit struct {
 func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
-	v := &visit{t: t, house: h, shelf: &shelf{house: h}, db: database(t)}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, DB: v.db, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
 	}
+	if o.DB == nil {
+		o.DB = database(t, "")
+	}
+	v.db = o.DB
 	var err error
 	if v.handler, err = New(o); err != nil {
 		t.Fatal(err)
