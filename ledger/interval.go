@@ -107,17 +107,17 @@ func (q *QueueCounts) Add(o *QueueCounts) {
 // quarter; offers count in the quarter the agent was rung in, and handled calls in
 // that of their answer.
 type AgentCounts struct {
-	Offers      int `json:"offers"`
+	Offers      int `json:"offers" table:"OFFERS"`
 	Accepted    int `json:"accepted"`    // answered
 	Declined    int `json:"declined"`    // said no, or the phone was busy
 	Missed      int `json:"missed"`      // rang out
 	Unreachable int `json:"unreachable"` // the phone could not be rung
 	Withdrawn   int `json:"withdrawn"`   // the caller left, or another agent was quicker
-	Handled     int `json:"handled"`
+	Handled     int `json:"handled" table:"HANDLED"`
 
-	Paused    Millis `json:"paused_s"`
-	Idle      Millis `json:"idle_s"`
-	Rung      Millis `json:"offered_s"` // being rung
+	Paused    Millis `json:"paused_s" table:"PAUSED"`
+	Idle      Millis `json:"idle_s" table:"IDLE"`
+	Rung      Millis `json:"offered_s" table:"RUNG"` // being rung
 	Talked    Millis `json:"talk_s"`
 	Held      Millis `json:"hold_s"`
 	WrappedUp Millis `json:"wrapup_s"`

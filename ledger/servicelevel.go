@@ -9,9 +9,9 @@ import (
 // time and s its limit of a short abandon; both clocks start when the call enters
 // the queue. A callback that the caller has taken is in none of them.
 type Calls struct {
-	Answered        int `json:"answered"`
-	AnsweredWithin  int `json:"answered_within"` // of the answered, after at most T
-	Abandoned       int `json:"abandoned"`       // the short ones too
+	Answered        int `json:"answered" table:"ANSWERED"`
+	AnsweredWithin  int `json:"answered_within"`             // of the answered, after at most T
+	Abandoned       int `json:"abandoned" table:"ABANDONED"` // the short ones too
 	AbandonedWithin int `json:"abandoned_within"`
 	AbandonedLater  int `json:"abandoned_later"`
 	ShortAbandoned  int `json:"short_abandoned"` // of the abandoned, sooner than s
