@@ -63,6 +63,34 @@ func TestAClientFilterHidesTheOthers(t *testing.T) {
 	}
 }
 
+func TestReports(t *testing.T) {
+	v := newVisit(t)
+	token := v.token([]string{ReportsRead}, []string{"bank"})
+	for _, tt := range []struct {
+		path string
+		code int
+		with string
+	}{
+		{"/api/v1/reports/sla?bucket=30m&client=acme&from=2026-03-02T00:00:00Z&formula=SL3", 200, `"service_level":0.81`},
+		{"/api/v1/reports/weather", 422, "sla"},
+		{"/api/v1/reports/sla?bucket=7m", 422, "bucket"},
+		{"/api/v1/reports/sla?week=3", 422, "week"},
+		{"/api/v1/reports/sla?formula=best", 400, "bad_query"},
+	} {
+		if w := v.ask("GET", tt.path, "", "token", token); w.Code != tt.code || !strings.Contains(w.Body.String(), tt.with) {
+			t.Errorf("%s: %d %s", tt.path, w.Code, w.Body)
+		}
+	}
+	v.ask("GET", "/api/v1/reports/agents?client=acme&agent=ana", "", "token", token)
+	if q := v.house.reported; q.Name != "agents" || q.Client != "acme" || q.Agent != "ana" || q.Bucket != "15m" || len(q.Clients) != 1 || q.Clients[0] != "bank" {
+		t.Errorf("asked %+v", q)
+	}
+	none := newVisit(t, func(o *Options) { o.Reports = nil })
+	if w := none.ask("GET", "/api/v1/reports/sla", "", "token", none.token(Scopes(), nil)); w.Code != 501 {
+		t.Errorf("without a ledger: %d", w.Code)
+	}
+}
+
 func TestDemoIsForThisMachineOnly(t *testing.T) {
 	v := newVisit(t, demo)
 	for _, tt := range []struct {

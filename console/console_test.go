@@ -50,6 +50,7 @@ type house struct {
 	conflict bool
 	asked    ContactQuery
 	recorded RecordingQuery
+	reported ReportQuery
 	broken   error
 }
 
@@ -110,6 +111,14 @@ func (h *house) List(_ context.Context, q ContactQuery) ([]any, string, error) {
 		return nil, "", fmt.Errorf("cursor: %w", ErrBadQuery)
 	}
 	return []any{json.RawMessage(`{"id":"c0","client":"acme"}`)}, "next", h.broken
+}
+
+func (h *house) Report(_ context.Context, q ReportQuery) ([]any, error) {
+	h.reported = q
+	if q.Formula == "best" {
+		return nil, fmt.Errorf("%w: no service level is called best", ErrBadQuery)
+	}
+	return []any{map[string]any{"queue": "sales", "service_level": 0.81}}, h.broken
 }
 
 func (h *house) Get(_ context.Context, id string) (any, string, error) {
@@ -184,7 +193,7 @@ func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
 	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
@@ -259,6 +268,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"GET", "/api/v1/queues/sales", "", CallsRead},
 		{"GET", "/api/v1/contacts", "", ContactsRead},
 		{"GET", "/api/v1/contacts.csv", "", ContactsRead},
+		{"GET", "/api/v1/reports/sla", "", ReportsRead},
 		{"GET", "/api/v1/contacts.ndjson", "", ContactsRead},
 		{"GET", "/api/v1/recordings", "", RecordingsRead},
 		{"GET", "/api/v1/recordings/r1", "", RecordingsRead},
@@ -345,6 +355,7 @@ func TestTheDescriptionNamesEveryRoute(t *testing.T) {
 		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/r1"} {
 			path = strings.Replace(path, id, "/{id}", 1)
 		}
+		path = strings.Replace(path, "/sla", "/{name}", 1)
 		op, ok := spec.Paths[path][strings.ToLower(r.method)]
 		if !ok || len(op.Security) != 1 || !slices.Equal(op.Security[0]["token"], []string{r.scope}) {
 			t.Errorf("%s %s: %v %v", r.method, path, ok, op.Security)
@@ -458,7 +469,7 @@ func TestCommands(t *testing.T) {
 
 func TestPartsThatAreNotThere(t *testing.T) {
 	v := newVisit(t, func(o *Options) {
-		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts = nil, nil, nil, nil, nil
+		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports = nil, nil, nil, nil, nil, nil
 		o.Ready = func(context.Context) error { return errors.New("draining") }
 		o.Healthy = func() error { return errors.New("the journal does not take records") }
 	})

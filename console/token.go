@@ -24,6 +24,7 @@ const (
 	RecordingsRead   = "recordings:read"
 	RecordingsListen = "recordings:listen"
 	ContactsRead     = "contacts:read"
+	ReportsRead      = "reports:read"
 	MetricsRead      = "metrics:read"
 	AdminScope       = "admin" // everything, and the audit trail
 )
@@ -31,7 +32,7 @@ const (
 // Scopes lists every scope.
 func Scopes() []string {
 	return []string{AgentsRead, AgentsControl, CallsRead, CallsControl, RecordingsRead,
-		RecordingsListen, ContactsRead, MetricsRead, AdminScope}
+		RecordingsListen, ContactsRead, ReportsRead, MetricsRead, AdminScope}
 }
 
 // TokenSpec says what a new token is for.

@@ -88,10 +88,12 @@ func (t *Tally) Apply(now time.Time, ev acd.Event, done []acd.Action) []Interval
 	return append(out, t.changed()...)
 }
 
-// Next is when the present quarter ends. Whoever feeds the Tally should see to it
+// Next is when the present quarter ends; false before the first record. Whoever feeds the Tally should see to it
 // that there is a record then, or nobody learns of a quarter in which agents only
 // sat idle.
-func (t *Tally) Next() time.Time { return (t.start + quarter).Time() }
+func (t *Tally) Next() (at time.Time, counting bool) {
+	return (t.start + quarter).Time(), t.start != 0
+}
 
 // Pending are the rows that Apply has not handed out in their present form, as they
 // stand at the newest record: what to store before the process ends.
