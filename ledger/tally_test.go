@@ -656,3 +656,24 @@ func TestTallyOfAnyJournal(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkTally is the cost of one answered call, from its arrival to the end.
+func BenchmarkTally(b *testing.B) {
+	tally := NewTally(nil)
+	tally.Apply(day(), started().ev, nil)
+	at := day()
+	script := []rec{
+		arrived(0, "sales", ring("ana", "sales", 1), acd.Moved{Agent: "ana", From: acd.Ready, To: acd.Offered, Call: "c1"}),
+		answered(0, "ana", 1),
+		{0, acd.Event{Kind: acd.Bridged, Call: "c1", Agent: "ana", Offer: 1}, nil},
+		gone(0, acd.Caller, acd.CauseHangup, acd.Settled{Call: "c1", Cause: acd.CauseHangup, By: acd.Caller},
+			acd.Moved{Agent: "ana", From: acd.Talking, To: acd.Ready, Call: "c1"}),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range script {
+			at = at.Add(20 * time.Millisecond)
+			tally.Apply(at, script[i].ev, script[i].done)
+		}
+	}
+}
