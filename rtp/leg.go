@@ -44,6 +44,7 @@ type Leg struct {
 	up      bool // BridgeUp has been told
 	silent  bool // Silent has been told for this silence
 	lazy    bool // not in epoll: read when visited
+	own     bool // fd gives the peer's packets alone
 	channel uint8
 	since   int64    // hears or player began: packets older are not relayed
 	presser *presser // while keys are to be pressed
