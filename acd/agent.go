@@ -123,7 +123,7 @@ func (f *Floor) move(a *agent, to AgentState, w why) {
 		return
 	}
 	f.touch(a)
-	a.spent[from] += f.now.Sub(a.since)
+	f.spend(a)
 	code := ""
 	if from == WrapUp {
 		code = w.reason
@@ -139,6 +139,16 @@ func (f *Floor) move(a *agent, to AgentState, w why) {
 		Agent: a.id, From: from, To: to, Reason: cmp.Or(a.cause.reason, code),
 		Cause: w.cause, By: w.by, Call: w.call, Since: f.now,
 	})
+}
+
+// spend counts the time an agent has been in a state that ends now.
+func (f *Floor) spend(a *agent) {
+	d := f.now.Sub(a.since)
+	a.spent[a.state] += d
+	f.spent[a.state] += d
+	if a.state == NotReady {
+		f.paused[a.cause.reason] += d
+	}
 }
 
 // rest puts an agent into the state that their contacts, their intent and their

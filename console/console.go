@@ -132,6 +132,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.callRoutes(api)
 	c.agentRoutes(api)
 	c.queueRoutes(api)
+	c.callbackRoutes(api)
 	c.contactRoutes(api)
 	c.recordingRoutes(api)
 	c.auditRoutes(api)
