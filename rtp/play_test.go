@@ -69,9 +69,9 @@ func TestPlaybackKeepsPace(t *testing.T) {
 		st := alaw()
 		st.Ptime = ptime
 		p := newPeer(t, m, nil, st)
+		began, want := time.Now(), ramp(1000, 0) // before the first packet, whenever this goroutine gets to read it
 		p.leg.Hear(&Playlist{Sounds: []*Sound{NewSound("", ramp(1000, 0))}, Loop: true})
 		first := p.hear()
-		began, want := time.Now(), ramp(1000, 0)
 		size := int(ptime.Milliseconds()) * 8
 		var last uint32
 		for i := range 20 {

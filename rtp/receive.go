@@ -113,7 +113,7 @@ func (s *shard) take(l *Leg, p *packet) {
 		}
 	case p.codec != NoCodec:
 		l.in.time(p.ts, uint32(p.wall/(1e9/clockRate)))
-		if l.recording != 0 && p.wall >= l.tapSince {
+		if l.recording != 0 && p.wall >= l.tapSince && p.wall <= l.tapUntil {
 			s.copy(l, p)
 		}
 	default:

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"foyer/cmd/foyer/config"
 	"foyer/sip"
+	"foyer/sip/siptest"
 )
 
 // routed is a plan with some outbound routes.
@@ -195,4 +197,94 @@ func TestPlanOfTrunks(t *testing.T) {
 	if b.Host != "sip.early.test" || b.Port != 5070 || b.Transport != "tcp" {
 		t.Errorf("%+v", b)
 	}
+}
+
+// The whole way of a number: the first trunk has trouble, the second is full, the
+// third answers; and a number that is refused is not asked of another.
+func TestNumberIsCalledByTheNextTrunk(t *testing.T) {
+	t.Parallel()
+	ports := map[string]int{}
+	trunks := "trunks:\n"
+	for i, id := range []string{"broken", "full", "good"} {
+		at := fmt.Sprintf("127.0.0.%d", 11+i)
+		ports[id] = freePort(t, at)
+		trunks += fmt.Sprintf("  - {id: %s, host: \"%s:%d\", auth: {allow: [%s/32]}, max_calls: 1}\n", id, at, ports[id], at)
+	}
+	s := newStage(t, with("trunks:\n", trunks), with("agents:\n", "outbound_routes: [{match: \"+33*\", trunks: [broken, full, good]}]\nagents:\n"))
+	carriers := map[string]*siptest.Phone{}
+	for i, id := range []string{"broken", "full", "good"} {
+		pc, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.%d:%d", 11+i, ports[id]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if carriers[id], err = siptest.NewPhone(pc, siptest.Options{User: id, Server: s.server, Outbound: true}); err != nil {
+			t.Fatal(err)
+		}
+		defer carriers[id].Close()
+	}
+	wait := func(id string) *siptest.Call {
+		t.Helper()
+		c, err := carriers[id].WaitCall(s.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	p := s.ex.plan.Load()
+	told := make(chan sip.LegEvent, 16)
+	dial := func(w *way) func(string) (*sip.Leg, error) {
+		return func(trunk string) (*sip.Leg, error) {
+			shown, diverted := p.shown(trunk, sip.Caller{}, "+33170000001")
+			return s.ex.edge.Dial(sip.Dial{Trunk: trunk, Number: w.number, Caller: shown, Diverted: diverted, SDP: []byte("v=0\r\n")},
+				func(ev sip.LegEvent) { told <- ev })
+		}
+	}
+	refused := func() sip.Refused {
+		t.Helper()
+		select {
+		case ev := <-told:
+			if r, ok := ev.(sip.Refused); ok {
+				return r
+			}
+			t.Fatalf("told %T", ev)
+		case <-s.ctx.Done():
+			t.Fatal("nothing told")
+		}
+		return sip.Refused{}
+	}
+	occupied, err := (&way{number: "+33612345670", trunks: []string{"full"}}).next(dial(&way{number: "+33612345670"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := wait("full")
+
+	w, err := p.outbound("06 12 34 56 78")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.next(dial(&w)); err != nil {
+		t.Fatal(err)
+	}
+	wait("broken").Reject(503)
+	if r := refused(); r.Code != 503 || !r.Elsewhere() {
+		t.Fatalf("%+v", r)
+	}
+	leg, err := w.next(dial(&w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := wait("good")
+	if leg.Trunk() != "good" || c.Invite().Caller() != "+33170000001" || siptest.UserOf(c.Invite().URI) != "+33612345678" {
+		t.Errorf("by %s: %s", leg.Trunk(), c.Invite())
+	}
+	c.Reject(486)
+	if r := refused(); r.Code != 486 || r.Elsewhere() {
+		t.Errorf("%+v", r)
+	}
+	if _, err := w.next(dial(&w)); !errors.Is(err, errNoTrunk) {
+		t.Error(err)
+	}
+	busy.Ring(180, "")
+	occupied.Hangup(sip.Reason{})
+	s.until("the trunk is free", func() bool { return s.ex.edge.TrunkCalls()["full"] == 0 })
 }
