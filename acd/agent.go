@@ -43,8 +43,8 @@ var agentMoves = [][]AgentState{
 // let calls ring out.
 const ReasonMissed = "missed"
 
-// reasonLogin is the reason of an agent who has logged in and not yet asked for calls.
-const reasonLogin = "login"
+// ReasonLogin is that of an agent who has logged in and not yet asked for calls.
+const ReasonLogin = "login"
 
 // intent is what an agent has last asked for. It is a register: the last one
 // written holds, and the floor returns to it whenever the agent is not on a call.

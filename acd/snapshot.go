@@ -99,7 +99,7 @@ type CallView struct {
 	Callback string    `json:"callback,omitempty"` // the number to be called
 	Attempts int       `json:"attempts,omitempty"` // of calling it, made
 	Due      time.Time `json:"due,omitzero"`       // of a callback: not before
-	Dialling bool      `json:"dialling,omitempty"` // the customer of a callback is being called
+	Present  bool      `json:"present,omitempty"`  // the customer of a callback is on the line
 }
 
 // Snapshot copies the floor as it is at now. Ten thousand agents take about a
@@ -156,6 +156,15 @@ func (f *Floor) Call(id CallID) (CallView, bool) {
 	return c.view(c.position()), true
 }
 
+// Promised is the callback that a number has in a queue; false if it has none.
+func (f *Floor) Promised(q QueueID, number string) (CallView, bool) {
+	c := f.promised[placeKey(q, number)]
+	if c == nil {
+		return CallView{}, false
+	}
+	return c.view(c.position()), true
+}
+
 // WrapView is the work after a call that an agent has not finished.
 type WrapView struct {
 	Call       CallID
@@ -198,8 +207,7 @@ func (c *call) view(position int) CallView {
 		v.Agent = c.rings[0].agent.id
 	}
 	if b := c.back; b != nil {
-		v.Callback, v.Attempts, v.Due = b.number, b.attempts, b.notBefore
-		v.Dialling = c.talk != nil && c.talk.dialled || len(c.rings) > 0 && c.rings[0].kept
+		v.Callback, v.Attempts, v.Due, v.Present = b.number, b.attempts, b.notBefore, b.present
 	}
 	return v
 }
