@@ -29,6 +29,8 @@ type cli struct {
 	Cdr       cdrCmd       `cmd:"" help:"Call detail records."`
 	Call      callCmd      `cmd:"" help:"Live calls of the running switch."`
 	Agent     agentCmd     `cmd:"" help:"Agents of the running switch."`
+	Queue     queueCmd     `cmd:"" help:"Queues of the running switch, and who waits in them."`
+	Callback  callbackCmd  `cmd:"" help:"Customers who will be called back."`
 	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to."`
 	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens for the API."`

@@ -130,17 +130,20 @@ func momentOf(t time.Time) *time.Time {
 const bySupervisor = "supervisor"
 
 // ownReasons are those of the switch and its console: nobody has to configure them.
-func ownReasons() []string { return []string{acd.ReasonMissed, acd.ReasonLogin, bySupervisor, "console"} }
+func ownReasons() []string {
+	return []string{acd.ReasonMissed, acd.ReasonLogin, bySupervisor, "console"}
+}
 
-// knowsPause says whether agents may be paused for a reason. Where none is
-// configured, any will do.
+// knowsPause says whether a reason is the switch's own or configured.
 func (p *plan) knowsPause(reason string) bool {
-	return len(p.floor.Reasons) == 0 || slices.Contains(ownReasons(), reason) ||
+	return slices.Contains(ownReasons(), reason) ||
 		slices.ContainsFunc(p.floor.Reasons, func(r acd.Reason) bool { return r.ID == reason })
 }
 
+// checkPause says whether agents may be paused for a reason. Where none is
+// configured, any will do.
 func (p *plan) checkPause(reason string) error {
-	if p.knowsPause(reason) {
+	if len(p.floor.Reasons) == 0 || p.knowsPause(reason) {
 		return nil
 	}
 	known := []string{bySupervisor}
