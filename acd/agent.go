@@ -197,7 +197,11 @@ func (f *Floor) rest(a *agent, w why) {
 func (a *agent) bound() (state AgentState, most *reservation) {
 	rank := 0
 	for _, r := range a.hands {
-		if s, n := r.binds(); n > rank {
+		s, n := r.binds()
+		if n *= 2; r.kind == Voice {
+			n++ // of two alike the call: the other can wait
+		}
+		if n > rank {
 			state, most, rank = s, r, n
 		}
 	}
@@ -281,7 +285,7 @@ func (f *Floor) seatListed(s *seat, listed bool) {
 		s.line.ready[s.ring].remove(s)
 		n = -1
 	}
-	if s.agent.isFresh && s.line.round == f.round {
+	if s.round == f.round { // a match is taking them
 		s.line.fresh += n
 	}
 }

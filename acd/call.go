@@ -198,7 +198,6 @@ func (f *Floor) arrive(ev *Event) {
 		return
 	}
 	if needless != nil {
-		f.callbackOver(needless, CauseElsewhere)
 		f.settle(needless, CauseElsewhere, Caller)
 	}
 	f.shelter(c, true)
@@ -248,7 +247,7 @@ func (f *Floor) gone(ev *Event) {
 		cause = cmp.Or(cause, CauseHangup)
 		f.countAnswered(c)
 	case c.back != nil && !c.back.present:
-		f.callbackOver(c, cmp.Or(cause, CauseAdmin))
+		cause = cmp.Or(cause, CauseAdmin)
 	default:
 		cause = cmp.Or(cause, CauseAbandoned)
 		f.countLost(c, ev.By, cause)
@@ -296,6 +295,7 @@ func (f *Floor) settle(c *call, cause Cause, by Party) {
 	f.unlink(c)
 	if c.back != nil {
 		delete(f.promised, c.back.key)
+		f.emit(CallbackOver{Call: c.id, Queue: c.line.cfg.ID, Number: c.back.number, Cause: cause})
 	}
 	f.emit(Settled{Call: c.id, Cause: cause, By: by})
 	f.leave(c.line)

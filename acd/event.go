@@ -117,6 +117,7 @@ const (
 	// there is one; Number is whom to call, Since when they began to wait.
 	CallbackAsked
 	// CallerBack: the customer of a callback is on the line. CallerMissed: they are not; Cause.
+	// Offer is that of the Dial.
 	CallerBack
 	CallerMissed
 	// CallbacksOpen and CallbacksShut: customers of Queue may be called back from now on, or not.

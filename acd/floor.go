@@ -78,7 +78,9 @@ func (f *Floor) Step(now time.Time, ev Event) []Action {
 	f.apply(&ev)
 	f.expire()
 	f.match()
-	f.audit()
+	for n := 1; !f.audit() && n < auditRounds; n++ {
+		f.match() // whom the repair has left waiting
+	}
 	out := f.out
 	f.out = nil
 	return out
@@ -129,7 +131,9 @@ func (f *Floor) apply(ev *Event) {
 	case CallerBack:
 		f.callerBack(ev)
 	case CallerMissed:
-		f.callerMissed(f.calls[ev.Call], ev.Cause)
+		if r := f.dialling(f.calls[ev.Call]); r != nil && (ev.Offer == 0 || ev.Offer == r.id) {
+			f.callerMissed(r, ev.Cause)
+		}
 	case CallbacksOpen, CallbacksShut:
 		f.callbacks(f.lines[ev.Queue], ev.Kind == CallbacksOpen)
 	case Reachable, Unreachable, Login, Logout, MakeReady, Pause, WrapUpDone, Extend, Release:

@@ -50,7 +50,8 @@ type seat struct {
 	share int    // of the agent's strength
 	turn  uint64 // when the agent was last offered a call of this queue, counted in offers
 
-	listed bool // stands in a ready row
+	listed bool   // stands in a ready row
+	round  uint64 // of the match that counted it among its line's fresh ones
 }
 
 // counts is what has happened in a queue since the floor started.

@@ -29,6 +29,7 @@ const overlong = 10 * time.Minute
 
 // handled counts a contact that an agent has had, and starts their idle clock.
 func (f *Floor) handled(r *reservation) {
+	f.remember(r.call, r.agent)
 	f.rekey(r.agent, func() {
 		r.agent.idle = f.now
 		r.agent.handled++

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"go.uber.org/zap"
 
 	"foyer/acd"
@@ -37,22 +39,27 @@ func (c *call) offerCallback() {
 	if c.phase != waiting || c.caller.owed {
 		return
 	}
-	if _, err := c.ex.plan.Load().outbound(c.facts.From); err != nil {
+	plan := c.ex.plan.Load()
+	b := plan.queues[c.dest.queue].callback
+	if b == nil {
+		return // no longer, by the latest configuration
+	}
+	if _, err := plan.outbound(c.facts.From); err != nil {
 		c.log.Debug("no callback offered", zap.Error(err))
 		return
 	}
 	c.mayAsk = true
-	c.say(0, "callback-offer")
+	c.say(0, b.Prompt)
 }
 
 // pressed takes a key of the caller, or of whoever they are put through to.
 func (c *call) pressed(who acd.Party, digit byte) {
 	switch {
 	case who != acd.Caller:
-	case c.phase == waiting && c.mayAsk && digit == c.ex.plan.Load().callbackDigit(c.dest.queue):
+	case c.phase == waiting && c.mayAsk && c.ex.plan.Load().asksForCallback(c.dest.queue, digit):
 		c.mayAsk = false
 		c.ex.board.post(acd.Event{
-			Kind: acd.CallbackAsked, Call: newCallID(c.begun), Origin: c.id, Queue: c.dest.queue,
+			Kind: acd.CallbackAsked, Call: newCallID(time.Now()), Origin: c.id, Queue: c.dest.queue,
 			Number: c.facts.From, By: acd.Caller, Facts: c.callbackFacts(),
 		})
 	case c.phase == messaging && digit == '#':

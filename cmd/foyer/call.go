@@ -143,7 +143,9 @@ func (ex *exchange) invite(leg *sip.Leg) {
 // run is the goroutine of the call.
 func (c *call) run() {
 	defer c.ex.calls.remove(c)
-	c.guard(func() { c.take(arrived{}) })
+	if !c.back {
+		c.guard(func() { c.take(arrived{}) })
+	}
 	c.show()
 	var spare []any
 	for c.phase != over {
@@ -188,7 +190,7 @@ func (c *call) handle(m any) {
 	case acd.Queued:
 		c.queued(m)
 	case acd.Refuse:
-		c.refuse(m.Cause)
+		c.refuse(m.Queue, m.Cause)
 	case ordered:
 		c.end(m.by, m.cause)
 	case fromOutside:
@@ -268,7 +270,11 @@ func (c *call) admit() {
 	}
 	facts := c.facts
 	c.told = true
-	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts})
+	ev := acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts}
+	if c.dest.closed {
+		ev.Cause = acd.CauseClosed
+	}
+	c.ex.board.post(ev)
 }
 
 // turnAway refuses the INVITE with a final response; no queue ever sees it.
@@ -381,13 +387,13 @@ func (c *call) queued(q acd.Queued) {
 	}
 }
 
-// refuse tells a waiting caller that nobody will come, and ends the call.
-func (c *call) refuse(cause acd.Cause) {
+// refuse tells a waiting caller that nobody of a queue will come, and ends the call.
+func (c *call) refuse(q acd.QueueID, cause acd.Cause) {
 	if c.phase != waiting {
 		return
 	}
 	c.phase, c.cause, c.by = leaving, cause, acd.Switch
-	c.sayLast(promptFor(cause))
+	c.sayLast(c.ex.plan.Load().farewell(q, cause))
 }
 
 func (c *call) firstFacts(p *plan) acd.Facts {

@@ -28,7 +28,8 @@ func rejectFor(cause acd.Cause) sip.Reject {
 	return sip.Reject{Code: 500}
 }
 
-// promptFor is what a caller hears before the switch ends the call.
+// promptFor is what a caller hears before the switch ends the call, where the
+// queue does not say.
 func promptFor(cause acd.Cause) string {
 	switch cause {
 	case acd.CauseClosed:
@@ -74,12 +75,10 @@ func q850Of(cause acd.Cause) int {
 		return 16 // normal call clearing
 	case acd.CauseNumberUnknown:
 		return 1 // unallocated number
-	case acd.CauseBusy:
-		return 17
+	case acd.CauseBusy, acd.CauseFull:
+		return 17 // user busy
 	case acd.CauseNoAnswer, acd.CauseMaxWait:
 		return 19 // no answer from user
-	case acd.CauseFull:
-		return 17 // user busy
 	case acd.CauseNoAgents, acd.CauseClosed, acd.CauseNoneReady:
 		return 20 // subscriber absent
 	case acd.CauseDeclined:

@@ -38,8 +38,9 @@ func (c *call) divert(d acd.Divert) {
 	c.cause, c.by = d.Cause, acd.Switch
 	c.log.Info("call diverted", zap.String("queue", string(d.Queue)), zap.String("to", d.To.Number),
 		zap.Bool("voicemail", d.To.Voicemail), zap.String("cause", d.Cause.String()))
+	first := c.ex.plan.Load().queues[d.Queue].prompts[d.Cause]
 	if d.To.Voicemail {
-		c.takeMessage()
+		c.takeMessage(first, "voicemail")
 		return
 	}
 	c.phase = diverted
@@ -48,7 +49,7 @@ func (c *call) divert(d acd.Divert) {
 		c.notPutThrough()
 		return
 	}
-	c.say(0, "transfer")
+	c.say(0, first, "transfer")
 }
 
 // callOut calls a number by the trunks of its route.
@@ -229,7 +230,7 @@ func (c *call) dropOut(r sip.Reason) {
 const longestMessage = 3 * time.Minute
 
 // takeMessage asks the caller to speak after the tone.
-func (c *call) takeMessage() {
+func (c *call) takeMessage(prompts ...string) {
 	c.phase = messaging
 	if !c.answered {
 		if err := c.answer(c.caller.sdp.Last()); err != nil {
@@ -238,7 +239,7 @@ func (c *call) takeMessage() {
 			return
 		}
 	}
-	sounds := append(c.ex.plan.Load().voice(c.client).Say("voicemail"), sound.Beep())
+	sounds := append(c.ex.plan.Load().voice(c.client).Say(prompts...), sound.Beep())
 	c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Token: afterTone})
 }
 

@@ -363,6 +363,10 @@ func TestCallbackIsMadeByTheNextLife(t *testing.T) {
 	s.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
 }
 
+// noticed is how long it may take until a dead line is known: 5 s of silence, two
+// probes without an answer, and a busy machine.
+const noticed = 30 * time.Second
+
 // The agent's router dies in the middle of a talk. The caller is told, and rung
 // for by the phone that comes back from somewhere else.
 func TestAgentsLineIsLostAndFoundAgain(t *testing.T) {
@@ -373,7 +377,7 @@ func TestAgentsLineIsLostAndFoundAgain(t *testing.T) {
 	cara.hears(500)
 	ana.Close() // no BYE, no REGISTER: the line is dead
 	ana.voice.silence(true)
-	s.until("the link counts as lost", func() bool {
+	s.within(noticed, "the link counts as lost", func() bool {
 		return slices.ContainsFunc(s.agents(), func(a acd.AgentView) bool { return a.ID == "ana" && !a.LinkLost.IsZero() })
 	})
 	cara.hearsPrompt("agent-lost")
@@ -409,7 +413,7 @@ func TestAgentsLineIsLostForGood(t *testing.T) {
 	other.expect(second, "200 INVITE")
 	ana.Close()
 	ana.voice.silence(true)
-	s.until("the caller waits again", func() bool {
+	s.within(noticed, "the caller waits again", func() bool {
 		var n int
 		s.ex.board.ask(s.ctx, func() {
 			for _, c := range s.ex.board.floor.Snapshot(s.ex.board.now()).Calls {
@@ -464,6 +468,9 @@ func TestJournalOfTheFloorReplays(t *testing.T) {
 	in := far.rings()
 	in.Answer(far.voice.offer())
 	far.expect(in, "ACK")
+	ana.voice.talkTo(t, atAna.RemoteSDP())
+	far.voice.talkTo(t, in.RemoteSDP())
+	far.hears(500)
 	in.Bye()
 	s.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
 	v, err := s.ex.journal.verify(s.ctx)

@@ -39,21 +39,14 @@ func (p *plan) outbound(number string) (way, error) {
 	if phonenumbers.IsEmergencyNumber(phonenumbers.GetNationalSignificantNumber(n), phonenumbers.GetRegionCodeForCountryCode(int(n.GetCountryCode()))) {
 		return way{}, fmt.Errorf("dial %q: %w", number, errEmergency)
 	}
-	var route *config.OutboundRoute
-	best := 0
-	for i := range p.cfg.OutboundRoutes {
-		r := &p.cfg.OutboundRoutes[i]
-		if fit := r.Fit(w.number); fit > best || fit == best && fit > 0 && r.Action == config.Deny {
-			route, best = r, fit
-		}
-	}
-	switch {
+	switch route := p.cfg.RouteTo(w.number); {
 	case route == nil:
 		return way{}, fmt.Errorf("dial %s: %w", w.number, errNoRoute)
 	case route.Action == config.Deny:
 		return way{}, fmt.Errorf("dial %s: %w (%s)", w.number, errDenied, route.Match)
+	default:
+		w.trunks = route.Trunks
 	}
-	w.trunks = route.Trunks
 	return w, nil
 }
 

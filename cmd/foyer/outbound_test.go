@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"foyer/cmd/foyer/config"
 	"foyer/sip"
 	"foyer/sip/siptest"
 )
@@ -24,19 +21,7 @@ func routed(t *testing.T, routes ...string) *plan {
 	if len(routes) > 0 {
 		yaml += "outbound_routes:\n  - " + strings.Join(routes, "\n  - ") + "\n"
 	}
-	file := filepath.Join(t.TempDir(), "foyer.yaml")
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := newPlan(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return planOf(t, yaml)
 }
 
 func TestOutboundRoutes(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -48,13 +49,12 @@ type client struct {
 }
 
 type queue struct {
-	label  string
-	client acd.ClientID
-	number string // the first of ours that leads to it
-	within time.Duration
-	closed string // prompt
-	digit  byte   // that asks for a callback
-	hours  string // calendar in which customers are called back; "": at any time
+	label    string
+	client   acd.ClientID
+	number   string // the first of ours that leads to it
+	within   time.Duration
+	prompts  map[acd.Cause]string // said to a caller whom the queue does not keep
+	callback *config.Callback     // nil: nobody is called back
 }
 
 type agent struct {
@@ -76,6 +76,7 @@ type destination struct {
 	queue    acd.QueueID
 	cause    acd.Cause    // not CauseUnknown: no queue takes the call now
 	prompt   string       // said before it is refused; "" for a plain refusal
+	closed   bool         // the queue takes it, to send it to a number or to voicemail
 	greeting []*rtp.Sound // played once, before the music
 }
 
@@ -125,105 +126,6 @@ func (p *plan) addClients() {
 	}
 }
 
-func (p *plan) addQueues() {
-	for _, q := range p.cfg.Queues {
-		made := acd.Queue{
-			ID: acd.QueueID(q.ID), Client: acd.ClientID(q.Client), Require: q.Require, MinLevel: q.MinLevel,
-			Priority: q.Priority, RingTimeout: q.Ring.Timeout, MaxOffers: q.Ring.MaxOffers,
-			WrapUp: q.WrapUp.Duration(), Within: q.ServiceLevel.Within, ShortAbandon: q.ServiceLevel.ShortAbandon,
-		}
-		if q.Ring.OnNoAnswer == config.Ready {
-			made.OnNoAnswer = acd.StayReady
-		}
-		for _, o := range q.Overflow {
-			made.Overflow = append(made.Overflow, acd.Overflow{After: o.After, To: acd.Target{Queue: queueOf(o.To)}})
-		}
-		if to, ok := q.Empty.To.Queue(); ok {
-			made.Empty = acd.Door{Rule: acd.Send, To: acd.Target{Queue: acd.QueueID(to)}}
-		} else if q.Empty.To == config.Hangup {
-			made.Empty = acd.Door{Rule: acd.Deny}
-		}
-		p.floor.Queues = append(p.floor.Queues, made)
-		p.queues[made.ID] = queue{
-			label: q.Label.In(p.cfg.Site.Locale), client: made.Client, number: p.firstNumber(q.ID),
-			within: q.ServiceLevel.Within, closed: q.Closed.Prompt, digit: '1',
-		}
-	}
-}
-
-// firstNumber is the number of ours that people know a queue by.
-func (p *plan) firstNumber(queue string) string {
-	for _, d := range p.cfg.DIDs {
-		if d.To == queue {
-			return d.Number
-		}
-	}
-	return ""
-}
-
-// callable says whether customers of a queue may be called back now.
-func (p *plan) callable(now time.Time, id acd.QueueID) bool {
-	return p.routes.Within(now, p.queues[id].hours)
-}
-
-// callbackDigit is the key that asks for a callback.
-func (p *plan) callbackDigit(id acd.QueueID) byte { return p.queues[id].digit }
-
-// queueOf is the queue a target names; none for a target that is no queue.
-func queueOf(t config.Target) acd.QueueID {
-	if id, ok := t.Queue(); ok {
-		return acd.QueueID(id)
-	}
-	return ""
-}
-
-func (p *plan) addAgents() {
-	clientOf := map[string]string{}
-	for _, q := range p.cfg.Queues {
-		clientOf[q.ID] = q.Client
-	}
-	for _, a := range p.cfg.Agents {
-		made := acd.AgentCfg{ID: acd.AgentID(a.ID), Skills: a.Skills, ReadyOnRegister: a.ReadyOnRegister}
-		seen := agent{name: a.Name, skills: a.Skills, queues: a.Queues, clients: []string{}}
-		have := map[string]bool{}
-		for _, q := range a.Queues {
-			made.Queues = append(made.Queues, acd.QueueID(q))
-			if c := clientOf[q]; !have[c] {
-				have[c] = true
-				seen.clients = append(seen.clients, c)
-			}
-		}
-		p.floor.Agents = append(p.floor.Agents, made)
-		p.agents[made.ID] = seen
-		alg := algorithm(a.SIP.Digest)
-		p.accounts = append(p.accounts, sip.Account{
-			User: a.ID, Algorithm: alg,
-			HA1: sip.HA1(alg, a.ID, p.cfg.Registrar.Realm, a.SIP.Password.Reveal()),
-		})
-	}
-}
-
-func algorithm(d config.Digest) sip.Algorithm {
-	if d == config.MD5 {
-		return sip.MD5
-	}
-	return sip.SHA256
-}
-
-func (p *plan) addNumbers() {
-	p.routes = acd.Routes{Location: p.cfg.Site.Timezone, Calendars: map[string]acd.Calendar{}}
-	for _, c := range p.cfg.Calendars {
-		p.routes.Calendars[c.ID] = calendarOf(c)
-	}
-	for _, q := range p.cfg.Queues {
-		p.routes.SetQueue(acd.QueueID(q.ID), q.Calendar, queueOf(q.Closed.To))
-	}
-	for _, d := range p.cfg.DIDs {
-		p.routes.SetNumber(d.Number, acd.QueueID(d.To))
-		p.dids[d.Number] = did{client: acd.ClientID(d.Client), greeting: d.Greeting, notice: d.RecordingNotice}
-	}
-}
-
 // loadSounds reads the music and every prompt, so that no call waits for a disk
 // and a broken file is found before the first caller is.
 func (p *plan) loadSounds() error {
@@ -262,8 +164,12 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 	d.client = number.client
 	route := p.routes.Route(now, d.number)
 	d.queue, d.cause = route.Queue, route.Cause
-	if d.cause == acd.CauseClosed {
-		d.prompt = p.queues[route.Queue].closed
+	switch {
+	case route.To != acd.Target{}:
+		d.cause, d.closed = acd.CauseUnknown, true
+		return d
+	case d.cause == acd.CauseClosed:
+		d.prompt = p.farewell(d.queue, d.cause)
 		return d
 	}
 	c := p.clients[d.client]
@@ -274,6 +180,11 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 		d.greeting = append(d.greeting, s)
 	}
 	return d
+}
+
+// farewell is the prompt a caller hears whom a queue does not keep; "" for none.
+func (p *plan) farewell(q acd.QueueID, cause acd.Cause) string {
+	return cmp.Or(p.queues[q].prompts[cause], promptFor(cause))
 }
 
 // noticeFor is the prompt that tells the caller of the recording, "" for none.
@@ -328,24 +239,4 @@ func isE164(s string) bool {
 		return false
 	}
 	return strings.Trim(s[1:], "0123456789") == ""
-}
-
-// calendarOf writes a configured calendar in the floor's terms.
-func calendarOf(c config.Calendar) acd.Calendar {
-	made := acd.Calendar{Holidays: acd.Holidays{Country: c.Holidays.Country, Region: c.Holidays.Region}}
-	for day, hours := range c.Weekly {
-		made.Weekly[day] = spansOf(hours)
-	}
-	for _, x := range c.Exceptions {
-		made.Exceptions = append(made.Exceptions, acd.Exception{Date: acd.Date(x.Date), Hours: spansOf(x.Hours)})
-	}
-	return made
-}
-
-func spansOf(hours []config.Span) []acd.Span {
-	var spans []acd.Span
-	for _, h := range hours {
-		spans = append(spans, acd.Span(h))
-	}
-	return spans
 }

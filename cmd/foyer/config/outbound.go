@@ -45,3 +45,16 @@ func (r *OutboundRoute) Fit(number string) int {
 	}
 	return 0
 }
+
+// RouteTo is the route that decides about a number, in E.164; nil if none does.
+func (c *Config) RouteTo(number string) *OutboundRoute {
+	var route *OutboundRoute
+	best := 0
+	for i := range c.OutboundRoutes {
+		r := &c.OutboundRoutes[i]
+		if fit := r.Fit(number); fit > best || fit == best && fit > 0 && r.Action == Deny {
+			route, best = r, fit
+		}
+	}
+	return route
+}

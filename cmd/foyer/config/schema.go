@@ -33,10 +33,14 @@ func schemaOf(t reflect.Type, f field) object {
 		return object{"type": "string"}
 	case Week:
 		return object{"type": "object", "additionalProperties": object{"type": "array", "items": object{"type": "string"}}}
-	case Label:
+	case Label, Assignment:
 		return object{"anyOf": []any{object{"type": "string"}, structSchema(t)}}
+	case Target:
+		return object{"anyOf": []any{object{"type": "string"}, structSchema(reflect.TypeFor[outside]())}}
 	}
 	switch t.Kind() {
+	case reflect.Pointer:
+		return schemaOf(t.Elem(), f)
 	case reflect.Struct:
 		return structSchema(t)
 	case reflect.Slice:

@@ -39,6 +39,8 @@ func set(target reflect.Value, f field, text string) error {
 		return setDate(into, text)
 	case *Span:
 		return setSpan(into, text)
+	case *Target:
+		return setTarget(into, text)
 	case *Secret:
 		into.value = text
 		return nil

@@ -22,6 +22,8 @@ type Config struct {
 	Media             Media             `yaml:"media"`
 	Trunks            []Trunk           `yaml:"trunks"`
 	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
+	Floor             Floor             `yaml:"floor"`
+	Reasons           Reasons           `yaml:"reasons"`
 	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named
 	Calendars         []Calendar        `yaml:"calendars"`
 	Prompts           Prompts           `yaml:"prompts"`
@@ -33,7 +35,7 @@ type Config struct {
 	Agents            []Agent           `yaml:"agents"`
 	Observability     Observability     `yaml:"observability"`
 
-	_ struct{} `later:"reasons surge users monitoring_rights events"`
+	_ struct{} `later:"surge users monitoring_rights events"`
 
 	// Files are the paths read, the main one first.
 	Files []string `yaml:"-"`
