@@ -31,6 +31,13 @@ func TestAClientFilterHidesTheOthers(t *testing.T) {
 		{"GET", "/api/v1/agents/ana", 200, `"queues":["tier1"],"clients":["bank"]`, `c1`}, // nor with whom else she talks
 		{"POST", "/api/v1/agents/bo/pause", 422, "", ""},
 		{"POST", "/api/v1/agents/bo/logout", 404, "", ""},
+		{"POST", "/api/v1/agents/bo/release", 404, "", ""},
+		{"GET", "/api/v1/agents/ana", 200, `"in_hand":["c2"]`, `c1`},
+		{"GET", "/api/v1/queues/sales/calls", 404, "", ""},
+		{"GET", "/api/v1/queues/tier1/calls", 200, `"c2"`, ""},
+		{"GET", "/api/v1/callbacks", 200, `"b2"`, `"b1"`},
+		{"POST", "/api/v1/callbacks/b1/cancel", 404, "", ""},
+		{"POST", "/api/v1/callbacks/c3/cancel", 404, "", ""},
 		{"GET", "/api/v1/recordings", 200, `"r2"`, `"r1"`},
 		{"GET", "/api/v1/recordings/r1", 404, "", ""},
 		{"GET", "/api/v1/recordings/r1/audio", 404, "", "RIFF"},
@@ -47,6 +54,9 @@ func TestAClientFilterHidesTheOthers(t *testing.T) {
 		if w.Code != tt.code || !strings.Contains(text, tt.with) || tt.not != "" && strings.Contains(text, tt.not) {
 			t.Errorf("%s %s: %d %s", tt.method, tt.path, w.Code, text)
 		}
+	}
+	if w := v.ask("POST", "/api/v1/callbacks", `{"queue":"sales","number":"+33612345680"}`, "token", token); w.Code != 404 {
+		t.Errorf("a callback for another client: %d %s", w.Code, w.Body)
 	}
 	if len(v.house.did) != 0 {
 		t.Errorf("done for a stranger: %q", v.house.did)

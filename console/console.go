@@ -133,6 +133,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.callRoutes(api)
 	c.agentRoutes(api)
 	c.queueRoutes(api)
+	c.callbackRoutes(api)
 	c.contactRoutes(api)
 	c.reportRoutes(api)
 	c.recordingRoutes(api)
