@@ -48,10 +48,15 @@ func (g tongue) of(name string) string {
 
 // calls counts calls.
 func (g tongue) calls(n int) string {
+	return fmt.Sprintf("%d %s", n, g.many(n, g.say("call", "appel"), g.say("calls", "appels")))
+}
+
+// many picks the form that goes with a number.
+func (g tongue) many(n int, one, more string) string {
 	if n == 1 || g.french && n == 0 {
-		return fmt.Sprintf("%d %s", n, g.say("call", "appel"))
+		return one
 	}
-	return fmt.Sprintf("%d %s", n, g.say("calls", "appels"))
+	return more
 }
 
 // list joins words as people do: ana, bo and cy.
