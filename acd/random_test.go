@@ -100,31 +100,13 @@ func dumbChoice(f *Floor, c *call, made OfferID, taken map[*agent][]grant, turns
 			continue
 		}
 		if c.line.cfg.Strategy == WeightedRandom && c.prefer == nil {
-			return dumbDraw(f, c, relaxed, made, taken)
+			return slices.MaxFunc(may, func(a, b *agent) int {
+				s, t := a.seatIn(c.line), b.seatIn(c.line)
+				lot := func(s *seat) uint64 { return lotOf(c.id, c.offer+made+1, s.agent.id, s.level) }
+				return cmp.Or(cmp.Compare(t.tier, s.tier), cmp.Compare(lot(s), lot(t)))
+			})
 		}
 		return slices.MinFunc(may, func(a, b *agent) int { return dumbOrder(c.line, a, b, turns) })
-	}
-	return nil
-}
-
-// dumbDraw draws among everybody with room at the first tier, the left out as well:
-// who is drawn and may not is drawn again.
-func dumbDraw(f *Floor, c *call, relaxed int, made OfferID, taken map[*agent][]grant) *agent {
-	everybody := *c
-	everybody.excluded = nil
-	var row []*seat
-	for _, a := range f.roster {
-		if mayTake(f, &everybody, a, relaxed, taken[a]) && (relaxed == 0 || !qualifies(f, c, a, relaxed-1)) {
-			row = append(row, a.seatIn(c.line))
-		}
-	}
-	slices.SortFunc(row, func(s, t *seat) int {
-		return cmp.Or(cmp.Compare(s.tier, t.tier), cmp.Compare(s.agent.id, t.agent.id))
-	})
-	at := *c
-	at.offer += made
-	if s := draw(row, &at); s != nil {
-		return s.agent
 	}
 	return nil
 }
