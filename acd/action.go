@@ -36,7 +36,8 @@ type Connect struct {
 }
 
 // Dial: call the customer of a callback at Number, for Agent, who has answered
-// or is kept free for it. CallerBack or CallerMissed must follow.
+// or is kept free for it. CallerBack or CallerMissed must follow, with its Offer. A
+// Withdraw of that offer ends the dialling too.
 type Dial struct {
 	Call  CallID
 	Agent AgentID
@@ -129,7 +130,7 @@ type CallbackOver struct {
 	Call   CallID
 	Queue  QueueID
 	Number string
-	Cause  Cause // CauseHangup: it was made; else why not
+	Cause  Cause // why the call ended; CauseHangup: it was made
 }
 
 // Moved: an agent went from one state to another. For boards, metrics and CDRs.

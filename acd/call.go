@@ -193,8 +193,11 @@ func (f *Floor) arrive(ev *Event) {
 	needless := f.returned(c, l)
 	f.preferred(c, l, f.agents[ev.Agent])
 	f.enter(c, l, "")
+	if ev.Cause == CauseClosed && l.cfg.Closed.Rule == Send && l.cfg.Closed.To.Queue == "" {
+		f.divert(c, l.cfg.Closed.To, CauseClosed)
+		return
+	}
 	if needless != nil {
-		f.callbackOver(needless, CauseElsewhere)
 		f.settle(needless, CauseElsewhere, Caller)
 	}
 	f.shelter(c, true)
@@ -244,7 +247,7 @@ func (f *Floor) gone(ev *Event) {
 		cause = cmp.Or(cause, CauseHangup)
 		f.countAnswered(c)
 	case c.back != nil && !c.back.present:
-		f.callbackOver(c, cmp.Or(cause, CauseAdmin))
+		cause = cmp.Or(cause, CauseAdmin)
 	default:
 		cause = cmp.Or(cause, CauseAbandoned)
 		f.countLost(c, ev.By, cause)
@@ -292,6 +295,7 @@ func (f *Floor) settle(c *call, cause Cause, by Party) {
 	f.unlink(c)
 	if c.back != nil {
 		delete(f.promised, c.back.key)
+		f.emit(CallbackOver{Call: c.id, Queue: c.line.cfg.ID, Number: c.back.number, Cause: cause})
 	}
 	f.emit(Settled{Call: c.id, Cause: cause, By: by})
 	f.leave(c.line)

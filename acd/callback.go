@@ -75,6 +75,9 @@ func (f *Floor) callbackAsked(ev *Event) {
 		f.settle(from, CauseCallback, Caller)
 	}
 	f.callbackDue(c)
+	if c.state == CallWaiting {
+		place = c.position()
+	}
 	f.emit(CallbackKept{Call: ev.Origin, Callback: c.id, Queue: l.cfg.ID, Number: ev.Number, Position: place})
 }
 
@@ -104,22 +107,33 @@ func (f *Floor) callbacks(l *line, open bool) {
 	}
 }
 
+// dialling is the reservation for which the customer of a callback is being
+// called; nil when nobody is.
+func (f *Floor) dialling(c *call) *reservation {
+	switch {
+	case c == nil:
+	case c.talk != nil && c.talk.dialled:
+		return c.talk
+	case len(c.rings) > 0 && c.rings[0].kept:
+		return c.rings[0]
+	}
+	return nil
+}
+
 // callerBack: the customer is on the line. Now the agent is rung, or both talk.
 func (f *Floor) callerBack(ev *Event) {
-	c := f.calls[ev.Call]
-	if c == nil || c.back == nil || c.back.present {
+	r := f.dialling(f.calls[ev.Call])
+	if r == nil || ev.Offer != 0 && ev.Offer != r.id {
 		return
 	}
+	c := r.call
+	c.back.present = true
+	c.line.stats.Offered++
 	switch {
-	case c.state == CallTalking && c.talk.dialled:
-		c.back.present = true
-		c.talk.dialled = false
-		c.line.stats.Offered++
-		f.connect(c.talk)
-	case c.state == CallRinging && c.rings[0].kept:
-		c.back.present = true
-		c.line.stats.Offered++
-		r := c.rings[0]
+	case r.dialled:
+		r.dialled = false
+		f.connect(r)
+	default:
 		r.kept, r.until = false, f.now.Add(c.line.ringFor())
 		f.due.set(&r.due, r.until)
 		f.touch(r.agent)
@@ -130,31 +144,16 @@ func (f *Floor) callerBack(ev *Event) {
 
 // callerMissed: the customer has not taken the callback. It is tried again later,
 // as often as the queue does; the agent is free at once.
-func (f *Floor) callerMissed(c *call, cause Cause) {
-	if c == nil || c.back == nil || c.back.present {
-		return
-	}
-	r := c.talk
-	if r == nil && len(c.rings) > 0 && c.rings[0].kept {
-		r = c.rings[0]
-	}
-	if r == nil {
-		return
-	}
+func (f *Floor) callerMissed(r *reservation, cause Cause) {
+	c := r.call
 	f.emit(Withdraw{Call: c.id, Agent: r.agent.id, Offer: r.id, Cause: cause})
 	f.release(r)
 	c.back.attempts++
 	c.back.notBefore = f.now.Add(max(c.line.cfg.Callback.Retry, time.Second))
 	if c.back.attempts >= c.line.cfg.Callback.Attempts {
-		f.callbackOver(c, cause)
 		f.settle(c, cause, Caller)
 	} else {
 		f.moveCall(c, CallLater)
 	}
 	f.rest(r.agent, why{cause: cause, by: Caller, call: c.id})
-}
-
-// callbackOver says that nothing more becomes of a callback.
-func (f *Floor) callbackOver(c *call, cause Cause) {
-	f.emit(CallbackOver{Call: c.id, Queue: c.line.cfg.ID, Number: c.back.number, Cause: cause})
 }

@@ -73,7 +73,8 @@ const (
 	Started
 	// Reconfigured replaces Config without a call or an agent noticing more than they must.
 	Reconfigured
-	// Arrived: an INVITE for a queue got past 100. Facts says who and whence.
+	// Arrived: an INVITE for a queue got past 100. Facts says who and whence. With
+	// CauseClosed it came outside the queue's hours, and goes where its Closed door leads.
 	Arrived
 	// Rejected: an INVITE got past 100 but no queue takes it; Cause says why. Facts as for Arrived.
 	Rejected
@@ -116,6 +117,7 @@ const (
 	// there is one; Number is whom to call, Since when they began to wait.
 	CallbackAsked
 	// CallerBack: the customer of a callback is on the line. CallerMissed: they are not; Cause.
+	// Offer is that of the Dial.
 	CallerBack
 	CallerMissed
 	// CallbacksOpen and CallbacksShut: customers of Queue may be called back from now on, or not.

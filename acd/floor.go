@@ -34,6 +34,9 @@ type Floor struct {
 	pauseEndsIdle            bool
 	stickiest, longestReturn time.Duration
 
+	spent  [agentStates]time.Duration // by all agents, also those no longer configured; the states they are in not counted yet
+	paused map[string]time.Duration   // of it, by reason of not ready
+
 	promised map[string]*call  // callbacks, by placeKey
 	talked   recent[AgentID]   // who talked last, by caller
 	left     recent[time.Time] // the turn of who left, by placeKey
@@ -60,6 +63,7 @@ func (f *Floor) reset() {
 	*f = Floor{
 		OnViolation: f.OnViolation, Violations: f.Violations, now: f.now, round: f.round, out: f.out,
 		agents: map[AgentID]*agent{}, lines: map[QueueID]*line{}, calls: map[CallID]*call{}, promised: map[string]*call{},
+		paused: map[string]time.Duration{},
 	}
 }
 
@@ -74,7 +78,9 @@ func (f *Floor) Step(now time.Time, ev Event) []Action {
 	f.apply(&ev)
 	f.expire()
 	f.match()
-	f.audit()
+	for n := 1; !f.audit() && n < auditRounds; n++ {
+		f.match() // whom the repair has left waiting
+	}
 	out := f.out
 	f.out = nil
 	return out
@@ -125,7 +131,9 @@ func (f *Floor) apply(ev *Event) {
 	case CallerBack:
 		f.callerBack(ev)
 	case CallerMissed:
-		f.callerMissed(f.calls[ev.Call], ev.Cause)
+		if r := f.dialling(f.calls[ev.Call]); r != nil && (ev.Offer == 0 || ev.Offer == r.id) {
+			f.callerMissed(r, ev.Cause)
+		}
 	case CallbacksOpen, CallbacksShut:
 		f.callbacks(f.lines[ev.Queue], ev.Kind == CallbacksOpen)
 	case Reachable, Unreachable, Login, Logout, MakeReady, Pause, WrapUpDone, Extend, Release:

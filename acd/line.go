@@ -50,7 +50,8 @@ type seat struct {
 	share int    // of the agent's strength
 	turn  uint64 // when the agent was last offered a call of this queue, counted in offers
 
-	listed bool // stands in a ready row
+	listed bool   // stands in a ready row
+	round  uint64 // of the match that counted it among its line's fresh ones
 }
 
 // counts is what has happened in a queue since the floor started.
@@ -63,6 +64,15 @@ type counts struct {
 	Overflowed     uint64 // moved elsewhere, or refused after the longest wait
 	Refused        uint64 // ended before an answer by the switch or an operator
 	Callbacks      uint64 // became a promise to call back
+	Handled        uint64 // contacts an agent is done with, wrap-up included
+	HandleTime     time.Duration
+}
+
+// handled counts a contact that an agent is done with.
+func (l *line) handled(d time.Duration) {
+	l.stats.Handled++
+	l.stats.HandleTime += d
+	l.tempo.handled(d)
 }
 
 // bySeat is the order in which the strategy takes ready agents.

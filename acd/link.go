@@ -57,6 +57,7 @@ func (f *Floor) ringBack(r *reservation) {
 	f.part(r, CauseLinkLost)
 	m := f.reasons(c, s)
 	next := f.reserve(c, s)
+	next.again = true
 	f.moveCall(c, CallRinging)
 	o := next.offer(f.now, m)
 	o.Rejoin = true

@@ -87,6 +87,7 @@ func (f *Floor) cursors() []cursor {
 				l.round, l.fresh, l.least = f.round, 0, s.ring
 				walk = append(walk, cursor{line: l})
 			}
+			s.round = f.round
 			l.fresh++
 			l.least = min(l.least, s.ring)
 		}

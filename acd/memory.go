@@ -50,7 +50,8 @@ func (m *recent[T]) get(key string, now time.Time, keep time.Duration) (value T,
 
 func (m *recent[T]) forget(key string) { delete(m.of, key) }
 
-// remember notes who talks with a caller.
+// remember notes who talks with a caller: from the first word, and until some time
+// after the last.
 func (f *Floor) remember(c *call, a *agent) {
 	if c.from != "" && f.stickiest > 0 {
 		f.talked.put(c.from, f.now, f.stickiest, a.id)
@@ -113,4 +114,5 @@ func (f *Floor) unprefer(c *call) {
 	if c.state == CallWaiting {
 		f.freshen(c)
 	}
+	f.widen(c)
 }

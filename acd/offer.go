@@ -140,6 +140,9 @@ func (f *Floor) failed(ev *Event) {
 	default:
 		by = Switch
 	}
+	if r.dialled || r.kept {
+		f.emit(Withdraw{Call: r.call.id, Agent: r.agent.id, Offer: r.id, Cause: ev.Cause}) // the customer need not be called now
+	}
 	f.miss(r, ev.Cause, by)
 }
 
@@ -147,7 +150,7 @@ func (f *Floor) failed(ev *Event) {
 // callback their phone.
 func (f *Floor) rangOut(r *reservation) {
 	if r.kept {
-		f.callerMissed(r.call, CauseNoAnswer)
+		f.callerMissed(r, CauseNoAnswer)
 		return
 	}
 	f.emit(Withdraw{Call: r.call.id, Agent: r.agent.id, Offer: r.id, Cause: CauseNoAnswer})
@@ -189,6 +192,7 @@ func (f *Floor) miss(r *reservation, cause Cause, by Party) {
 func (f *Floor) requeue(c *call) {
 	if len(c.rings) > 0 {
 		f.widen(c)
+		f.due.set(&c.due, f.callNext(c)) // the agent just left out may be asked again later
 		return
 	}
 	c.answered = time.Time{}
@@ -215,13 +219,13 @@ func (f *Floor) freeByOrder(a *agent, by Party) {
 	for len(a.hands) > 0 {
 		r := a.hands[0]
 		c := r.call
-		switch r.stage {
-		case ringing:
+		switch {
+		case r.stage == ringing, r.dialled:
 			f.emit(Withdraw{Call: c.id, Agent: a.id, Offer: r.id, Cause: CauseAdmin})
 			f.exclude(c, a, CauseBusy)
 			f.release(r)
 			f.requeue(c)
-		case talking:
+		case r.stage == talking:
 			f.countAnswered(c)
 			f.emit(Hangup{Call: c.id, Cause: CauseAdmin, By: by})
 			f.settle(c, CauseAdmin, by)

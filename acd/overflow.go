@@ -104,16 +104,20 @@ func (l *line) door(c *call, joining bool) (Door, Cause) {
 	if c.line == l && c.state == CallWaiting {
 		others--
 	}
+	free := 0 // agents whom it and others that are just coming will not wait for
+	if joining && l.choose(c) != nil {
+		free = l.free(c.relaxed)
+	}
 	switch q := &l.cfg; {
 	case l.present() == 0 && q.Empty.Rule != Wait:
 		return q.Empty, CauseNoAgents
 	case !joining:
-	case q.MaxWaiting > 0 && others >= q.MaxWaiting && l.free(c.relaxed) == 0:
+	case q.MaxWaiting > 0 && others >= q.MaxWaiting+free:
 		if q.Full.Rule == Wait {
 			return Door{Rule: Deny}, CauseFull
 		}
 		return q.Full, CauseFull
-	case q.NoneReady.Rule != Wait && l.in[Ready] == 0:
+	case q.NoneReady.Rule != Wait && l.in[Ready] == 0 && free == 0:
 		return q.NoneReady, CauseNoneReady
 	}
 	return Door{}, CauseUnknown

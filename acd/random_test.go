@@ -43,7 +43,7 @@ func dumbMatch(f *Floor) []string {
 		}
 		most := 1 << 30
 		switch q := c.line.cfg; {
-		case c.back != nil && !c.back.present && q.Callback.CallerFirst:
+		case c.back != nil && !c.back.present && q.Callback.CallerFirst, len(c.rings) > 0 && (c.rings[0].again || c.rings[0].kept):
 			most = 1
 		case q.Strategy == RingProgressively && c.state == CallWaiting:
 			most = max(q.AtOnce, 1)

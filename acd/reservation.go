@@ -20,6 +20,7 @@ type reservation struct {
 
 	alerted bool // the phone has rung
 	bridged bool
+	again   bool // had this call, lost the line, and is rung for it before anybody else
 	kept    bool // chosen for a callback whose customer is being called first
 	dialled bool // the customer of a callback is being called; the agent waits on the line
 	consult bool
@@ -81,7 +82,7 @@ const proveAfter = 10 * time.Minute
 func (f *Floor) talkDue(r *reservation) {
 	switch {
 	case r.dialled:
-		f.callerMissed(r.call, CauseNoAnswer)
+		f.callerMissed(r, CauseNoAnswer)
 	case !r.lost.IsZero():
 		f.linkGone(r, CauseLinkLost)
 	default:

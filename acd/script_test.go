@@ -38,7 +38,8 @@ var update = flag.Bool("update", false, "rewrite the expected decisions in testd
 // extend, release (all of an agent); arrive CALL QUEUE [PRIORITY] [from=NUMBER]
 // [for=AGENT]; alert, answer, fail CAUSE, bridge, hold [PARTY] [consult], resume
 // [PARTY], link-lost, link-back (of CALL AGENT, and "#1" for an offer other than
-// the last); gone CALL [PARTY] [CAUSE]; callback NEW CALL NUMBER ("-" for no call);
+// the last); gone CALL [PARTY] [CAUSE]; callback NEW CALL NUMBER, or
+// callback NEW - NUMBER QUEUE since=TIME for one asked before the start;
 // back CALL, missed CALL CAUSE (the customer of a callback); callbacks-open QUEUE,
 // callbacks-shut QUEUE; tick; show, which prints where everybody stands. A move
 // between reserved, offered and talking is not printed: the offer or the connect
@@ -185,6 +186,9 @@ func (s *script) happen(what string, w []string) error {
 		ev.Agent = AgentID(w[0])
 	case Login, Logout, MakeReady, Pause, WrapUpDone, Extend, Release:
 		ev.Agent, ev.By = AgentID(w[0]), Agent
+		if ev.Kind == Release {
+			ev.By = Supervisor
+		}
 		if len(w) > 1 {
 			ev.Reason = w[1]
 		}
@@ -202,10 +206,22 @@ func (s *script) happen(what string, w []string) error {
 		if len(w) > 3 {
 			ev.Queue = QueueID(w[3])
 		}
+		if len(w) > 4 {
+			since, err := time.ParseDuration(strings.TrimPrefix(w[4], "since="))
+			if err != nil {
+				return err
+			}
+			ev.Since = day.Add(since)
+		}
 	case CallerBack, CallerMissed:
 		ev.Call = CallID(w[0])
-		if len(w) > 1 {
-			return errors.Join(ev.Cause.UnmarshalText([]byte(w[1])), s.step(ev, true))
+		for _, word := range w[1:] {
+			if n, isOffer := strings.CutPrefix(word, "#"); isOffer {
+				number, _ := strconv.Atoi(n)
+				ev.Offer = OfferID(number)
+			} else if err := ev.Cause.UnmarshalText([]byte(word)); err != nil {
+				return err
+			}
 		}
 	case CallbacksOpen, CallbacksShut:
 		ev.Queue = QueueID(w[0])
@@ -362,6 +378,9 @@ func (s *script) show() {
 		say("%s: %d waiting, oldest %s, %d of %d ready; offered %d, answered %d (%d in time), abandoned %d (%d short), overflowed %d, refused %d",
 			q.ID, q.Waiting, q.OldestWait, q.Ready, q.LoggedIn,
 			q.Offered, q.Answered, q.AnsweredWithin, q.Abandoned, q.ShortAbandoned, q.Overflowed, q.Refused)
+		if q.Callbacks > 0 {
+			s.lines[len(s.lines)-1] += fmt.Sprintf(", to be called back %d", q.Callbacks)
+		}
 	}
 	for _, a := range v.Agents {
 		words := []string{string(a.ID) + ":", a.State.String(), a.Reason, string(a.Call)}
@@ -381,7 +400,7 @@ func (s *script) show() {
 	for _, c := range v.Calls {
 		where := ""
 		if c.Position > 0 {
-			where = fmt.Sprintf("as number %d", c.Position)
+			where = fmt.Sprintf(" as number %d", c.Position)
 		}
 		if c.Wanted != "" {
 			where += fmt.Sprintf(", for %s", c.Wanted)
@@ -389,7 +408,7 @@ func (s *script) show() {
 		if c.Callback != "" {
 			where += fmt.Sprintf(", callback %s", c.Callback)
 		}
-		say("%s: %s in %s %s", c.ID, c.State, c.Queue, where)
+		say("%s: %s in %s%s", c.ID, c.State, c.Queue, where)
 	}
 }
 

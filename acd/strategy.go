@@ -81,8 +81,11 @@ func draw(row []*seat, c *call) *seat {
 // mayRing is how many agents may be rung for a call at this moment.
 func (c *call) mayRing() int {
 	q := &c.line.cfg
-	if c.back != nil && !c.back.present && q.Callback.CallerFirst {
+	switch {
+	case c.back != nil && !c.back.present && q.Callback.CallerFirst:
 		return 1 // the agent who is kept free for it
+	case len(c.rings) > 0 && (c.rings[0].kept || c.rings[0].again):
+		return 1 // the same, from before a change of the rules; or the agent who has come back to it
 	}
 	switch q.Strategy {
 	case RingAll:

@@ -90,7 +90,7 @@ func (g tongue) pause(s *Stretch) string {
 	switch {
 	case s.Reason == ReasonMissed:
 		return g.say("not ready: paused by the switch, for a call was missed", "non prêt : mis en pause par le commutateur après un appel manqué")
-	case s.Reason == reasonLogin:
+	case s.Reason == ReasonLogin:
 		return g.say("not ready: logged in and not yet asked for calls", "non prêt : connecté, sans avoir encore demandé d'appels")
 	case s.Reason == "":
 		return g.say("not ready, by %s", "non prêt, par %s", g.party(s.By))

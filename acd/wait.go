@@ -117,7 +117,7 @@ func (c *call) position() int {
 
 // announce tells a caller their place and what they have to wait: a band, from
 // the median to the 90th percentile, whose upper end never moves away from them
-// once it was told.
+// once it was told. When that has passed, they hear of their place alone.
 func (f *Floor) announce(c *call) {
 	if c.told.next.IsZero() || c.told.next.After(f.now) {
 		return
@@ -135,8 +135,8 @@ func (f *Floor) announce(c *call) {
 	trusted := rule.MaxError <= 0 || l.tempo.told < fewTold || l.tempo.calibrationError() <= rule.MaxError
 	if e, ok := l.expected(place - 1); rule.Wait && ok && trusted {
 		word.Low, word.High = e.P50, e.P90
-		if c.told.latest > 0 {
-			word.High = min(word.High, max(c.told.latest-f.now.Sub(c.told.at), time.Second))
+		if c.told.high > 0 {
+			word.High = min(word.High, max(c.told.latest-f.now.Sub(c.told.at), 0))
 			word.Low = min(word.Low, word.High)
 		} else {
 			c.told.since, c.told.low, c.told.high = f.now, word.Low, word.High
