@@ -184,15 +184,22 @@ func printExplanation(x console.Explanation) error {
 
 // withJournal opens the journal of a switch that is not running.
 func withJournal(cfg *config.Config, f func(*desk) error) error {
-	lock, err := lockDir(cfg.Site.DataDir)
+	return storedIn(cfg.Site.DataDir, cfg.Observability.SIPTrace.RingBuffer, func(j *journal) error {
+		return f(&desk{ex: &exchange{journal: j, log: zap.NewNop()}, cfg: cfg})
+	})
+}
+
+// storedIn opens the journal of a data directory that no switch uses.
+func storedIn(dir string, traceAge time.Duration, f func(*journal) error) error {
+	lock, err := lockDir(dir)
 	if err != nil {
 		return fmt.Errorf("%w; stop it first, or ask it over its admin socket", err)
 	}
 	defer lock.Close()
-	j, err := openJournal(cfg.Site.DataDir, cfg.Observability.SIPTrace.RingBuffer)
+	j, err := openJournal(dir, traceAge)
 	if err != nil {
 		return err
 	}
 	defer j.close()
-	return f(&desk{ex: &exchange{journal: j, log: zap.NewNop()}, cfg: cfg})
+	return f(j)
 }
