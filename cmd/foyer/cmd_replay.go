@@ -45,7 +45,7 @@ func (r *replayCmd) Run(c *cli) error {
 	if err != nil {
 		return err
 	}
-	p.zone = time.Local
+	p.zone = time.UTC
 	if cfg != nil {
 		p.zone = cfg.Site.Timezone
 	}
@@ -70,7 +70,7 @@ func (r *replayCmd) Run(c *cli) error {
 }
 
 // config reads the configuration, which a named journal can do without: its days
-// are those of this computer's time zone then.
+// are those of UTC then.
 func (r *replayCmd) config(path string) (*config.Config, error) {
 	if _, err := os.Stat(path); r.Journal != "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
