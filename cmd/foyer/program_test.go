@@ -77,9 +77,10 @@ func TestMain(m *testing.M) {
 // foyer runs a command to its end.
 func foyer(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	path := program(t) // not on the time of the command
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(t), args...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
