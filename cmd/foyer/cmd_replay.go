@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,7 @@ func (r *replayCmd) Run(c *cli) error {
 	if isTerminal(os.Stderr) {
 		p.bar.out = os.Stderr
 	}
+	debug.SetGCPercent(400) // a short life: memory for time
 	err = r.open(cfg, p.run)
 	p.bar.clear()
 	switch {

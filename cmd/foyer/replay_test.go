@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,7 +67,8 @@ func replayed(t *testing.T, path string, args ...string) (stdout, stderr string,
 	return foyer(t, append([]string{"replay", path, "-c", filepath.Join(filepath.Dir(path), "none.yaml")}, args...)...)
 }
 
-func days3(t *testing.T, path string, args ...string) (p replaying) {
+// daysOf is what `foyer replay -o json` says.
+func daysOf(t *testing.T, path string, args ...string) (p replaying) {
 	t.Helper()
 	out, errs, code := replayed(t, path, append(args, "-o", "json")...)
 	if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || errs != "" {
@@ -78,14 +80,14 @@ func days3(t *testing.T, path string, args ...string) (p replaying) {
 func TestReplayADay(t *testing.T) {
 	t.Parallel()
 	path := exported(t, tuesday(), "tuesday.ndjson.gz")
-	same := days3(t, path)
+	same := daysOf(t, path)
 	if len(same.Days) != 1 || same.Days[0].Name != "recorded" || same.Days[0].Total.Offered != 2000 || same.Lives != 1 || same.Hash == "" {
 		t.Fatalf("%+v", same)
 	}
-	if again := days3(t, path); again.Hash != same.Hash {
+	if again := daysOf(t, path); again.Hash != same.Hash {
 		t.Errorf("hash %s, then %s", same.Hash, again.Hash)
 	}
-	p := days3(t, path, "--add-agents", "2", "--skill", "fr=4", "--rate", "0.5/min")
+	p := daysOf(t, path, "--add-agents", "2", "--skill", "fr=4", "--rate", "0.5/min")
 	if len(p.Days) != 3 || p.Hash != same.Hash {
 		t.Fatalf("%d days, hash %s", len(p.Days), p.Hash)
 	}
@@ -107,15 +109,15 @@ func TestReplayADay(t *testing.T) {
 			t.Errorf("%s: cost %.2f of %.2f hours, of the queues %.2f", d.Name, total, d.Total.AgentHours, sum)
 		}
 	}
-	fewer := days3(t, path, "--remove-agents", "agent0001,agent0002")
+	fewer := daysOf(t, path, "--remove-agents", "agent0001,agent0002")
 	if a, b := fewer.Days[1].Total, fewer.Days[2].Total; b.ASA <= a.ASA || b.AgentHours >= a.AgentHours {
 		t.Errorf("with two fewer\n%s\nwithout\n%s", asJSON(b), asJSON(a))
 	}
-	mixed := days3(t, path, "--strategy", "round_robin,queue01=ring_all")
+	mixed := daysOf(t, path, "--strategy", "round_robin,queue01=ring_all")
 	if mixed.Days[2].Total.Offered != 2000 || mixed.Days[2].Decisions == mixed.Days[1].Decisions {
 		t.Errorf("another strategy decides alike: %s", asJSON(mixed.Days[2]))
 	}
-	hour := days3(t, path, "--from", "2026-11-24T11:00:00Z", "--to", "2026-11-24T12:00:00Z")
+	hour := daysOf(t, path, "--from", "2026-11-24T11:00:00Z", "--to", "2026-11-24T12:00:00Z")
 	if n := hour.Days[0].Total.Offered; n < 100 || n > 1000 || hour.Days[0].Total.AgentHours > 28 {
 		t.Errorf("one hour has %s", asJSON(hour.Days[0].Total))
 	}
@@ -224,6 +226,7 @@ func benchmarkReplay(b *testing.B, c whatif.Change) {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
+	before := spent(b)
 	var p *replaying
 	for b.Loop() {
 		p = &replaying{change: c}
@@ -236,7 +239,17 @@ func benchmarkReplay(b *testing.B, c whatif.Change) {
 		b.Fatalf("%s", asJSON(p.Days))
 	}
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/day")
+	b.ReportMetric((spent(b)-before).Seconds()/float64(b.N), "cpu-s/day") // what a busy machine does not change
 	b.ReportMetric(float64(p.Events), "events")
 	b.ReportMetric(float64(all.size)/(1<<20), "MiB")
 	b.ReportMetric(float64(t.Answered)/float64(t.Offered), "answered")
+}
+
+// spent is the processor time of this process.
+func spent(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"foyer/acd/whatif"
@@ -175,10 +176,22 @@ func (p *replaying) queues() []string {
 	return ids
 }
 
+// wide is how wide the first column is, which alone begins on the left.
+func (p *replaying) wide() int {
+	n := 0
+	for _, r := range replayRows() {
+		n = max(n, len(r.name))
+	}
+	for _, id := range p.queues() {
+		n = max(n, len("QUEUE "+id))
+	}
+	return n
+}
+
 // block is the table of a queue, a column a day; the last but one and the last are
 // compared.
 func (p *replaying) block(w io.Writer, title string, days []*replayFigures) {
-	fmt.Fprintf(w, "\n%s\t", title)
+	fmt.Fprintf(w, "\n%-*s\t", p.wide(), title)
 	for _, name := range []string{"RECORDED", "UNCHANGED", "WHAT-IF"}[:len(days)] {
 		fmt.Fprintf(w, "%s\t", name)
 	}
@@ -197,7 +210,7 @@ func (p *replaying) block(w io.Writer, title string, days []*replayFigures) {
 		if r.rare && !some {
 			continue
 		}
-		fmt.Fprintf(w, "%s\t", r.name)
+		fmt.Fprintf(w, "%-*s\t", p.wide(), r.name)
 		for _, n := range values {
 			fmt.Fprintf(w, "%s\t", written(r.format, n))
 		}
@@ -215,6 +228,7 @@ func written(format string, n *float64) string {
 	return fmt.Sprintf(format, *n)
 }
 
+// difference of two shares is in points of a hundred.
 func difference(format string, before, after *float64) string {
 	if before == nil || after == nil {
 		return "-"
@@ -223,5 +237,5 @@ func difference(format string, before, after *float64) string {
 	if plain := fmt.Sprintf(format, 0.0); text == "+"+plain || text == "-"+plain {
 		return "="
 	}
-	return text
+	return strings.Replace(text, "%", "pt", 1)
 }
