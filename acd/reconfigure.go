@@ -21,8 +21,8 @@ func (f *Floor) reconfigure(cfg *Config) {
 		return
 	}
 	f.setRules(cfg)
-	f.setLines(cfg.Queues)
-	moved := f.setAgents(cfg.Agents)
+	touched := f.setLines(cfg.Queues)
+	moved := f.setAgents(cfg.Agents, touched)
 	f.seatAgents(moved)
 	for _, a := range moved {
 		a.moved = false
@@ -75,8 +75,9 @@ func (f *Floor) setRules(cfg *Config) {
 }
 
 // setLines makes f.order the configured lines, then the removed ones that still
-// have calls, and notes which of them have changed: their seats are cleared.
-func (f *Floor) setLines(queues []Queue) {
+// have calls. It notes which have changed, and returns the queues that are these,
+// or whose agents serve these as guests.
+func (f *Floor) setLines(queues []Queue) (touched map[QueueID]bool) {
 	before := f.order
 	for _, l := range before {
 		l.changed, l.removed = l.removed, true // a removed one that is back has changed
@@ -107,6 +108,16 @@ func (f *Floor) setLines(queues []Queue) {
 			delete(f.lines, l.cfg.ID)
 		}
 	}
+	touched = map[QueueID]bool{}
+	for _, l := range slices.Concat(before, f.order) {
+		if l.changed {
+			touched[l.cfg.ID] = true
+			for _, x := range l.cfg.Relax {
+				touched[x.Widen] = true
+			}
+		}
+	}
+	return touched
 }
 
 func (f *Floor) newLine() *line {
@@ -117,14 +128,15 @@ func (f *Floor) newLine() *line {
 
 // setAgents takes over who is at work, and lists, by id, those who must be seated
 // anew. They are out of all rows before anything changes that a row is ordered by.
-func (f *Floor) setAgents(agents []AgentCfg) (moved []*agent) {
+func (f *Floor) setAgents(agents []AgentCfg, touched map[QueueID]bool) (moved []*agent) {
 	for _, a := range f.roster {
 		a.moved, a.leaving = a.leaving, true // who was to go, and stays after all, has moved
 	}
 	known, last := len(f.roster), -1
+	listed, reordered := make([]*agent, len(agents)), false
 	for i := range agents {
 		cfg := &agents[i]
-		a := f.agents[cfg.ID]
+		a := f.known(i, cfg.ID)
 		if a == nil {
 			a = &agent{id: cfg.ID, cfg: cfg, since: f.now, born: f.now, moved: true, rank: last}
 			a.due.of = a
@@ -132,30 +144,35 @@ func (f *Floor) setAgents(agents []AgentCfg) (moved []*agent) {
 			f.roster = append(f.roster, a)
 		}
 		if a.rank < last { // listed in another order, which top_down goes by
-			for _, l := range f.order {
-				l.changed = true
-			}
+			reordered = true
 		}
-		last = a.rank
+		listed[i], last = a, a.rank
 		a.leaving = false
 		a.moved = a.moved || !cfg.alike(a.cfg)
 	}
 	if len(f.roster) > known {
 		slices.SortFunc(f.roster, func(a, b *agent) int { return cmp.Compare(a.id, b.id) })
 	}
-	touched := f.queuesTouched()
 	for _, a := range f.roster {
-		if a.moved || a.leaving || a.servesAny(touched) {
+		if a.moved || a.leaving || reordered || a.servesAny(touched) {
 			a.moved = true
 			moved = append(moved, a)
 		}
 	}
 	f.unseat(moved)
-	for i := range agents {
-		a := f.agents[agents[i].ID]
+	for i, a := range listed {
 		a.cfg, a.rank = &agents[i], i
 	}
+	f.listed = listed
 	return moved
+}
+
+// known is an agent of the last configuration, most likely in the same place there.
+func (f *Floor) known(place int, id AgentID) *agent {
+	if place < len(f.listed) && f.listed[place].id == id {
+		return f.listed[place]
+	}
+	return f.agents[id]
 }
 
 // alike says whether nothing has changed of an agent.
@@ -165,29 +182,12 @@ func (c *AgentCfg) alike(d *AgentCfg) bool {
 		(c.Capacity == d.Capacity || c.Capacity != nil && d.Capacity != nil && *c.Capacity == *d.Capacity)
 }
 
-// queuesTouched are the queues that have changed, and those whose agents serve such
-// a queue as guests.
-func (f *Floor) queuesTouched() map[QueueID]bool {
-	touched := map[QueueID]bool{}
-	for _, l := range f.order {
-		if !l.changed {
-			continue
-		}
-		touched[l.cfg.ID] = true
-		for _, x := range l.cfg.Relax {
-			touched[x.Widen] = true
-		}
-	}
-	return touched
-}
-
 // servesAny says whether an agent serves one of some queues, or has a seat in a
 // line that has changed.
 func (a *agent) servesAny(touched map[QueueID]bool) bool {
-	if len(touched) > 0 && slices.ContainsFunc(a.cfg.Queues, func(q QueueID) bool { return touched[q] }) {
-		return true
-	}
-	return slices.ContainsFunc(a.seats, func(s *seat) bool { return s.line.changed })
+	return len(touched) > 0 &&
+		(slices.ContainsFunc(a.cfg.Queues, func(q QueueID) bool { return touched[q] }) ||
+			slices.ContainsFunc(a.seats, func(s *seat) bool { return s.line.changed }))
 }
 
 // unseat takes agents out of the lines they serve. All who have a seat in a line
