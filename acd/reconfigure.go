@@ -352,7 +352,13 @@ func (f *Floor) leave(l *line) {
 	}
 	for _, s := range l.seats {
 		a := s.agent
+		for _, s := range a.seats {
+			if s.counted() && a.state.atWork() {
+				s.line.strength -= s.share
+			}
+		}
 		a.seats = slices.DeleteFunc(a.seats, func(s *seat) bool { return s.line == l })
+		f.share(a)
 	}
 }
 
