@@ -255,6 +255,7 @@ func checkMatch(t *rapid.T, o Offer) {
 // world draws what happens on a small floor. What it knows of the floor it
 // learns from the actions, like the switch.
 type world struct {
+	cfg     *Config // the last one
 	t       *rapid.T
 	f       *Floor
 	now     time.Time
@@ -299,21 +300,50 @@ func (w *world) config() *Config {
 		if w.one(8) && len(w.events) > 0 {
 			continue
 		}
-		a := AgentCfg{ID: id, Skills: map[string]int{"fr": w.number(4)}, ReadyOnRegister: !w.one(4), Tiers: map[QueueID]int{}}
-		for _, q := range someQueues {
-			if w.one(2) {
-				a.Queues = append(a.Queues, q)
-			}
-			if w.one(3) {
-				a.Tiers[q] = 1 + w.number(3)
-			}
+		cfg.Agents = append(cfg.Agents, w.agent(id))
+	}
+	w.cfg = cfg
+	return cfg
+}
+
+func (w *world) agent(id AgentID) AgentCfg {
+	a := AgentCfg{ID: id, Skills: map[string]int{"fr": w.number(4)}, ReadyOnRegister: !w.one(4), Tiers: map[QueueID]int{}}
+	for _, q := range someQueues {
+		if w.one(2) {
+			a.Queues = append(a.Queues, q)
 		}
 		if w.one(3) {
-			a.Capacity = &Capacity{Voice: uint8(w.number(3)), Chat: uint8(w.number(4)), Mail: uint8(w.number(3))}
+			a.Tiers[q] = 1 + w.number(3)
 		}
-		cfg.Agents = append(cfg.Agents, a)
 	}
-	return cfg
+	if w.one(3) {
+		a.Capacity = &Capacity{Voice: uint8(w.number(3)), Chat: uint8(w.number(4)), Mail: uint8(w.number(3))}
+	}
+	return a
+}
+
+// edited is the last configuration with one thing changed, as most reloads are.
+func (w *world) edited() *Config {
+	cfg := *w.cfg
+	cfg.Agents, cfg.Queues = slices.Clone(cfg.Agents), slices.Clone(cfg.Queues)
+	i := w.number(len(someAgents))
+	switch what := w.number(4); {
+	case what == 0 && len(cfg.Queues) > 0:
+		i %= len(cfg.Queues)
+		cfg.Queues[i] = w.queue(cfg.Queues[i].ID)
+	case len(cfg.Agents) == 0:
+	case what == 1:
+		i %= len(cfg.Agents)
+		cfg.Agents = slices.Delete(cfg.Agents, i, i+1)
+	case what == 2:
+		i %= len(cfg.Agents)
+		cfg.Agents[0], cfg.Agents[i] = cfg.Agents[i], cfg.Agents[0]
+	default:
+		i %= len(cfg.Agents)
+		cfg.Agents[i] = w.agent(cfg.Agents[i].ID)
+	}
+	w.cfg = &cfg
+	return &cfg
 }
 
 // one is true for one case in n.
@@ -429,7 +459,11 @@ func (w *world) next() {
 	switch w.number(28) {
 	case 0:
 		if w.one(2) {
-			ev = Event{Kind: Reconfigured, Config: w.config()}
+			cfg := w.edited
+			if w.one(2) {
+				cfg = w.config
+			}
+			ev = Event{Kind: Reconfigured, Config: cfg()}
 		}
 	case 1:
 		ev.Kind = Login
@@ -539,7 +573,7 @@ func (w *world) aboutACallback() Event {
 }
 
 func TestRandomFloorsKeepEveryInvariant(t *testing.T) {
-	runs, steps := "20000", 40
+	runs, steps := "100000", 40 // a million of them: make soak
 	if testing.Short() {
 		runs = "2000"
 	}
