@@ -550,7 +550,7 @@ func (w *world) aboutACallback() Event {
 }
 
 func TestRandomFloorsKeepEveryInvariant(t *testing.T) {
-	runs, steps := "20000", 40
+	runs, steps := "100000", 40 // a million of them: make soak
 	if testing.Short() {
 		runs = "2000"
 	}
