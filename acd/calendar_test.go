@@ -77,13 +77,16 @@ func officeRoutes(t *testing.T) *Routes {
 		t.Fatal(err)
 	}
 	r := &Routes{Location: paris(t), Calendars: map[string]Calendar{"office": c, "never": {}}}
-	r.SetQueue("sales", "office", "")
-	r.SetQueue("help", "office", "night")
-	r.SetQueue("night", "", "")
-	r.SetQueue("ping", "never", "pong")
-	r.SetQueue("pong", "never", "ping")
-	r.SetQueue("lost", "nonesuch", "")
-	for number, q := range map[string]QueueID{"+331": "sales", "+332": "help", "+333": "ping", "+334": "lost", "+335": "gone"} {
+	r.SetQueue("sales", "office", Target{})
+	r.SetQueue("help", "office", Target{Queue: "night"})
+	r.SetQueue("night", "", Target{})
+	r.SetQueue("ping", "never", Target{Queue: "pong"})
+	r.SetQueue("pong", "never", Target{Queue: "ping"})
+	r.SetQueue("lost", "nonesuch", Target{})
+	r.SetQueue("box", "office", Target{Voicemail: true})
+	r.SetQueue("far", "never", Target{Queue: "box"})
+	r.SetQueue("abroad", "never", Target{Number: "+3312345678"})
+	for number, q := range map[string]QueueID{"+331": "sales", "+332": "help", "+333": "ping", "+334": "lost", "+335": "gone", "+336": "box", "+337": "far", "+338": "abroad"} {
 		r.SetNumber(number, q)
 	}
 	return r
@@ -114,6 +117,10 @@ func TestRoute(t *testing.T) {
 		{"closed queues that lead to each other", "2026-06-03T10:00:00+02:00", "+333", Route{Queue: "ping", Cause: CauseClosed}},
 		{"a calendar nobody knows", "2026-06-03T10:00:00+02:00", "+334", Route{Queue: "lost", Cause: CauseClosed}},
 		{"a queue nobody knows", "2026-06-03T10:00:00+02:00", "+335", Route{Queue: "gone", Cause: CauseClosed}},
+		{"voicemail takes its calls", "2026-06-07T10:00:00+02:00", "+336", Route{Queue: "box", Cause: CauseClosed, To: Target{Voicemail: true}}},
+		{"voicemail, but open", "2026-06-03T10:00:00+02:00", "+336", Route{Queue: "box"}},
+		{"the voicemail of another", "2026-06-07T10:00:00+02:00", "+337", Route{Queue: "box", Cause: CauseClosed, Via: "far", To: Target{Voicemail: true}}},
+		{"a number takes its calls", "2026-06-07T10:00:00+02:00", "+338", Route{Queue: "abroad", Cause: CauseClosed, To: Target{Number: "+3312345678"}}},
 		{"a number nobody knows", "2026-06-03T10:00:00+02:00", "+339", Route{Cause: CauseNumberUnknown}},
 	} {
 		at, err := time.Parse(time.RFC3339, c.at)

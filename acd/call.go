@@ -193,6 +193,10 @@ func (f *Floor) arrive(ev *Event) {
 	needless := f.returned(c, l)
 	f.preferred(c, l, f.agents[ev.Agent])
 	f.enter(c, l, "")
+	if ev.Cause == CauseClosed && l.cfg.Closed.Rule == Send && l.cfg.Closed.To.Queue == "" {
+		f.divert(c, l.cfg.Closed.To, CauseClosed)
+		return
+	}
 	if needless != nil {
 		f.settle(needless, CauseElsewhere, Caller)
 	}

@@ -64,6 +64,7 @@ type Queue struct {
 	Full         Door           `json:"full,omitzero"`       // when MaxWaiting wait already
 	NoneReady    Door           `json:"none_ready,omitzero"` // when nobody is ready as a call comes
 	Empty        Door           `json:"empty,omitzero"`      // when nobody is logged in
+	Closed       Door           `json:"closed,omitzero"`     // when a call comes that is said to be too late or too early
 	Within       time.Duration  `json:"within,omitempty"`    // service-level target time
 	ShortAbandon time.Duration  `json:"short,omitempty"`
 	Prefer       time.Duration  `json:"prefer,omitempty"` // how long a call waits for the agent it names

@@ -22,6 +22,7 @@
 //	client      the company whose customers call; queues and numbers belong to one
 //	DID         the number a caller dialled, which leads to a queue
 //	empty       of a queue: no agent of it is logged in with a reachable phone
+//	estimate    how long a caller will still wait, as a band: half wait at most so long, nine in ten so long
 //	exclusion   an agent whom one call is not offered to again, for a time or for good
 //	floor       all agents, queues and calls together
 //	head start  seconds of waiting that a call is credited with: its priority
@@ -35,6 +36,7 @@
 //	missed      of an offer: it rang out
 //	offer       the ringing of one agent for one call; numbered from 1 for each call
 //	overflow    the move of a call that has waited long enough to another queue, or its refusal
+//	pace        how fast a queue is served: agents, handle time, and how soon callers leave
 //	party       who caused something: caller, agent, supervisor, the switch, the carrier
 //	pause       being logged in and not ready, for a reason
 //	reachable   of an agent: a phone of theirs answers, as the switch itself has found out

@@ -141,7 +141,7 @@ func (l lineAhead) quantile(share float64, k cumulants, weight float64) float64 
 		beyond, density := l.beyond(u, weight)
 		step := (beyond - (1 - share)) / density
 		u = max(u+step, u/2)
-		if math.Abs(step) < 3e-5*sd { // Newton's next step would be as the square of it
+		if math.Abs(step) < 3e-6*sd { // the next step would be as the square of it
 			break
 		}
 	}

@@ -73,7 +73,8 @@ const (
 	Started
 	// Reconfigured replaces Config without a call or an agent noticing more than they must.
 	Reconfigured
-	// Arrived: an INVITE for a queue got past 100. Facts says who and whence.
+	// Arrived: an INVITE for a queue got past 100. Facts says who and whence. With
+	// CauseClosed it came outside the queue's hours, and goes where its Closed door leads.
 	Arrived
 	// Rejected: an INVITE got past 100 but no queue takes it; Cause says why. Facts as for Arrived.
 	Rejected

@@ -14,8 +14,8 @@ type Routes struct {
 }
 
 type opening struct {
-	calendar string  // "" is always open
-	closedTo QueueID // who takes the calls while closed; "" is nobody
+	calendar string // "" is always open
+	closedTo Target // who takes the calls while closed
 }
 
 // Route is where a number leads.
@@ -24,11 +24,14 @@ type Route struct {
 	Cause Cause   // CauseUnknown: Queue takes the call; else CauseNumberUnknown or CauseClosed
 	// Via is the queue the number names, if it is closed and another takes its calls.
 	Via QueueID
+	// To is where the calls of Queue go while it is closed, if to a number or to
+	// voicemail.
+	To Target
 }
 
 // SetQueue makes a queue known: the calendar it is open by ("" for always), and
-// the queue that takes its calls while it is closed ("" for none).
-func (r *Routes) SetQueue(q QueueID, calendar string, closedTo QueueID) {
+// who takes its calls while it is closed (the zero Target for nobody).
+func (r *Routes) SetQueue(q QueueID, calendar string, closedTo Target) {
 	if r.queues == nil {
 		r.queues = map[QueueID]opening{}
 	}
@@ -51,14 +54,19 @@ func (r *Routes) Route(now time.Time, number string) Route {
 	}
 	q := first
 	for range len(r.queues) + 1 { // closed queues may lead to each other
+		out := Route{Queue: q}
+		if q != first {
+			out.Via = first
+		}
 		if r.Open(now, q) {
-			out := Route{Queue: q}
-			if q != first {
-				out.Via = first
-			}
 			return out
 		}
-		if q = r.queues[q].closedTo; q == "" {
+		to := r.queues[q].closedTo
+		if to != (Target{}) && to.Queue == "" {
+			out.Cause, out.To = CauseClosed, to
+			return out
+		}
+		if q = to.Queue; q == "" {
 			break
 		}
 	}
@@ -72,10 +80,16 @@ func (r *Routes) Open(now time.Time, q QueueID) bool {
 	if !ok {
 		return false
 	}
-	if o.calendar == "" {
+	return r.Within(now, o.calendar)
+}
+
+// Within says whether a calendar is open now. "" is always open; one that is not
+// known never is.
+func (r *Routes) Within(now time.Time, calendar string) bool {
+	if calendar == "" {
 		return true
 	}
-	c, ok := r.Calendars[o.calendar]
+	c, ok := r.Calendars[calendar]
 	if !ok {
 		return false
 	}

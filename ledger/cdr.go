@@ -7,9 +7,11 @@ import "foyer/acd"
 // contact rows.
 //
 // The times of a call add up to the millisecond. Until an agent is connected the
-// caller is queued, ringing included; from then on the caller talks or is on hold.
-// So duration = queued + talk + hold for every call that came to a queue, and the queue, talk and hold segments lie
-// end to end from Started to Ended. Offers are segments too, laid over the queue
+// caller is queued, ringing included; from then on the caller talks or is on hold,
+// or is put through elsewhere. So duration = queued + talk + hold + diverted for
+// every call that came to a queue, and those segments lie end to end from Started to
+// Ended. A callback begins when it was asked for: until its customer and an agent
+// talk it is queued. Offers are segments too, laid over the queue
 // segment they happened in; ring is the winning offer's and is part of queued.
 // Wrap-up is the agent's time after the call and part of no sum.
 type CDR struct {
@@ -30,8 +32,13 @@ type CDR struct {
 	RungFor     Millis `json:"ring_s"`   // the winning offer: from the decision to ring the agent to the answer
 	TalkedFor   Millis `json:"talk_s"`   // connected and not on hold
 	HeldFor     Millis `json:"hold_s"`
+	DivertedFor Millis `json:"diverted_s"` // with a number outside or a voicemail box
 	WrappedUpIn Millis `json:"wrapup_s"`
 	Duration    Millis `json:"duration_s"` // Ended - Started
+
+	DivertedTo string `json:"diverted_to,omitempty"` // the number, or "voicemail"
+	Callback   string `json:"callback,omitempty"`    // of a call whose caller is to be called back: the CDR of that
+	Origin     string `json:"origin,omitempty"`      // of a callback: the CDR of the call it was asked in
 
 	Agent  string   `json:"agent,omitempty"` // the last agent who talked
 	Agents []string `json:"agents"`          // every agent who talked, in order
@@ -68,7 +75,9 @@ const (
 	Answered       Outcome = "answered"      // an agent was connected
 	Abandoned      Outcome = "abandoned"     // the caller left first
 	ShortAbandoned Outcome = "short_abandon" // the caller left sooner than the queue counts as waiting
-	Overflowed     Outcome = "overflow"      // the queue's longest wait was reached
+	Overflowed     Outcome = "overflow"      // the queue did not keep the call: its longest wait was reached, or it went on to a number
+	LeftMessage    Outcome = "voicemail"     // the queue did not keep the call, and gave it to a voicemail box
+	CalledBack     Outcome = "callback"      // became a promise to call back; or such a promise that could not be kept
 	Refused        Outcome = "rejected"      // a rule turned the call away: unknown number, trunk full, closed, nobody there
 	Broken         Outcome = "failed"        // something that should have worked did not
 )
@@ -97,5 +106,6 @@ const (
 	Offering SegmentKind = "offer" // result: answered, declined, busy, no_answer, unreachable, withdrawn, failed
 	Talking  SegmentKind = "talk"
 	OnHold   SegmentKind = "hold"
+	Diverted SegmentKind = "diverted" // result: voicemail, or the number
 	WrapUp   SegmentKind = "wrapup"
 )

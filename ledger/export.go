@@ -65,7 +65,7 @@ func CSVFor(locale string) CSVOptions {
 // WriteCSV writes a header line and one line a CDR. Segments and the quality of
 // each leg are not in it; they have no place in a table of calls.
 func WriteCSV(w io.Writer, c []CDR, o CSVOptions) error {
-	t, err := newTable(w, o)
+	t, err := newTable(w, o, cdrColumns())
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func WriteCSV(w io.Writer, c []CDR, o CSVOptions) error {
 
 // ExportCSV writes what q selects, a page at a time.
 func (s *Store) ExportCSV(ctx context.Context, w io.Writer, q Query, o CSVOptions) error {
-	t, err := newTable(w, o)
+	t, err := newTable(w, o, cdrColumns())
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ type table struct {
 	cells []string
 }
 
-func newTable(w io.Writer, o CSVOptions) (*table, error) {
+func newTable(w io.Writer, o CSVOptions, header []string) (*table, error) {
 	if o.BOM {
 		if _, err := io.WriteString(w, "\ufeff"); err != nil {
 			return nil, fmt.Errorf("export CSV: %w", err)
@@ -106,24 +106,27 @@ func newTable(w io.Writer, o CSVOptions) (*table, error) {
 	if o.Semicolon {
 		t.csv.Comma = ';'
 	}
-	header := []string{
+	t.cells = make([]string, 0, len(header))
+	return t, t.write(header)
+}
+
+func cdrColumns() []string {
+	return []string{
 		"id", "client", "did", "direction", "from", "to", "queue", "trunk",
 		"started", "answered", "ended",
-		"queued_s", "ring_s", "talk_s", "hold_s", "wrapup_s", "duration_s",
-		"agent", "agents", "outcome", "ended_by", "cause", "sip_code", "q850", "service_level_met",
+		"queued_s", "ring_s", "talk_s", "hold_s", "diverted_s", "wrapup_s", "duration_s",
+		"diverted_to", "callback", "origin", "agent", "agents", "outcome", "ended_by", "cause", "sip_code", "q850", "service_level_met",
 		"sip_call_id", "recording_id", "recorded_s", "codec", "transport",
 		"mos_min", "loss_ratio", "jitter_ms_p95",
 	}
-	t.cells = make([]string, 0, len(header))
-	return t, t.write(header)
 }
 
 func (t *table) row(c *CDR) error {
 	t.cells = t.cells[:0]
 	t.text(c.ID, c.Client, c.DID, c.Direction, c.From, c.To, c.Queue, c.Trunk,
 		c.Started.String(), c.Answered.String(), c.Ended.String())
-	t.seconds(c.QueuedFor, c.RungFor, c.TalkedFor, c.HeldFor, c.WrappedUpIn, c.Duration)
-	t.text(c.Agent, strings.Join(c.Agents, " "), string(c.Outcome), c.EndedBy, c.Cause)
+	t.seconds(c.QueuedFor, c.RungFor, c.TalkedFor, c.HeldFor, c.DivertedFor, c.WrappedUpIn, c.Duration)
+	t.text(c.DivertedTo, c.Callback, c.Origin, c.Agent, strings.Join(c.Agents, " "), string(c.Outcome), c.EndedBy, c.Cause)
 	t.count(c.SIPCode)
 	t.count(c.Q850)
 	t.text(strconv.FormatBool(c.ServiceLevelMet), c.SIPCallID, c.RecordingID)

@@ -16,7 +16,8 @@ type Fold struct {
 	open     map[acd.CallID]*story
 	wrapping map[acd.AgentID]*story
 	queues   map[acd.QueueID]acd.Queue
-	alive    Instant // the last record that proves the switch was up
+	asked    *acd.Facts // of the present event
+	alive    Instant    // the last record that proves the switch was up
 }
 
 // NewFold is a Fold before the first record.
@@ -44,6 +45,7 @@ func (f *Fold) Apply(now time.Time, ev acd.Event, done []acd.Action) []CDR {
 	if ev.Kind == acd.Started {
 		out = f.restart(cmp.Or(f.alive, at))
 	}
+	f.asked = ev.Facts
 	f.before(at, ev)
 	for _, a := range done {
 		if c, ok := f.act(at, a); ok {
@@ -150,12 +152,49 @@ func (f *Fold) act(at Instant, a acd.Action) (CDR, bool) {
 		f.with(a.Call, func(s *story) { s.connect(at, a, f.queues[acd.QueueID(s.cdr.Queue)]) })
 	case acd.Refuse:
 		f.with(a.Call, func(s *story) { s.refused = a.Cause })
+	case acd.Divert:
+		f.with(a.Call, func(s *story) { s.divert(at, a) })
+	case acd.Part:
+		f.with(a.Call, func(s *story) { s.part(at) })
 	case acd.Settled:
 		f.with(a.Call, func(s *story) { s.settled, s.settledBy = a.Cause, a.By })
 	case acd.Moved:
 		return f.move(at, a)
+	case acd.CallbackKept:
+		f.promise(at, a)
+	case acd.CallbackOver:
+		return f.broken(at, a)
 	}
 	return CDR{}, false
+}
+
+// promise begins the CDR of a callback.
+func (f *Fold) promise(at Instant, a acd.CallbackKept) {
+	f.with(a.Call, func(s *story) { s.cdr.Callback = string(a.Callback) })
+	if _, twice := f.open[a.Callback]; twice {
+		return
+	}
+	s := newStory(at, acd.Event{Call: a.Callback, Facts: f.asked})
+	s.cdr.Direction, s.cdr.Origin, s.cdr.From, s.cdr.To = "outbound", string(a.Call), a.Number, a.Number
+	if s.cdr.Client == "" {
+		s.cdr.Client = string(f.queues[a.Queue].Client)
+	}
+	s.enter(at, a.Queue)
+	f.open[a.Callback] = s
+}
+
+// broken ends the CDR of a callback that is made no more.
+func (f *Fold) broken(at Instant, a acd.CallbackOver) (CDR, bool) {
+	s, known := f.open[a.Call]
+	if !known || a.Cause == acd.CauseHangup { // it was made: the call's own last word follows
+		return CDR{}, false
+	}
+	by := acd.Caller
+	if a.Cause == acd.CauseAdmin || a.Cause == acd.CauseFailed || a.Cause == acd.CauseDraining {
+		by = acd.Switch
+	}
+	s.end(at, by, a.Cause)
+	return f.finish(s, acd.Event{}), true
 }
 
 func (f *Fold) with(id acd.CallID, do func(*story)) {

@@ -28,6 +28,8 @@ func (s *story) conclude(last acd.Event, q acd.Queue) {
 			s.cdr.TalkedFor += g.Duration
 		case OnHold:
 			s.cdr.HeldFor += g.Duration
+		case Diverted:
+			s.cdr.DivertedFor += g.Duration
 		}
 	}
 	s.cdr.Outcome = s.outcome(q)
@@ -49,11 +51,17 @@ func (s *story) outcome(q acd.Queue) Outcome {
 		return Broken
 	case s.cdr.Answered != 0:
 		return Answered
+	case s.message:
+		return LeftMessage
+	case s.cdr.DivertedTo != "":
+		return Overflowed
+	case s.cdr.Direction == "outbound", s.cause == acd.CauseCallback:
+		return CalledBack
 	}
 	switch s.cause {
 	case acd.CauseMaxWait:
 		return Overflowed
-	case acd.CauseNoAgents, acd.CauseClosed, acd.CauseNumberUnknown, acd.CauseTrunkFull,
+	case acd.CauseNoAgents, acd.CauseFull, acd.CauseNoneReady, acd.CauseClosed, acd.CauseNumberUnknown, acd.CauseTrunkFull,
 		acd.CausePortsFull, acd.CauseDraining, acd.CauseAdmin:
 		return Refused
 	case acd.CauseAbandoned, acd.CauseHangup:
@@ -83,6 +91,8 @@ func queueResult(o Outcome) string {
 		return "refused"
 	case Answered:
 		return "answered"
+	case CalledBack:
+		return "callback"
 	}
 	return "failed"
 }
@@ -98,7 +108,7 @@ func resultOf(why acd.Cause) string {
 	case acd.CauseUnreachable:
 		return "unreachable"
 	case acd.CauseElsewhere, acd.CauseAbandoned, acd.CauseHangup, acd.CauseAdmin,
-		acd.CauseMaxWait, acd.CauseDraining, acd.CauseNoAgents, acd.CauseClosed:
+		acd.CauseCallback, acd.CauseMaxWait, acd.CauseDraining, acd.CauseNoAgents, acd.CauseClosed:
 		return "withdrawn"
 	}
 	return "failed"

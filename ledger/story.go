@@ -21,6 +21,7 @@ type story struct {
 	refused       acd.Cause // why the switch turned it away, if it did
 	settled       acd.Cause // the floor's word, for want of a better one
 	settledBy     acd.Party
+	message       bool // diverted to a voicemail box
 }
 
 func newStory(at Instant, ev acd.Event) *story {
@@ -158,6 +159,33 @@ func (s *story) connect(at Instant, c acd.Connect, q acd.Queue) {
 	s.segments = append(s.segments, Segment{Kind: Talking, Start: at, Queue: s.cdr.Queue, Agent: s.cdr.Agent})
 }
 
+// divert ends the wait of a call that goes on elsewhere.
+func (s *story) divert(at Instant, d acd.Divert) {
+	if s.ended || s.rejected {
+		return
+	}
+	at = s.clock(at)
+	s.message = d.To.Voicemail
+	s.cdr.DivertedTo = d.To.Number
+	if s.message {
+		s.cdr.DivertedTo = "voicemail"
+	}
+	if g := s.current(InQueue); g != nil {
+		g.stop(at, "overflow")
+		g.Cause = d.Cause.String()
+	}
+	s.segments = append(s.segments, Segment{Kind: Diverted, Start: at, Queue: s.cdr.Queue, Result: s.cdr.DivertedTo})
+}
+
+// part ends a talk whose agent was lost: the call waits again.
+func (s *story) part(at Instant) {
+	if g := s.current(Talking, OnHold); g != nil && !s.ended {
+		g.stop(s.clock(at), "requeued")
+		s.holders = 0
+		s.enter(at, acd.QueueID(s.cdr.Queue))
+	}
+}
+
 // hold and resume count who holds: a call both parties hold talks again when both have resumed.
 func (s *story) hold(at Instant, by acd.Party) {
 	s.holders |= 1 << by
@@ -219,6 +247,8 @@ func (s *story) end(at Instant, by acd.Party, cause acd.Cause) {
 		case g.Kind == Offering:
 			g.stop(s.cdr.Ended, "withdrawn")
 			g.Cause = cause.String()
+		case g.Kind == Diverted:
+			g.stop(s.cdr.Ended, g.Result)
 		default:
 			g.stop(s.cdr.Ended, "")
 		}

@@ -112,11 +112,19 @@ func (s *shard) play(l *Leg, n int) {
 		return
 	}
 	if late := s.tick - l.beat.due; late > 0 {
-		l.player.skip(int(late) * tickUnits)
+		for left := int(late) * tickUnits; left > 0 && l.player.active(); {
+			if left -= l.player.skip(left); left > 0 {
+				l.played()
+			}
+		}
 		l.out.cut()
 	}
-	packet := s.out[:headerSize+n]
-	got := l.player.fill(packet[headerSize:], l.terms.codec)
+	packet, got := s.out[:headerSize+n], 0
+	for got < n && l.player.active() {
+		if got += l.player.fill(packet[headerSize+got:], l.terms.codec); got < n {
+			l.played()
+		}
+	}
 	for i := headerSize + got; i < len(packet); i++ {
 		packet[i] = silence(l.terms.codec)
 	}
@@ -127,9 +135,7 @@ func (s *shard) play(l *Leg, n int) {
 	} else {
 		l.out.cut()
 	}
-	if got < n {
-		token := l.player.list.Token
-		l.player = player{}
-		l.tell(PlaybackEnded{Token: token})
-	}
 }
+
+// played tells that what was heard has come to its end.
+func (l *Leg) played() { l.tell(PlaybackEnded{Token: l.player.drop()}) }

@@ -47,26 +47,29 @@ func (e telephoneEvent) write(b []byte) {
 	binary.BigEndian.PutUint16(b[2:], e.duration)
 }
 
+// stamp is what the packets of one key have in common, and no other key of a leg has.
+type stamp struct{ ssrc, timestamp uint32 }
+
 // keypad turns the event packets of a peer into one Digit for each key. A key is
 // known by the RTP timestamp its packets share; its last packet is sent three
 // times and may still be lost. Pure: now is the shard's clock in ns.
 type keypad struct {
 	down    bool
-	done    bool // at least one key was told, its timestamp is in start
+	done    bool // at least one key was told, that of start
 	code    byte
-	start   uint32 // timestamp of the segment
+	start   stamp  // of the segment
 	earlier uint32 // clock units of the segments before it (RFC 4733 section 2.5.1.3)
 	length  uint16
 	last    int64
 }
 
 // step takes one event packet.
-func (k *keypad) step(now int64, timestamp uint32, e telephoneEvent) (Digit, bool) {
+func (k *keypad) step(now int64, from stamp, e telephoneEvent) (Digit, bool) {
 	if int(e.code) >= len(keys) {
 		return Digit{}, false
 	}
-	if k.down || k.done {
-		age := int32(timestamp - k.start)
+	if (k.down || k.done) && from.ssrc == k.start.ssrc {
+		age := int32(from.timestamp - k.start.timestamp)
 		switch {
 		case age == 0 && !k.down, age < 0 && age > -5*clockRate:
 			return Digit{}, false // a repeat of what was told, or an old packet
@@ -76,8 +79,8 @@ func (k *keypad) step(now int64, timestamp uint32, e telephoneEvent) (Digit, boo
 			return k.finish(e.end)
 		}
 	}
-	lost, told := k.follow(timestamp, e)
-	k.start, k.last, k.length = timestamp, now, e.duration
+	lost, told := k.follow(from, e)
+	k.start, k.last, k.length = from, now, e.duration
 	if told {
 		return lost, true // should this packet be an end, its repeats or the timeout tell it
 	}
@@ -86,9 +89,9 @@ func (k *keypad) step(now int64, timestamp uint32, e telephoneEvent) (Digit, boo
 
 // follow begins a key, or the next segment of one that lasts longer than the
 // duration field can say. A key still down whose end was lost is told.
-func (k *keypad) follow(timestamp uint32, e telephoneEvent) (Digit, bool) {
-	segment := k.down && k.code == e.code && timestamp == k.start+uint32(k.length)
-	if segment {
+func (k *keypad) follow(from stamp, e telephoneEvent) (Digit, bool) {
+	next := stamp{k.start.ssrc, k.start.timestamp + uint32(k.length)}
+	if k.down && k.code == e.code && from == next {
 		k.earlier += uint32(k.length)
 		return Digit{}, false
 	}

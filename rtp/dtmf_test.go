@@ -52,7 +52,7 @@ func TestKeypad(t *testing.T) {
 				if d, ok := k.expire(now); ok {
 					got = append(got, d)
 				}
-				if d, ok := k.step(now, p.ts, telephoneEvent{code: p.code, end: p.end, duration: p.duration}); ok {
+				if d, ok := k.step(now, stamp{1, p.ts}, telephoneEvent{code: p.code, end: p.end, duration: p.duration}); ok {
 					got = append(got, d)
 				}
 			}
@@ -65,6 +65,27 @@ func TestKeypad(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A peer that was replaced by another (a carrier moved the call) counts its
+// timestamps from anywhere: its keys are not old packets of keys told before.
+func TestKeypadHearsANewSource(t *testing.T) {
+	var k keypad
+	var got []byte
+	press := func(from stamp, code byte, end bool) {
+		if d, ok := k.step(0, from, telephoneEvent{code: code, end: end, duration: 400}); ok {
+			got = append(got, d.Digit)
+		}
+	}
+	press(stamp{1, 30000}, 1, true)
+	press(stamp{2, 29000}, 2, true)
+	press(stamp{2, 29000}, 2, true) // its repeat
+	press(stamp{3, 29000}, 3, false)
+	press(stamp{4, 29400}, 3, false) // neither the next segment nor the same key
+	press(stamp{4, 29400}, 3, true)
+	if string(got) != "1233" {
+		t.Errorf("heard %s", got)
 	}
 }
 
@@ -105,7 +126,7 @@ func TestPressedIsHeard(t *testing.T) {
 			if e, ok = readEvent(b[:]); !ok {
 				t.Fatal("not read back")
 			}
-			if d, ok := k.step(now, ts, e); ok {
+			if d, ok := k.step(now, stamp{1, ts}, e); ok {
 				heard = append(heard, d.Digit)
 			}
 		}

@@ -10,8 +10,8 @@ import (
 type MediaEvent interface{ mediaEvent() }
 
 type (
-	// PlaybackEnded says that a Playlist which does not loop has been played to
-	// its end. A Playlist replaced before its end says nothing.
+	// PlaybackEnded says that a Playlist which does not loop, or an announcement of
+	// Interject, has been played to its end. One replaced before its end says nothing.
 	PlaybackEnded struct{ Token uint64 }
 
 	// Digit is one key press of the peer (RFC 4733), told once, when the key
@@ -24,6 +24,11 @@ type (
 	// Silent says that a watched leg has sent nothing for this long. It is told
 	// once for each silence.
 	Silent struct{ For time.Duration }
+
+	// Quiet says that a watched leg has sent nothing for a few seconds, so that
+	// somebody may look whether its peer is still there; Heard that it sends again.
+	Quiet struct{ For time.Duration }
+	Heard struct{}
 
 	// Latched says where the peer's media turned out to come from.
 	Latched struct{ Remote netip.AddrPort }
@@ -44,6 +49,8 @@ type (
 func (PlaybackEnded) mediaEvent() {}
 func (Digit) mediaEvent()         {}
 func (Silent) mediaEvent()        {}
+func (Quiet) mediaEvent()         {}
+func (Heard) mediaEvent()         {}
 func (Latched) mediaEvent()       {}
 func (Contested) mediaEvent()     {}
 func (BridgeUp) mediaEvent()      {}

@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -42,8 +43,10 @@ type Leg struct {
 	known   bool // peer is set
 	audible bool // the peer may and can be sent to
 	up      bool // BridgeUp has been told
-	silent  bool // Silent has been told for this silence
+	quiet   bool // Quiet has been told for this silence
+	silent  bool // Silent has been told for it
 	lazy    bool // not in epoll: read when visited
+	own     bool // fd gives the peer's packets alone
 	channel uint8
 	since   int64    // hears or player began: packets older are not relayed
 	presser *presser // while keys are to be pressed
@@ -56,6 +59,7 @@ type Leg struct {
 	heard     int64    // last packet accepted
 	recording uint64
 	tapSince  int64 // unix ns
+	tapUntil  int64
 	in        reception
 
 	// What a packet by the clock touches besides.
@@ -136,17 +140,23 @@ func Bridge(a, b *Leg) {
 // Watch arms (or disarms) the media timeout: only while talking, never on hold
 // or waiting.
 func (l *Leg) Watch(on bool) {
-	l.post(func(s *shard) { l.watched, l.silent, l.watching = on, false, s.now })
+	l.post(func(s *shard) { l.watched, l.quiet, l.silent, l.watching = on, false, false, s.now })
 }
 
 // Tap copies what this leg receives into the shard's Tap under (recording,
-// channel); 0 ends it. A TapStart / TapStop mark goes into the tap with the time.
-// Keys the peer presses are not copied.
+// channel); 0 ends it. A TapStart / TapStop mark goes into the tap with the time of
+// this call, and what is copied came after or before it by the kernel's clock,
+// however late the shard gets to it. Keys the peer presses are not copied.
 func (l *Leg) Tap(recording uint64, channel uint8) {
+	at := time.Now().UnixNano()
 	l.post(func(s *shard) {
 		s.clock()
-		s.drain(l, l.fd) // what has come by now belongs to the time before
-		s.tapTo(l, recording, channel)
+		at = min(at, s.wall)
+		if l.recording != 0 {
+			l.tapUntil = at
+			s.drain(l, l.fd) // what came until then belongs to the time before
+		}
+		s.tapTo(l, recording, channel, at)
 	})
 }
 
@@ -227,7 +237,7 @@ func (s *shard) end(l *Leg) {
 		return
 	}
 	s.drain(l, l.fd)
-	s.tapTo(l, 0, 0)
+	s.tapTo(l, 0, 0, s.wall)
 	s.hear(l, nil)
 	for len(l.hearers) > 0 {
 		s.hear(l.hearers[0], nil)
@@ -257,15 +267,15 @@ func (s *shard) end(l *Leg) {
 }
 
 // tapTo ends the tap of a leg and begins another.
-func (s *shard) tapTo(l *Leg, recording uint64, channel uint8) {
+func (s *shard) tapTo(l *Leg, recording uint64, channel uint8, at int64) {
 	if l.recording == recording && l.channel == channel {
 		return
 	}
-	mark := TapRecord{Kind: TapStop, Recording: l.recording, Channel: l.channel, Codec: l.stream.Codec, At: s.wall}
+	mark := TapRecord{Kind: TapStop, Recording: l.recording, Channel: l.channel, Codec: l.stream.Codec, At: at}
 	if l.recording != 0 {
 		s.tap.put(&mark)
 	}
-	l.recording, l.channel, l.tapSince = recording, channel, s.wall
+	l.recording, l.channel, l.tapSince, l.tapUntil = recording, channel, at, math.MaxInt64
 	if recording != 0 {
 		mark.Kind, mark.Recording, mark.Channel = TapStart, recording, channel
 		s.tap.put(&mark)
@@ -321,7 +331,7 @@ func (s *shard) hear(l *Leg, source Source) {
 		s.listen(l, source)
 	case *Playlist:
 		if source != nil {
-			l.player.list = source
+			l.player.under.list = source
 		}
 	}
 	s.pace(l)

@@ -122,7 +122,7 @@ func TestDigitsBothWays(t *testing.T) {
 		if !ok || p.PayloadType != 101 {
 			t.Fatalf("type %d, % x", p.PayloadType, p.Payload)
 		}
-		if d, ok := k.step(0, p.Timestamp, e); ok {
+		if d, ok := k.step(0, stamp{p.SSRC, p.Timestamp}, e); ok {
 			got = append(got, d)
 		}
 	}
@@ -136,6 +136,67 @@ func TestDigitsBothWays(t *testing.T) {
 	}
 	if d := await[Digit](b); d != (Digit{'9', 50 * time.Millisecond}) {
 		t.Errorf("heard %v", d)
+	}
+}
+
+// A caller who waits with music presses keys, and his packets meet with all that
+// happens to packets: each press is told once.
+func TestWaitingCallerPresses(t *testing.T) {
+	const start, end = 0, 0x80
+	type in struct {
+		seq uint16
+		ts  uint32
+		key byte
+		end byte
+	}
+	m := open(t, nil)
+	for _, c := range []struct {
+		name string
+		in   []in
+		want string
+	}{
+		{"as it should be", []in{{1, 800, 1, start}, {2, 800, 1, start}, {3, 800, 1, end}, {4, 800, 1, end}, {5, 800, 1, end}}, "1"},
+		{"every packet twice", []in{{1, 800, 1, start}, {1, 800, 1, start}, {2, 800, 1, end}, {2, 800, 1, end}, {3, 800, 1, end}, {3, 800, 1, end}}, "1"},
+		{"all but one of the ends lost", []in{{5, 800, 1, end}}, "1"},
+		{"all ends lost", []in{{1, 800, 1, start}, {2, 800, 1, start}}, "1"},
+		{"the end before the beginning", []in{{3, 800, 1, end}, {1, 800, 1, start}, {2, 800, 1, start}, {4, 800, 1, end}, {5, 800, 1, end}}, "1"},
+		{"two keys into each other", []in{{1, 800, 1, start}, {5, 2400, 2, start}, {3, 800, 1, end}, {4, 800, 1, end}, {6, 2400, 2, end}, {7, 2400, 2, end}}, "12"},
+		{"the same key twice, all but one end lost", []in{{5, 800, 1, end}, {10, 2400, 1, end}}, "11"},
+		{"star and hash", []in{{1, 800, 10, end}, {2, 800, 10, end}, {3, 2400, 11, start}, {4, 2400, 11, end}}, "*#"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPeer(t, m, nil, alaw())
+			p.leg.Hear(&Playlist{Sounds: []*Sound{NewSound("music", ramp(160, 0))}, Loop: true})
+			p.hear()
+			// The last key shows that there was nothing more before it.
+			for _, k := range append(c.in, in{40, 16000, 9, end}) {
+				p.write(pion.Packet{
+					Header:  pion.Header{Version: 2, PayloadType: 101, SequenceNumber: k.seq, Timestamp: k.ts, SSRC: p.ssrc},
+					Payload: []byte{k.key, k.end, 1, 0x90},
+				})
+			}
+			var got []byte
+			for len(got) == 0 || got[len(got)-1] != '9' {
+				got = append(got, await[Digit](p).Digit)
+			}
+			if string(got) != c.want+"9" {
+				t.Errorf("heard %s, want %s9", got, c.want)
+			}
+			p.leg.Close(nil)
+		})
+	}
+}
+
+// The end of a key that was lost is told by the silence after it, though the
+// caller waits and his packets are read at leisure.
+func TestWaitingCallerPressesWithoutAnEnd(t *testing.T) {
+	m := open(t, nil)
+	p := newPeer(t, m, nil, alaw())
+	p.leg.Hear(&Playlist{Sounds: []*Sound{NewSound("music", ramp(160, 0))}, Loop: true})
+	p.hear()
+	p.write(pion.Packet{Header: pion.Header{Version: 2, PayloadType: 101, SequenceNumber: 1, Timestamp: 800, SSRC: p.ssrc}, Payload: []byte{1, 0, 1, 0x90}})
+	if d := await[Digit](p); d.Digit != '1' {
+		t.Errorf("heard %c", d.Digit)
 	}
 }
 

@@ -42,18 +42,16 @@ func (s *Sound) law(c Codec) []byte {
 	return s.alaw
 }
 
-// player is one leg's place in a Playlist.
-type player struct {
+// place is how far one leg is in a Playlist.
+type place struct {
 	list  *Playlist
 	sound int // index in list.Sounds
 	at    int // bytes of it played
 }
 
-func (p *player) active() bool { return p.list != nil }
-
 // fill writes the next bytes of the list and tells how many there were; fewer
 // than asked means that it has ended.
-func (p *player) fill(dst []byte, c Codec) int {
+func (p *place) fill(dst []byte, c Codec) int {
 	n := 0
 	for n < len(dst) && p.seek() {
 		k := copy(dst[n:], p.list.Sounds[p.sound].law(c)[p.at:])
@@ -63,24 +61,31 @@ func (p *player) fill(dst []byte, c Codec) int {
 	return n
 }
 
-// skip goes on by n bytes without playing them.
-func (p *player) skip(n int) {
-	for n > 0 && p.seek() {
-		k := min(n, len(p.list.Sounds[p.sound].alaw)-p.at)
+// skip goes on by n bytes without playing them, and tells by how many it went.
+func (p *place) skip(n int) int {
+	left := n
+	for left > 0 && p.seek() {
+		k := min(left, p.left())
 		p.at += k
-		n -= k
+		left -= k
 	}
+	return n - left
 }
 
+// left is how many bytes of the present sound are to come.
+func (p *place) left() int { return len(p.list.Sounds[p.sound].alaw) - p.at }
+
+// loops says that the list has come to the sound which it repeats.
+func (p *place) loops() bool { return p.list.Loop && p.sound == len(p.list.Sounds)-1 }
+
 // seek goes to the sound the next byte is in, and tells whether there is one.
-func (p *player) seek() bool {
+func (p *place) seek() bool {
 	for p.sound < len(p.list.Sounds) {
 		s := p.list.Sounds[p.sound]
 		if s != nil && p.at < len(s.alaw) {
 			return true
 		}
-		last := p.sound == len(p.list.Sounds)-1
-		if last && p.list.Loop && s != nil && len(s.alaw) > 0 {
+		if p.loops() && s != nil && len(s.alaw) > 0 {
 			p.at = 0
 			continue
 		}

@@ -45,7 +45,7 @@ func TestPlayerFillsAndSkips(t *testing.T) {
 				whole = append(whole, last...)
 			}
 		}
-		p := player{list: list}
+		p := player{under: place{list: list}}
 		for range 15 {
 			if rapid.Bool().Draw(t, "skip") {
 				n := rapid.IntRange(0, 100).Draw(t, "n")
@@ -69,9 +69,9 @@ func TestPlaybackKeepsPace(t *testing.T) {
 		st := alaw()
 		st.Ptime = ptime
 		p := newPeer(t, m, nil, st)
+		began, want := time.Now(), ramp(1000, 0) // before the first packet, whenever this goroutine gets to read it
 		p.leg.Hear(&Playlist{Sounds: []*Sound{NewSound("", ramp(1000, 0))}, Loop: true})
 		first := p.hear()
-		began, want := time.Now(), ramp(1000, 0)
 		size := int(ptime.Milliseconds()) * 8
 		var last uint32
 		for i := range 20 {

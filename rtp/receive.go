@@ -10,7 +10,12 @@ import (
 // the peer's own packets waiting behind it.
 func (s *shard) readRTP(l *Leg, fd int32) {
 	for range batchMax {
-		errno := s.in.one(fd)
+		var errno syscall.Errno
+		if l.own && fd == l.fd {
+			errno = s.in.own(fd, &l.peer)
+		} else {
+			errno = s.in.one(fd)
+		}
 		if errno == syscall.ECONNREFUSED {
 			l.unreachable++ // told here instead of at the next send
 			continue
@@ -108,12 +113,12 @@ func (s *shard) take(l *Leg, p *packet) {
 			l.malformed++
 			return
 		}
-		if d, ok := l.keypad.step(p.at, p.ts, e); ok {
+		if d, ok := l.keypad.step(p.at, stamp{p.ssrc, p.ts}, e); ok {
 			l.tell(d)
 		}
 	case p.codec != NoCodec:
 		l.in.time(p.ts, uint32(p.wall/(1e9/clockRate)))
-		if l.recording != 0 && p.wall >= l.tapSince {
+		if l.recording != 0 && p.wall >= l.tapSince && p.wall <= l.tapUntil {
 			s.copy(l, p)
 		}
 	default:
@@ -134,7 +139,10 @@ func (s *shard) copy(l *Leg, p *packet) {
 
 // visit is the slow work of a leg, ten times a second.
 func (s *shard) visit(l *Leg) {
-	if l.known && l.open == noSocket && !l.single {
+	switch {
+	case l.open != noSocket && !l.own:
+		s.trust(l)
+	case l.known && l.open == noSocket && !l.single:
 		s.connect(l)
 	}
 	if l.lazy {
@@ -143,11 +151,8 @@ func (s *shard) visit(l *Leg) {
 	if d, ok := l.keypad.expire(s.now); ok {
 		l.tell(d)
 	}
-	if l.watched && !l.silent {
-		if quiet := s.now - max(l.heard, l.watching); quiet > int64(s.timeout) {
-			l.silent = true
-			l.tell(Silent{For: time.Duration(quiet)})
-		}
+	if l.watched {
+		s.overhear(l)
 	}
 	if s.now-l.sampled >= int64(time.Second) {
 		l.sampled = s.now
@@ -156,6 +161,29 @@ func (s *shard) visit(l *Leg) {
 	}
 	if s.now >= l.control.due {
 		s.sendReport(l)
+	}
+}
+
+// quietAfter is when a leg is told to be quiet, where the media timeout is not
+// shorter: longer than any pause of a phone that saves packets.
+const quietAfter = 5 * time.Second
+
+// overhear tells how long nothing has come from a watched leg.
+func (s *shard) overhear(l *Leg) {
+	quiet := time.Duration(s.now - max(l.heard, l.watching))
+	switch after := min(quietAfter, s.timeout*3/4); {
+	case quiet <= after:
+		if l.quiet {
+			l.quiet = false
+			l.tell(Heard{})
+		}
+		l.silent = false
+	case !l.quiet:
+		l.quiet = true
+		l.tell(Quiet{For: quiet})
+	case !l.silent && quiet > s.timeout:
+		l.silent = true
+		l.tell(Silent{For: quiet})
 	}
 }
 

@@ -45,7 +45,7 @@ func (e *Edge) arrived(msg sip.Message) {
 		case *sip.Request:
 			e.stamp(m)
 		case *sip.Response:
-			if !saneStatus(m) && m.Via() != nil {
+			if (!saneStatus(m) || e.strange(m)) && m.Via() != nil {
 				// Nothing can be dropped here, but without a branch it matches no
 				// transaction and belongs to nobody.
 				m.Via().Params.Add("branch", "")
@@ -83,8 +83,8 @@ func (e *Edge) stamp(req *sip.Request) {
 	if a.refused != nil || req.CallID() == nil || req.IsCancel() {
 		return
 	}
-	l := e.legs.find(string(*req.CallID()), tag)
-	if l == nil || !l.knows(tagOf(req.From())) {
+	l := e.legs.find(string(*req.CallID()), tag) // a stranger's finds none, and gets 481
+	if l == nil || !l.knows(tagOf(req.From())) || !l.admits(a.from.remote.Addr()) {
 		return
 	}
 	if req.IsAck() {

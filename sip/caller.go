@@ -59,24 +59,47 @@ func userOf(u *sip.Uri) string {
 
 // from makes our From of a caller, and the identity headers that go with it. One
 // who wants privacy is anonymous in all of them (RFC 3323 section 4.1.1.3, RFC
-// 3325 section 7).
-func (c Caller) from(domain, tag string) (*sip.FromHeader, []sip.Header) {
-	if c.Private || c.User == "" {
-		from := &sip.FromHeader{
-			DisplayName: "Anonymous",
-			Address:     sip.Uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"},
-			Params:      sip.HeaderParams{{K: "tag", V: tag}},
-		}
-		return from, []sip.Header{sip.NewHeader("Privacy", "id")}
+// 3325 section 7), but for the asserted identity towards a trunk: a carrier is
+// trusted to know it and to keep it to itself.
+func (c Caller) from(domain, tag string, trunk bool) (from *sip.FromHeader, identity []sip.Header) {
+	from = &sip.FromHeader{
+		DisplayName: quote(printable(c.Display)),
+		Address:     sip.Uri{Scheme: "sip", User: escapeUser(c.User), Host: domain},
+		Params:      sip.HeaderParams{{K: "tag", V: tag}},
 	}
-	uri := sip.Uri{Scheme: "sip", User: escapeUser(c.User), Host: domain}
-	display := quote(printable(c.Display))
-	from := &sip.FromHeader{DisplayName: display, Address: uri, Params: sip.HeaderParams{{K: "tag", V: tag}}}
-	asserted := "<" + uri.String() + ">"
-	if display != "" {
-		asserted = `"` + display + `" ` + asserted
+	if trunk {
+		from.Address = numberURI(c.User, domain)
 	}
-	return from, []sip.Header{sip.NewHeader("P-Asserted-Identity", asserted)}
+	asserted := "<" + from.Address.String() + ">"
+	if from.DisplayName != "" {
+		asserted = `"` + from.DisplayName + `" ` + asserted
+	}
+	hidden := c.Private || c.User == ""
+	if hidden {
+		from.DisplayName = "Anonymous"
+		from.Address = sip.Uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}
+		identity = append(identity, sip.NewHeader("Privacy", "id"))
+	}
+	if !hidden || trunk && c.User != "" {
+		identity = append(identity, sip.NewHeader("P-Asserted-Identity", asserted))
+	}
+	return from, identity
+}
+
+// numberURI is an address in a domain for a carrier. A number says that it is
+// one (RFC 3261 section 19.1.1: user).
+func numberURI(user, domain string) sip.Uri {
+	uri := sip.Uri{Scheme: "sip", User: escapeUser(user), Host: domain}
+	if isE164(user) {
+		uri.UriParams = sip.HeaderParams{{K: "user", V: "phone"}}
+	}
+	return uri
+}
+
+// isE164 reports whether s is a number with its country code: the plus sign and
+// at most 15 digits (ITU-T E.164 section 6).
+func isE164(s string) bool {
+	return len(s) >= 3 && len(s) <= 16 && s[0] == '+' && s[1] != '0' && strings.Trim(s[1:], "0123456789") == ""
 }
 
 // escapeUser writes a user part (RFC 3261 section 25.1: user).

@@ -2,61 +2,80 @@ package sip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
 )
 
-// Dial is a call to one contact of an agent.
+// Dial is a call to one contact of an agent, To, or to a number of the public
+// network, Number, by a trunk.
 type Dial struct {
-	To      Binding
-	Caller  Caller   // From, P-Asserted-Identity, Privacy (RFC 3323, 3325) are made of it
-	SDP     []byte   // our offer
-	Headers []Header // extra headers
+	To       Binding
+	Trunk    string   // id of the trunk; "": To is rung
+	Number   string   // E.164, with the plus sign
+	Caller   Caller   // From, P-Asserted-Identity, Privacy (RFC 3323, 3325) are made of it
+	Diverted string   // a number of ours that passes Caller's call on (RFC 5806); "": the call is our own
+	SDP      []byte   // our offer; not to be changed afterwards
+	Headers  []Header // extra headers
 }
 
-// Dial rings one contact of an agent. The returned leg is ringing (or failing:
-// then Refused reaches the sink); it never blocks on the network. The error
-// tells of a Dial that makes no INVITE, or of an edge that is closed.
+// Dial rings one contact of an agent, or calls a number by a trunk. The returned
+// leg is ringing (or failing: then Refused reaches the sink); it never blocks on
+// the network. The error tells of a Dial that makes no INVITE, of an edge that is
+// closed, or, a *TrunkFull, of a trunk without a free channel.
+//
+// A leg tries one trunk. When Refused says Elsewhere, the caller of Dial dials
+// the next: another carrier is another call, with a channel and a trace of its own.
 func (e *Edge) Dial(d Dial, sink func(LegEvent)) (*Leg, error) {
-	var target sip.Uri
-	if err := sip.ParseUri(d.To.Contact, &target); err != nil {
-		return nil, fmt.Errorf("dial %s: contact: %w", d.To.User, err)
+	l := &Leg{
+		e: e, id: sip.GenerateTagN(24), tag: sip.GenerateTagN(12), trunk: d.Trunk, free: func() {},
+		quit: make(chan struct{}), dialog: dialog{cseq: 1}, sink: sink,
 	}
-	if len(d.SDP) == 0 {
-		return nil, fmt.Errorf("dial %s: no offer", d.To.User)
-	}
-	for _, h := range d.Headers {
-		if !h.clean() {
-			return nil, fmt.Errorf("dial %s: header %q is not one line", d.To.User, h.Name)
+	l.box.open = l.opened
+	first, err := l.aim(&d)
+	if err == nil {
+		e.legs.add(l)
+		if !e.start("dialling", func() { l.dial(first) }) {
+			e.legs.remove(l)
+			l.free()
+			err = errors.New("edge is closed")
 		}
 	}
-	l := e.clientLeg(&d, target)
-	l.sink = sink
-	inv := l.firstInvite(&d)
-	e.legs.add(l)
-	if !e.start("dialling", func() { l.dial(inv) }) {
-		e.legs.remove(l)
-		return nil, fmt.Errorf("dial %s: edge is closed", d.To.User)
+	if err != nil {
+		callee := d.To.User
+		if d.Trunk != "" {
+			callee = d.Number
+		}
+		return nil, fmt.Errorf("dial %s: %w", callee, err)
 	}
 	return l, nil
 }
 
-// clientLeg makes the leg of a Dial.
-func (e *Edge) clientLeg(d *Dial, target sip.Uri) *Leg {
-	f := flow{d.To.Transport, d.To.Source}
-	l := &Leg{
-		e: e, id: sip.GenerateTagN(24), tag: sip.GenerateTagN(12), free: func() {},
-		quit: make(chan struct{}),
-		dialog: dialog{
-			flow: f, target: target, cseq: 1,
-			to: &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: escapeUser(d.To.User), Host: e.domain(f)}},
-		},
+// aim checks a Dial and returns what makes its INVITE, nil if there is nowhere
+// to send it; that may wait for the network.
+func (l *Leg) aim(d *Dial) (first func() *sip.Request, err error) {
+	if len(d.SDP) == 0 {
+		return nil, errors.New("no offer")
 	}
-	l.box.open = l.opened
-	return l
+	for _, h := range d.Headers {
+		if !h.clean() {
+			return nil, fmt.Errorf("header %q is not one line", h.Name)
+		}
+	}
+	if d.Trunk != "" {
+		return l.aimAtNumber(d)
+	}
+	if err := sip.ParseUri(d.To.Contact, &l.dialog.target); err != nil {
+		return nil, fmt.Errorf("contact: %w", err)
+	}
+	l.dialog.flow = flow{d.To.Transport, d.To.Source}
+	domain := l.e.domain(l.dialog.flow)
+	l.dialog.to = &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: escapeUser(d.To.User), Host: domain}}
+	return func() *sip.Request { return l.firstInvite(d, domain) }, nil
 }
 
 // domain is what our phones' addresses are in.
@@ -68,10 +87,13 @@ func (e *Edge) domain(f flow) string {
 	return host
 }
 
-// firstInvite builds the INVITE of a client leg.
-func (l *Leg) firstInvite(d *Dial) *sip.Request {
+// firstInvite builds the INVITE of a client leg. domain is what the caller's
+// address is in.
+func (l *Leg) firstInvite(d *Dial, domain string) *sip.Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	e := l.e
-	from, identity := d.Caller.from(e.domain(l.dialog.flow), l.tag)
+	from, identity := d.Caller.from(domain, l.tag, l.out())
 	l.dialog.from = from
 	inv := e.inside(l.id, &l.dialog, sip.INVITE, l.dialog.cseq)
 	for _, h := range identity {
@@ -90,13 +112,15 @@ func (l *Leg) firstInvite(d *Dial) *sip.Request {
 
 // dial carries an INVITE out, until its final response is dealt with. It runs on
 // a goroutine of its own.
-func (l *Leg) dial(inv *sip.Request) {
+func (l *Leg) dial(first func() *sip.Request) {
 	defer l.deliver()
-	for inv != nil {
-		if !l.e.guard("a call to a phone", func() { inv = l.try(inv) }) {
-			l.lose()
-			return
-		}
+	var inv *sip.Request
+	whole := l.e.guard("making a call", func() { inv = first() })
+	for whole && inv != nil {
+		whole = l.e.guard("making a call", func() { inv = l.try(inv) })
+	}
+	if !whole {
+		l.lose()
 	}
 }
 
@@ -107,14 +131,10 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 		l.finish() // hung up before it left: nobody ever hears of it
 		return nil
 	}
-	f := l.dialog.flow
-	if !l.e.connected(f.transport, f.remote) {
-		l.unreachable(sip.StatusServiceUnavailable)
-		return nil
-	}
 	tx, err := l.e.send(context.Background(), inv)
 	if err != nil {
-		l.unreachable(sip.StatusServiceUnavailable)
+		l.e.o.Log.Debug("INVITE not sent", zap.Error(err))
+		l.unanswered(sip.StatusServiceUnavailable)
 		return nil
 	}
 	heard, given := false, false
@@ -167,6 +187,14 @@ func (l *Leg) finish() {
 // unreachable ends a leg that got nothing back.
 func (l *Leg) unreachable(code int) { l.refused(code, phrases[code], true) }
 
+// unanswered ends a leg whose INVITE nobody has seen.
+func (l *Leg) unanswered(code int) {
+	if l.out() {
+		l.e.hosts.silent(l.Remote().Addr())
+	}
+	l.unreachable(code)
+}
+
 func (l *Leg) refused(code int, reason string, unreachable bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -180,10 +208,12 @@ func (l *Leg) refused(code int, reason string, unreachable bool) {
 // CANCEL. What it may say later goes to unmatched.
 func (l *Leg) silence(tx *sip.ClientTx, inv *sip.Request, heard bool) {
 	tx.Terminate()
-	if !heard {
-		l.e.legs.forget(l, inv)
+	if heard {
+		l.unreachable(sip.StatusRequestTimeout)
+		return
 	}
-	l.unreachable(sip.StatusRequestTimeout)
+	l.e.legs.forget(l, inv)
+	l.unanswered(sip.StatusRequestTimeout)
 }
 
 // progress takes a provisional response.
@@ -200,8 +230,8 @@ func (l *Leg) progress(res *sip.Response) {
 func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (again *sip.Request) {
 	if !res.IsSuccess() {
 		l.e.refusedAt(tx, inv, res)
-		if longer := l.prolonged(inv, res); longer != nil {
-			return longer
+		if next := l.amended(inv, res); next != nil {
+			return next
 		}
 		l.refused(res.StatusCode, res.Reason, false)
 		return nil
@@ -236,31 +266,40 @@ func (l *Leg) established(res *sip.Response) {
 	theirs := toTag(res.To())
 	l.theirs.Store(&theirs)
 	l.dialog.to = res.To()
-	l.dialog.retarget(res.Contact())
 	l.dialog.routes = reversed(routeSet(res))
+	l.retarget(res.Contact())
 	l.updates = allows(res, "UPDATE")
 }
 
-// prolonged builds the INVITE to be sent when the first asked for too short a
-// session (RFC 4028 section 7.4), nil if that was not it or was tried before.
-func (l *Leg) prolonged(inv *sip.Request, res *sip.Response) *sip.Request {
-	least := askOf(res).min
-	if res.StatusCode != 422 || least <= askOf(inv).min {
-		return nil
-	}
+// amended builds the INVITE to be sent instead of one that was refused: for a
+// longer session, or with credentials. Nil: the refusal is final.
+func (l *Leg) amended(inv *sip.Request, res *sip.Response) *sip.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.phase != opening {
 		return nil
 	}
 	next := inv.Clone()
+	if !l.prolong(next, res) && !l.account.answer(next, res) {
+		return nil
+	}
 	l.dialog.cseq++
-	drop(next, "Session-Expires")
-	drop(next, "Min-SE")
 	next.ReplaceHeader(l.e.via(l.dialog.flow))
 	next.ReplaceHeader(&sip.CSeqHeader{SeqNo: l.dialog.cseq, MethodName: sip.INVITE})
-	next.AppendHeader(sip.NewHeader("Session-Expires", strconv.Itoa(seconds(max(least, l.e.o.Session.Expires)))))
-	next.AppendHeader(sip.NewHeader("Min-SE", strconv.Itoa(seconds(least))))
 	l.e.by(next, l.dialog.flow)
 	return next
+}
+
+// prolong makes an INVITE ask for the session that the refusal of it wants (RFC
+// 4028 section 7.4). It reports whether that was it and was not tried before.
+func (l *Leg) prolong(inv *sip.Request, res *sip.Response) bool {
+	least := askOf(res).min
+	if res.StatusCode != 422 || least <= askOf(inv).min {
+		return false
+	}
+	drop(inv, "Session-Expires")
+	drop(inv, "Min-SE")
+	inv.AppendHeader(sip.NewHeader("Session-Expires", strconv.Itoa(seconds(max(least, l.e.o.Session.Expires)))))
+	inv.AppendHeader(sip.NewHeader("Min-SE", strconv.Itoa(seconds(least))))
+	return true
 }

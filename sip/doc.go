@@ -3,9 +3,10 @@
 //
 // An Edge serves the sockets. It knows a trunk by its source address and an
 // agent by digest (Registrar), refuses what is malformed or not allowed, and
-// turns each accepted INVITE into a Leg. Dial makes a Leg the other way round.
-// A Leg is one dialog: its methods send and return, what the peer does comes
-// back as LegEvents, in order, at the sink of the goroutine that owns the call.
+// turns each accepted INVITE into a Leg. Dial makes a Leg the other way round, to
+// an agent's phone or, by a trunk, to a number. A Leg is one dialog: its methods
+// send and return, what the peer does comes back as LegEvents, in order, at the
+// sink of the goroutine that owns the call.
 //
 // Transports, parser and transactions are sipgo's; dialogs, timers above the
 // transaction and every rule about what may be said when are ours. RFC.md lists

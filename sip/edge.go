@@ -20,7 +20,7 @@ import (
 type Options struct {
 	UserAgent string
 	UDP       net.PacketConn // nil: not served
-	TCP       net.Listener   // nil: not served
+	TCP       net.Listener   // nil: not served, and no trunk is called by TCP
 	Host      string         // what our Contact and Via carry when the socket listens on a wildcard address
 	Trunks    []Trunk
 	Registrar *Registrar   // nil: no agents
@@ -44,6 +44,8 @@ type Options struct {
 	Invite func(*Leg)
 	// AgentInvite is the same for an INVITE an authenticated agent sends. nil: refused with 403.
 	AgentInvite func(*Leg, string)
+	// Resolve finds the addresses of a trunk's host. nil: the machine's resolver.
+	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Draining refuses new calls (503, Retry-After) and answers OPTIONS 503 when true. nil: never.
 	Draining func() bool
 }
@@ -62,6 +64,8 @@ type Edge struct {
 	tpl      *sip.TransportLayer
 	txl      *sip.TransactionLayer
 	trunks   *trunks
+	hosts    *hosts
+	outgoing *outgoing
 	legs     *legs
 	timing   timing
 	counting bool
@@ -86,7 +90,7 @@ func NewEdge(o Options) (*Edge, error) {
 		return nil, errors.New("edge: neither a UDP nor a TCP socket to serve")
 	}
 	e := &Edge{
-		o: o.orDefault(), trunks: newTrunks(o.Trunks), legs: newLegs(), counting: o.Count != nil,
+		o: o.orDefault(), trunks: newTrunks(o.Trunks), outgoing: newOutgoing(), legs: newLegs(), counting: o.Count != nil,
 		seeds:     [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		nameless:  sip.NewHeader("", ""),
 		userAgent: sip.NewHeader("User-Agent", printable(o.UserAgent)),
@@ -94,6 +98,7 @@ func NewEdge(o Options) (*Edge, error) {
 		allow:     sip.NewHeader("Allow", allowed),
 		supports:  sip.NewHeader("Supported", supported),
 	}
+	e.hosts = newHosts(e.o.Resolve, e.o.Now)
 	e.timing = timing{t1: e.o.T1, t2: 8 * e.o.T1, give: 64 * e.o.T1, unanswered: e.o.Unanswered}
 	e.stopped, e.stop = context.WithCancel(context.Background())
 	if err := e.bind(); err != nil {
@@ -128,6 +133,9 @@ func (o Options) orDefault() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Resolve == nil {
+		o.Resolve = lookUp
 	}
 	if o.Unanswered <= 0 {
 		o.Unanswered = 4 * time.Second
@@ -190,6 +198,7 @@ func (e *Edge) Serve(ctx context.Context) error {
 			err := e.tpl.ServeTCP(connections{closeWatch{e.o.TCP, e.connectionClosed}, e.sent})
 			ended <- fmt.Errorf("edge: TCP socket ended: %w", err)
 		})
+		serving.Go(func() { _ = e.tpl.ServeTCP(e.outgoing) })
 	}
 	if e.o.Registrar != nil {
 		serving.Go(func() { e.o.Registrar.run(ctx) })
@@ -209,6 +218,7 @@ func (e *Edge) Serve(ctx context.Context) error {
 
 // shut loses the legs and closes everything.
 func (e *Edge) shut() {
+	e.stop()
 	for _, l := range e.legs.all() {
 		l.lose()
 	}
@@ -224,6 +234,7 @@ func (e *Edge) shut() {
 	if e.o.TCP != nil {
 		_ = e.o.TCP.Close()
 	}
+	_ = e.outgoing.Close()
 	_ = e.tpl.Close()
 	e.txl.Close()
 }
@@ -308,12 +319,15 @@ func (e *Edge) request(ctx context.Context, req *sip.Request) (sip.ClientTransac
 }
 
 func (e *Edge) send(ctx context.Context, req *sip.Request) (*sip.ClientTx, error) {
+	remote, err := netip.ParseAddrPort(req.Destination())
+	if err != nil {
+		return nil, fmt.Errorf("destination of %s: %w", req.Method, err)
+	}
+	f := flow{sip.NetworkToLower(req.Transport()), remote}
+	if err := e.reach(ctx, f); err != nil {
+		return nil, fmt.Errorf("%s to %s: %w", req.Method, remote, err)
+	}
 	if req.Via() == nil {
-		remote, err := netip.ParseAddrPort(req.Destination())
-		if err != nil {
-			return nil, fmt.Errorf("destination of %s: %w", req.Method, err)
-		}
-		f := flow{sip.NetworkToLower(req.Transport()), remote}
 		req.PrependHeader(e.via(f))
 		if req.Contact() == nil {
 			req.AppendHeader(e.contact(f))

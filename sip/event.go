@@ -51,6 +51,11 @@ type (
 	}
 )
 
+// Elsewhere reports whether another trunk may do better: this one could not be
+// reached, said nothing or has trouble of its own. What a 4xx or 6xx says is
+// true of the number, whoever is asked.
+func (r Refused) Elsewhere() bool { return r.Unreachable || r.Code/100 == 5 }
+
 // EndKind is why an answered leg ended without our wish.
 type EndKind uint8
 

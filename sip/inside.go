@@ -30,7 +30,7 @@ func (l *Leg) opened(m *letter) {
 }
 
 func (l *Leg) take(m *letter) {
-	if f, ok := flowOf(m.req); ok {
+	if f, ok := flowOf(m.req); ok && !l.out() {
 		l.mu.Lock()
 		l.dialog.flow = f // the router before a phone may have given it another port
 		l.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -147,6 +148,7 @@ func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	from, to := req.To().AsFrom(), req.From().AsTo()
 	l.dialog = dialog{flow: a.from, from: &from, to: &to, routes: routeSet(req)}
 	l.dialog.retarget(req.Contact())
+	l.places.Store(&[]netip.Addr{a.from.remote.Addr()})
 	l.box.open = l.opened
 	l.box.begin(l.first)
 	return l

@@ -13,7 +13,7 @@ import (
 )
 
 // Leg is one side of a call on the signalling wire: as server, a carrier that
-// rang us; as client, a phone we ring. Its methods are called from the one
+// rang us; as client, a phone we ring or a number we call by a trunk. Its methods are called from the one
 // goroutine that owns the call; they send and return, never waiting for the
 // peer. What the peer does arrives, in CSeq order, at the leg's sink. After
 // Hangup or Reject nothing more arrives.
@@ -29,13 +29,14 @@ type Leg struct {
 	tag    string // ours
 	caller Caller
 	called string
-	trunk  string
+	trunk  string // "": a phone's
 	offer  []byte
-	free   func()                 // gives the trunk's channel back
-	final  chan struct{}          // server legs: closed when the INVITE has its final response
-	first  uint32                 // server legs: CSeq of the INVITE
-	asking *atomic.Pointer[Leg]   // server legs: this leg until its INVITE is answered
-	theirs atomic.Pointer[string] // their tag; nil until it is known
+	free   func()                       // gives the trunk's channel back
+	final  chan struct{}                // server legs: closed when the INVITE has its final response
+	first  uint32                       // server legs: CSeq of the INVITE
+	asking *atomic.Pointer[Leg]         // server legs: this leg until its INVITE is answered
+	theirs atomic.Pointer[string]       // their tag; nil until it is known
+	places atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
 	box    inbox
 
 	mu         sync.Mutex
@@ -46,6 +47,7 @@ type Leg struct {
 	asServer   *asked        // server legs: the INVITE until it is answered
 	quit       chan struct{} // client legs: closed by Hangup before the answer
 	why        Reason        // what Hangup said then
+	account    account       // calls out: answers a challenge of the INVITE
 	goodbye    *Reason       // their BYE came before the 2xx it belongs to
 	unacked    *unacked
 	ack        *sip.Request // of the last 2xx to an INVITE of ours, to be repeated
@@ -102,7 +104,8 @@ func (l *Leg) Caller() Caller { return l.caller }
 // and without parameters.
 func (l *Leg) Called() string { return l.called }
 
-// Trunk returns, on server legs, the id of the trunk the call came from.
+// Trunk returns the id of the trunk the call came from or goes by, "" for a
+// call to a phone.
 func (l *Leg) Trunk() string { return l.trunk }
 
 // SDP returns the INVITE's body on server legs; nil when the offer is delayed.

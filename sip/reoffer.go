@@ -138,7 +138,7 @@ func (l *Leg) accept(p *pending, sdp []byte) {
 	if err := l.e.tell(p.req, p.tx, res); err != nil {
 		return // withdrawn, or its connection is gone; a BYE will tell
 	}
-	l.dialog.retarget(p.req.Contact())
+	l.retarget(p.req.Contact())
 	if len(p.req.Body()) > 0 {
 		l.heard = p.req.Body()
 	}
@@ -269,7 +269,7 @@ func (l *Leg) reanswered(w *wanted, req *sip.Request, res *sip.Response, err err
 
 // renewed takes the 2xx to a re-INVITE or UPDATE of ours. The caller holds mu.
 func (l *Leg) renewed(w *wanted, res *sip.Response) {
-	l.dialog.retarget(res.Contact())
+	l.retarget(res.Contact())
 	l.remember(w.sdp)
 	sdp := sdpOf(res)
 	changed := sdp != nil && !bytes.Equal(sdp, l.heard)

@@ -11,7 +11,16 @@ import (
 type Trunk struct {
 	ID       string
 	Allow    []netip.Prefix
-	MaxCalls int // 0: no limit; beyond it 503 with Retry-After
+	MaxCalls int // both ways together; 0: no limit. Beyond it callers get 503 with Retry-After, and Dial fails
+
+	// Host is where calls to numbers go, a name or an address, IPv6 without
+	// brackets. "": the trunk only brings calls.
+	Host      string
+	Port      uint16 // 0: 5060
+	Transport string // udp or tcp; "" is udp
+	// Username and Password answer the carrier's challenge of an INVITE of ours.
+	// "": a challenge is a refusal.
+	Username, Password string
 }
 
 // TrunkFull says that every channel of a trunk carries a call.
@@ -79,6 +88,16 @@ func (t *trunks) of(source netip.Addr) (line, bool) {
 		}
 	}
 	return found, best >= 0
+}
+
+// named returns the trunk with an id.
+func (t *trunks) named(id string) (line, bool) {
+	for _, l := range *t.lines.Load() {
+		if l.ID == id {
+			return l, true
+		}
+	}
+	return line{}, false
 }
 
 // inUse returns the number of calls up on each trunk.

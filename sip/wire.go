@@ -99,7 +99,7 @@ var errNoConnection = errors.New("connection of the flow is gone")
 
 // answerOnly is the TCP transport of a switch that never calls back: a phone is
 // behind a home router, and the address its connection came from leads nowhere
-// once that connection is closed.
+// once that connection is closed. Connections to trunks are ours (connect.go).
 func answerOnly() *sip.TransportTCP {
 	refuse := func(context.Context, string, string, syscall.RawConn) error { return errNoConnection }
 	return &sip.TransportTCP{

@@ -31,8 +31,14 @@ type call struct {
 	early  bool // the trunk gives music as early media: 200 only when an agent answers
 
 	offers map[acd.OfferID]*offer
-	agent  *offer // who won, once connected
+	agent  *offer   // who won, once connected
+	out    *outward // a call of ours to a number outside
 	rec    recording
+
+	trunk   string      // by which it came; "" when we call back
+	back    bool        // a callback
+	dialled acd.OfferID // of the agent for whom its customer is being called
+	mayAsk  bool        // the caller has been asked whether to be called back
 
 	code      int // final status of the caller's INVITE
 	cause     acd.Cause
@@ -68,11 +74,13 @@ func (c *call) show() {
 type phase uint8
 
 const (
-	arriving phase = iota // the INVITE is in hand, nothing promised yet
-	waiting               // in a queue, hearing music
-	talking               // bridged with an agent
-	leaving               // being told why it ends
-	closing               // both legs hung up, media being measured
+	arriving  phase = iota // the INVITE is in hand, nothing promised yet
+	waiting                // in a queue, hearing music
+	talking                // bridged with an agent
+	diverted               // put through to a number outside
+	messaging              // leaving a message
+	leaving                // being told why it ends
+	closing                // both legs hung up, media being measured
 	over
 )
 
@@ -99,6 +107,11 @@ type (
 		offer acd.OfferID
 		event rtp.MediaEvent
 	}
+	fromOutside struct {
+		out     *outward
+		attempt int
+		event   sip.LegEvent
+	}
 	measured struct {
 		party  acd.Party
 		report rtp.Report
@@ -117,7 +130,7 @@ func (ex *exchange) invite(leg *sip.Leg) {
 		id:     newCallID(time.Now()),
 		box:    newMailbox(),
 		begun:  time.Now(),
-		caller: side{leg: leg},
+		caller: side{leg: leg}, trunk: leg.Trunk(),
 		offers: map[acd.OfferID]*offer{},
 		facts:  acd.Facts{To: leg.Called(), Trunk: leg.Trunk(), Transport: leg.Transport(), SIPCallID: leg.SIPCallID()},
 	}
@@ -130,7 +143,9 @@ func (ex *exchange) invite(leg *sip.Leg) {
 // run is the goroutine of the call.
 func (c *call) run() {
 	defer c.ex.calls.remove(c)
-	c.guard(func() { c.take(arrived{}) })
+	if !c.back {
+		c.guard(func() { c.take(arrived{}) })
+	}
 	c.show()
 	var spare []any
 	for c.phase != over {
@@ -175,9 +190,45 @@ func (c *call) handle(m any) {
 	case acd.Queued:
 		c.queued(m)
 	case acd.Refuse:
-		c.refuse(m.Cause)
+		c.refuse(m.Queue, m.Cause)
 	case ordered:
 		c.end(m.by, m.cause)
+	case fromOutside:
+		c.outsideDid(m)
+	default:
+		c.handleRarer(m)
+	}
+}
+
+// handleRarer deals with what most calls never see.
+func (c *call) handleRarer(m any) {
+	switch m := m.(type) {
+	case acd.Divert:
+		c.divert(m)
+	case acd.Announce:
+		c.announce(m)
+	case acd.OfferCallback:
+		c.offerCallback()
+	case acd.CallbackKept:
+		c.callbackKept(m)
+	case acd.Dial:
+		c.callCustomer(m)
+	case acd.CallbackOver, retire:
+		if c.alone() {
+			c.phase = over
+		}
+	case acd.Comfort:
+		c.comfort()
+	case acd.Rejoin:
+		c.rejoin()
+	case acd.Part:
+		c.part(m)
+	case acd.Hangup:
+		c.end(m.By, m.Cause)
+	case probed:
+		c.probed(m)
+	case messageTime:
+		c.messageLeft()
 	}
 }
 
@@ -219,7 +270,11 @@ func (c *call) admit() {
 	}
 	facts := c.facts
 	c.told = true
-	c.ex.board.post(acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts})
+	ev := acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts}
+	if c.dest.closed {
+		ev.Cause = acd.CauseClosed
+	}
+	c.ex.board.post(ev)
 }
 
 // turnAway refuses the INVITE with a final response; no queue ever sees it.
@@ -272,8 +327,15 @@ func (c *call) callerDid(ev sip.LegEvent) {
 	case sip.Reanswered:
 		c.reanswered(acd.Caller, &c.caller, ev)
 	case sip.Info:
-		if c.phase == talking {
+		switch c.phase {
+		case talking:
 			c.agent.media.SendDigit(ev.Digit, infoDigit)
+		case diverted:
+			if c.out != nil {
+				c.out.media.SendDigit(ev.Digit, infoDigit)
+			}
+		default:
+			c.pressed(acd.Caller, ev.Digit)
 		}
 	case sip.Ended:
 		cause := causeOfEnd(ev.Why)
@@ -288,11 +350,24 @@ func (c *call) callerDid(ev sip.LegEvent) {
 func (c *call) mediaSaid(m fromMedia) {
 	switch ev := m.event.(type) {
 	case rtp.PlaybackEnded:
-		if c.phase == leaving && ev.Token == lastWords {
+		switch {
+		case c.phase == leaving && ev.Token == lastWords:
 			c.finish(c.by, c.cause)
+		case c.phase == messaging && ev.Token == afterTone:
+			c.startMessage()
+		}
+	case rtp.Digit:
+		c.pressed(m.party, ev.Digit)
+	case rtp.Quiet:
+		if m.party == acd.Agent {
+			c.agentQuiet()
+		}
+	case rtp.Heard:
+		if m.party == acd.Agent {
+			c.agentHeard()
 		}
 	case rtp.Silent:
-		if c.phase == talking {
+		if c.phase == talking && !c.agent.lost {
 			c.log.Info("leg silent", zap.String("party", m.party.String()), zap.Duration("for", ev.For))
 			c.end(partyOfEnd(m.party, sip.FlowLost), acd.CauseMediaTimeout)
 		}
@@ -312,13 +387,13 @@ func (c *call) queued(q acd.Queued) {
 	}
 }
 
-// refuse tells a waiting caller that nobody will come, and ends the call.
-func (c *call) refuse(cause acd.Cause) {
+// refuse tells a waiting caller that nobody of a queue will come, and ends the call.
+func (c *call) refuse(q acd.QueueID, cause acd.Cause) {
 	if c.phase != waiting {
 		return
 	}
 	c.phase, c.cause, c.by = leaving, cause, acd.Switch
-	c.sayLast(promptFor(cause))
+	c.sayLast(c.ex.plan.Load().farewell(q, cause))
 }
 
 func (c *call) firstFacts(p *plan) acd.Facts {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -213,9 +214,7 @@ func TestUnansweredAgentIsPausedAndTheNextRung(t *testing.T) {
 	if got := offersOf(c); got != "ana no_answer, bo answered" {
 		t.Errorf("offers: %s", got)
 	}
-	if err := (&desk{ex: s.ex, cfg: s.cfg}).SetAgent(s.ctx, "ana", "ready", "", "test"); err != nil {
-		t.Fatal(err)
-	}
+	s.set("ana", "ready")
 	if got := s.agentState("ana"); got != acd.Ready {
 		t.Errorf("ana is %s after one action", got)
 	}
@@ -316,6 +315,28 @@ func TestTurnedAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A queue may turn a caller away whom it would have to keep waiting.
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with("id: accueil, client: essai,", "id: accueil, client: essai, full: {max: 1, prompt: connecting},"),
+		with("empty: {to: hangup}", "none_ready: {to: hangup, prompt: connecting}"))
+	_, kept := s.waits(callerTone)
+	s.until("the first caller waits", func() bool {
+		return slices.ContainsFunc(s.ex.board.snapshot(s.ctx).Queues, func(q acd.QueueView) bool { return q.Waiting == 1 })
+	})
+	for number, cause := range map[string]acd.Cause{"+33170000001": acd.CauseFull, "+33170000005": acd.CauseNoneReady} {
+		next := s.caller(carrierHost, callerTone)
+		next.expect(next.call(number), "BYE")
+		s.until("the record of who was refused", func() bool {
+			rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{Limit: 10})
+			return err == nil && slices.ContainsFunc(rows, func(c ledger.CDR) bool {
+				return c.Cause == cause.String() && c.Outcome == ledger.Refused && c.DID == number
+			})
+		})
+	}
+	kept.Bye()
 }
 
 func TestOverflowKeepsTheCaller(t *testing.T) {

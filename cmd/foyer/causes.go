@@ -18,21 +18,26 @@ func rejectFor(cause acd.Cause) sip.Reject {
 		return sip.Reject{Code: 503, RetryAfter: 5 * time.Second}
 	case acd.CauseBadOffer:
 		return sip.Reject{Code: 488}
-	case acd.CauseClosed, acd.CauseNoAgents, acd.CauseMaxWait:
+	case acd.CauseClosed, acd.CauseNoAgents, acd.CauseMaxWait, acd.CauseNoneReady, acd.CauseCallback:
 		return sip.Reject{Code: 480}
+	case acd.CauseFull:
+		return sip.Reject{Code: 486}
 	case acd.CauseAdmin:
 		return sip.Reject{Code: 603}
 	}
 	return sip.Reject{Code: 500}
 }
 
-// promptFor is what a caller hears before the switch ends the call.
+// promptFor is what a caller hears before the switch ends the call, where the
+// queue does not say.
 func promptFor(cause acd.Cause) string {
 	switch cause {
 	case acd.CauseClosed:
 		return "closed"
-	case acd.CauseNoAgents, acd.CauseMaxWait:
+	case acd.CauseNoAgents, acd.CauseMaxWait, acd.CauseNoneReady:
 		return "nobody"
+	case acd.CauseFull:
+		return "queue-full"
 	}
 	return ""
 }
@@ -66,23 +71,23 @@ func reasonForWithdrawal(cause acd.Cause) sip.Reason {
 // q850Of is the ITU-T Q.850 cause of the end of a call, for trunks and CDRs.
 func q850Of(cause acd.Cause) int {
 	switch cause {
-	case acd.CauseHangup, acd.CauseAbandoned, acd.CauseAdmin:
+	case acd.CauseHangup, acd.CauseAbandoned, acd.CauseAdmin, acd.CauseCallback:
 		return 16 // normal call clearing
 	case acd.CauseNumberUnknown:
 		return 1 // unallocated number
-	case acd.CauseBusy:
-		return 17
+	case acd.CauseBusy, acd.CauseFull:
+		return 17 // user busy
 	case acd.CauseNoAnswer, acd.CauseMaxWait:
 		return 19 // no answer from user
-	case acd.CauseNoAgents, acd.CauseClosed:
+	case acd.CauseNoAgents, acd.CauseClosed, acd.CauseNoneReady:
 		return 20 // subscriber absent
 	case acd.CauseDeclined:
 		return 21
-	case acd.CauseUnreachable, acd.CauseMediaTimeout, acd.CauseSessionTimer, acd.CauseNoAck:
+	case acd.CauseUnreachable, acd.CauseLinkLost, acd.CauseMediaTimeout, acd.CauseSessionTimer, acd.CauseNoAck:
 		return 27 // destination out of order
 	case acd.CauseTrunkFull, acd.CausePortsFull:
 		return 34 // no circuit available
-	case acd.CauseRestart, acd.CausePanic, acd.CauseDraining:
+	case acd.CauseRestart, acd.CausePanic, acd.CauseDraining, acd.CauseLost:
 		return 41 // temporary failure
 	case acd.CauseBadOffer:
 		return 65 // bearer capability not implemented

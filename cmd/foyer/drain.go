@@ -12,6 +12,11 @@ import (
 // drain refuses new calls and lets those that are up end by themselves, for so long.
 func (ex *exchange) drain(patience time.Duration) {
 	ex.draining.Store(true)
+	// No callback is begun any more; those promised are made by the next life.
+	for _, q := range ex.plan.Load().cfg.Queues {
+		ex.board.post(acd.Event{Kind: acd.CallbacksShut, Queue: acd.QueueID(q.ID), By: acd.Switch})
+	}
+	ex.calls.postAll(retire{})
 	n := ex.calls.count()
 	ex.log.Info("draining", zap.Int("calls", n), zap.Duration("patience", patience))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -46,8 +51,10 @@ func (ex *exchange) shut() {
 	}
 	if ex.stopBoard != nil {
 		ex.wait.Wait()
+		ex.board.post(acd.Event{Kind: acd.Tick}) // the journal's word that the switch was up until now
 		ex.stopBoard()
 		<-ex.boardDone
+		ex.cdrs.PutIntervals(ex.board.tally.Pending()...)
 		ex.stopTaps()
 		<-ex.tapsDone
 	}

@@ -36,6 +36,7 @@ func (c *call) finish(by acd.Party, cause acd.Cause) {
 	if c.agent != nil {
 		c.agent.hangUp(reasonFor(cause, by))
 	}
+	c.dropOut(reasonFor(cause, by))
 	c.closeCallerLeg()
 	if !c.told {
 		c.tellRejected(c.code)
@@ -49,6 +50,7 @@ func (c *call) finish(by acd.Party, cause acd.Cause) {
 // closeCallerLeg ends the caller's leg with a final response or a BYE.
 func (c *call) closeCallerLeg() {
 	switch {
+	case c.caller.leg == nil: // the customer of a callback was never reached
 	case c.answered:
 		c.code = 200
 		c.caller.leg.Hangup(reasonFor(c.cause, c.by))
@@ -141,6 +143,7 @@ func (c *call) letGo() {
 		c.survives(func() { o.media.Close(nil) })
 	}
 	c.survives(c.stopRecording)
+	c.survives(func() { c.dropOut(sip.Reason{SIP: 500}) })
 	c.survives(func() { c.caller.leg.Hangup(sip.Reason{SIP: 500}) })
 	c.survives(func() { c.caller.media.Close(nil) })
 	c.survives(func() {

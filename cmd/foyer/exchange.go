@@ -36,6 +36,7 @@ type exchange struct {
 	cdrs       *ledger.Store
 	metrics    *metrics
 	draining   atomic.Bool
+	promised   []acd.Event // callbacks of the last life, to be asked for anew
 	running
 	tuning
 }
@@ -46,6 +47,7 @@ type tuning struct {
 	session sip.SessionPolicy
 	t1      time.Duration
 	onStep  func(c *call, msg any) // sees every message a call takes, before it does
+	minute  time.Duration          // how often the hours of callbacks are looked at; 0: a minute
 }
 
 // carry hands a decision of the floor to the goroutine that can carry it out.
@@ -54,6 +56,9 @@ func (ex *exchange) carry(a acd.Action) {
 	ex.metrics.acted(a)
 	switch a := a.(type) {
 	case acd.Offer:
+		if a.Number != "" {
+			ex.callbackFor(a.Call, a.Queue, a.Number)
+		}
 		ex.calls.post(a.Call, a)
 	case acd.Withdraw:
 		ex.calls.post(a.Call, a)
@@ -67,6 +72,44 @@ func (ex *exchange) carry(a acd.Action) {
 		ex.log.Info("agent moved", zap.String("agent", string(a.Agent)), zap.String("from", a.From.String()),
 			zap.String("to", a.To.String()), zap.String("reason", a.Reason), zap.String("cause", a.Cause.String()),
 			zap.String("by", a.By.String()), zap.String("call", string(a.Call)))
+	default:
+		ex.carryRarer(a)
+	}
+}
+
+// carryRarer hands over what is seldom decided.
+func (ex *exchange) carryRarer(a acd.Action) {
+	switch a := a.(type) {
+	case acd.Dial:
+		ex.callbackFor(a.Call, a.Queue, a.Number)
+		ex.calls.post(a.Call, a)
+	case acd.Divert:
+		ex.calls.post(a.Call, a)
+	case acd.Announce:
+		ex.calls.post(a.Call, a)
+	case acd.OfferCallback:
+		ex.calls.post(a.Call, a)
+	case acd.CallbackKept:
+		ex.calls.post(a.Call, a)
+	case acd.CallbackOver:
+		ex.log.Info("callback over", zap.String("call", string(a.Call)), zap.String("queue", string(a.Queue)), zap.String("cause", a.Cause.String()))
+		ex.calls.post(a.Call, a)
+	case acd.Comfort:
+		ex.calls.post(a.Call, a)
+	case acd.Rejoin:
+		ex.calls.post(a.Call, a)
+	case acd.Part:
+		ex.calls.post(a.Call, a)
+	case acd.Hangup:
+		ex.calls.post(a.Call, a)
+	case acd.Prove:
+		if ex.calls.card(a.Call) == nil {
+			ex.log.Error("the floor had a call that is gone", zap.String("call", string(a.Call)))
+			go ex.board.post(acd.Event{Kind: acd.Gone, Call: a.Call, By: acd.Switch, Cause: acd.CauseLost}) // the board must not wait for its own ring
+		}
+	case acd.Overdue:
+		ex.log.Warn("agent overdue", zap.String("agent", string(a.Agent)), zap.String("state", a.State.String()),
+			zap.String("reason", a.Reason), zap.Duration("for", a.For))
 	}
 }
 
@@ -85,7 +128,9 @@ func (ex *exchange) phoneChanged(e sip.RegEvent) {
 	if e.Reachable {
 		kind = acd.Reachable
 	}
-	if ex.calls.reachableChanged(e.User, e.Reachable) {
+	// A phone that registers anew may be that of an agent whose link was lost, also
+	// where nobody had noticed the loss.
+	if ex.calls.reachableChanged(e.User, e.Reachable) || e.Kind == sip.RegAdded && e.Reachable {
 		ex.board.post(acd.Event{Kind: kind, Agent: acd.AgentID(e.User)})
 	}
 }
@@ -197,7 +242,9 @@ func (t *callTable) byTrunk() map[string]int {
 	defer t.mu.Unlock()
 	n := map[string]int{}
 	for _, c := range t.calls {
-		n[c.caller.leg.Trunk()]++
+		if c.trunk != "" {
+			n[c.trunk]++
+		}
 	}
 	return n
 }

@@ -13,8 +13,12 @@ import (
 	"foyer/sip"
 )
 
-// lastWords marks the announcement after which the call ends.
-const lastWords = 1
+// lastWords marks the announcement after which the call ends, afterTone the one
+// after which the caller leaves a message.
+const (
+	lastWords = 1
+	afterTone = 2
+)
 
 // infoDigit is how long a digit that came by INFO lasts when it is passed on as
 // a telephone-event: phones do not say.
@@ -156,9 +160,12 @@ func (c *call) reanswered(who acd.Party, s *side, ev sip.Reanswered) {
 
 // streamChanged lets a talk follow what one party has newly agreed on.
 func (c *call) streamChanged(who acd.Party, s *side) {
-	if c.phase == talking {
+	switch {
+	case c.phase == talking && !c.agent.lost:
 		c.holdChanged(who, s)
 		c.rewire()
+	case c.phase == diverted && c.out != nil && c.out.taken:
+		rtp.Bridge(c.caller.media, c.out.media)
 	}
 }
 

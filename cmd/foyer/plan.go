@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -30,17 +31,15 @@ type plan struct {
 	agents    map[acd.AgentID]agent
 	dids      map[string]did
 	music     *rtp.Sound
-	prompts   map[spoken]*rtp.Sound
-	codecs    []rtp.Codec // in order of preference
-	events    bool        // telephone-event
+	voices    map[string]sound.Voice // by language
+	codecs    []rtp.Codec            // in order of preference
+	events    bool                   // telephone-event
 }
-
-// spoken names a prompt in a language.
-type spoken struct{ lang, id string }
 
 type trunk struct {
 	maxCalls   int
 	earlyMedia bool
+	callerID   config.CallerID
 }
 
 type client struct {
@@ -50,9 +49,12 @@ type client struct {
 }
 
 type queue struct {
-	label  string
-	within time.Duration
-	closed string // prompt
+	label    string
+	client   acd.ClientID
+	number   string // the first of ours that leads to it
+	within   time.Duration
+	prompts  map[acd.Cause]string // said to a caller whom the queue does not keep
+	callback *config.Callback     // nil: nobody is called back
 }
 
 type agent struct {
@@ -74,6 +76,7 @@ type destination struct {
 	queue    acd.QueueID
 	cause    acd.Cause    // not CauseUnknown: no queue takes the call now
 	prompt   string       // said before it is refused; "" for a plain refusal
+	closed   bool         // the queue takes it, to send it to a number or to voicemail
 	greeting []*rtp.Sound // played once, before the music
 }
 
@@ -98,8 +101,12 @@ func newPlan(cfg *config.Config) (*plan, error) {
 	p.addAgents()
 	p.addNumbers()
 	for _, t := range cfg.Trunks {
-		p.sipTrunks = append(p.sipTrunks, sip.Trunk{ID: t.ID, Allow: t.Auth.Allow, MaxCalls: t.MaxCalls})
-		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia}
+		p.sipTrunks = append(p.sipTrunks, sip.Trunk{
+			ID: t.ID, Allow: t.Auth.Allow, MaxCalls: t.MaxCalls,
+			Host: t.Host.Name, Port: t.Host.Port, Transport: t.Transport,
+			Username: t.Auth.Username, Password: t.Auth.Password.Reveal(),
+		})
+		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID}
 	}
 	return p, p.loadSounds()
 }
@@ -116,84 +123,6 @@ func (p *plan) addClients() {
 			made.notice = r.Notice.Prompt
 		}
 		p.clients[acd.ClientID(c.ID)] = made
-	}
-}
-
-func (p *plan) addQueues() {
-	for _, q := range p.cfg.Queues {
-		made := acd.Queue{
-			ID: acd.QueueID(q.ID), Client: acd.ClientID(q.Client), Require: q.Require, MinLevel: q.MinLevel,
-			Priority: q.Priority, RingTimeout: q.Ring.Timeout, MaxOffers: q.Ring.MaxOffers,
-			WrapUp: q.WrapUp.Duration(), Within: q.ServiceLevel.Within, ShortAbandon: q.ServiceLevel.ShortAbandon,
-		}
-		if q.Ring.OnNoAnswer == config.Ready {
-			made.OnNoAnswer = acd.StayReady
-		}
-		for _, o := range q.Overflow {
-			made.Overflow = append(made.Overflow, acd.Overflow{After: o.After, To: acd.Target{Queue: queueOf(o.To)}})
-		}
-		if to, ok := q.Empty.To.Queue(); ok {
-			made.Empty = acd.Door{Rule: acd.Send, To: acd.Target{Queue: acd.QueueID(to)}}
-		} else if q.Empty.To == config.Hangup {
-			made.Empty = acd.Door{Rule: acd.Deny}
-		}
-		p.floor.Queues = append(p.floor.Queues, made)
-		p.queues[made.ID] = queue{label: q.Label.In(p.cfg.Site.Locale), within: q.ServiceLevel.Within, closed: q.Closed.Prompt}
-	}
-}
-
-// queueOf is the queue a target names; none for a target that is no queue.
-func queueOf(t config.Target) acd.QueueID {
-	if id, ok := t.Queue(); ok {
-		return acd.QueueID(id)
-	}
-	return ""
-}
-
-func (p *plan) addAgents() {
-	clientOf := map[string]string{}
-	for _, q := range p.cfg.Queues {
-		clientOf[q.ID] = q.Client
-	}
-	for _, a := range p.cfg.Agents {
-		made := acd.AgentCfg{ID: acd.AgentID(a.ID), Skills: a.Skills, ReadyOnRegister: a.ReadyOnRegister}
-		seen := agent{name: a.Name, skills: a.Skills, queues: a.Queues, clients: []string{}}
-		have := map[string]bool{}
-		for _, q := range a.Queues {
-			made.Queues = append(made.Queues, acd.QueueID(q))
-			if c := clientOf[q]; !have[c] {
-				have[c] = true
-				seen.clients = append(seen.clients, c)
-			}
-		}
-		p.floor.Agents = append(p.floor.Agents, made)
-		p.agents[made.ID] = seen
-		alg := algorithm(a.SIP.Digest)
-		p.accounts = append(p.accounts, sip.Account{
-			User: a.ID, Algorithm: alg,
-			HA1: sip.HA1(alg, a.ID, p.cfg.Registrar.Realm, a.SIP.Password.Reveal()),
-		})
-	}
-}
-
-func algorithm(d config.Digest) sip.Algorithm {
-	if d == config.MD5 {
-		return sip.MD5
-	}
-	return sip.SHA256
-}
-
-func (p *plan) addNumbers() {
-	p.routes = acd.Routes{Location: p.cfg.Site.Timezone, Calendars: map[string]acd.Calendar{}}
-	for _, c := range p.cfg.Calendars {
-		p.routes.Calendars[c.ID] = calendarOf(c)
-	}
-	for _, q := range p.cfg.Queues {
-		p.routes.SetQueue(acd.QueueID(q.ID), q.Calendar, queueOf(q.Closed.To))
-	}
-	for _, d := range p.cfg.DIDs {
-		p.routes.SetNumber(d.Number, acd.QueueID(d.To))
-		p.dids[d.Number] = did{client: acd.ClientID(d.Client), greeting: d.Greeting, notice: d.RecordingNotice}
 	}
 }
 
@@ -214,17 +143,11 @@ func (p *plan) loadSounds() error {
 			return fmt.Errorf("prompts.dir: %w", err)
 		}
 	}
-	p.prompts = map[spoken]*rtp.Sound{}
+	p.voices = map[string]sound.Voice{}
 	shelf := sound.Prompts{Dir: p.cfg.Prompts.Dir, Files: p.cfg.Prompts.Files()}
-	ids := sound.IDs()
-	for _, c := range p.cfg.Prompts.Custom {
-		ids = append(ids, c.ID)
-	}
 	for _, lang := range sound.Languages() {
-		for _, id := range ids {
-			if p.prompts[spoken{lang, id}], err = shelf.Prompt(lang, id); err != nil {
-				return fmt.Errorf("prompts: %w", err)
-			}
+		if p.voices[lang], err = shelf.Voice(lang); err != nil {
+			return fmt.Errorf("prompts: %w", err)
 		}
 	}
 	return nil
@@ -241,8 +164,12 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 	d.client = number.client
 	route := p.routes.Route(now, d.number)
 	d.queue, d.cause = route.Queue, route.Cause
-	if d.cause == acd.CauseClosed {
-		d.prompt = p.queues[route.Queue].closed
+	switch {
+	case route.To != acd.Target{}:
+		d.cause, d.closed = acd.CauseUnknown, true
+		return d
+	case d.cause == acd.CauseClosed:
+		d.prompt = p.farewell(d.queue, d.cause)
 		return d
 	}
 	c := p.clients[d.client]
@@ -253,6 +180,11 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 		d.greeting = append(d.greeting, s)
 	}
 	return d
+}
+
+// farewell is the prompt a caller hears whom a queue does not keep; "" for none.
+func (p *plan) farewell(q acd.QueueID, cause acd.Cause) string {
+	return cmp.Or(p.queues[q].prompts[cause], promptFor(cause))
 }
 
 // noticeFor is the prompt that tells the caller of the recording, "" for none.
@@ -271,14 +203,16 @@ func (p *plan) noticeFor(c *client, n config.Notice, call acd.CallID) string {
 	return ""
 }
 
-// prompt finds a prompt in the client's language; nil when there is none.
-func (p *plan) prompt(c *client, id string) *rtp.Sound {
-	lang := p.cfg.Site.Locale
+// voice speaks the client's language, or that of the site.
+func (p *plan) voice(c *client) sound.Voice {
 	if c != nil && c.locale != "" {
-		lang = c.locale
+		return p.voices[c.locale]
 	}
-	return p.prompts[spoken{lang, id}]
+	return p.voices[p.cfg.Site.Locale]
 }
+
+// prompt finds a prompt in the client's language; nil when there is none.
+func (p *plan) prompt(c *client, id string) *rtp.Sound { return p.voice(c)[id] }
 
 // open says whether a queue takes calls now.
 func (p *plan) open(now time.Time, id acd.QueueID) bool { return p.routes.Open(now, id) }
@@ -305,24 +239,4 @@ func isE164(s string) bool {
 		return false
 	}
 	return strings.Trim(s[1:], "0123456789") == ""
-}
-
-// calendarOf writes a configured calendar in the floor's terms.
-func calendarOf(c config.Calendar) acd.Calendar {
-	made := acd.Calendar{Holidays: acd.Holidays{Country: c.Holidays.Country, Region: c.Holidays.Region}}
-	for day, hours := range c.Weekly {
-		made.Weekly[day] = spansOf(hours)
-	}
-	for _, x := range c.Exceptions {
-		made.Exceptions = append(made.Exceptions, acd.Exception{Date: acd.Date(x.Date), Hours: spansOf(x.Hours)})
-	}
-	return made
-}
-
-func spansOf(hours []config.Span) []acd.Span {
-	var spans []acd.Span
-	for _, h := range hours {
-		spans = append(spans, acd.Span(h))
-	}
-	return spans
 }

@@ -25,7 +25,14 @@ const (
 // startRecording begins the recording of the talk if the client's policy takes
 // this call. A recording that cannot begin never costs the caller the talk: it
 // is counted as missing, and the operator is told.
+//
+// A call has one recording: an agent who takes it over joins it.
 func (c *call) startRecording() {
+	if c.rec.handle != 0 {
+		c.ex.recordings.Join(c.rec.handle, string(c.agent.agent))
+		c.agent.media.Tap(c.rec.handle, agentChannel)
+		return
+	}
 	if c.client == nil || c.client.policy == nil || !c.client.policy.Records(string(c.id)) {
 		return
 	}
@@ -58,7 +65,9 @@ func (c *call) stopRecording() {
 		return
 	}
 	c.caller.media.Tap(0, callerChannel)
-	c.agent.media.Tap(0, agentChannel)
+	if c.agent != nil {
+		c.agent.media.Tap(0, agentChannel)
+	}
 	c.rec.length = time.Since(c.rec.since)
 	c.ex.recordings.End(c.rec.handle)
 	c.rec.handle = 0

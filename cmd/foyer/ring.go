@@ -24,6 +24,10 @@ type offer struct {
 	refusal sip.Refused
 	left    *sip.Ended // they hung up before they were connected
 	closed  bool
+
+	// In the talk: nothing comes from their phone; the floor knows that the link is
+	// lost; and nothing more can come on this leg.
+	quiet, lost, dead bool
 }
 
 // phone is one contact of an agent during an offer.
@@ -74,7 +78,7 @@ func (c *call) openPhoneMedia(o *offer) error {
 	id := o.id
 	media, err := c.ex.media.NewLeg(rtp.LegOptions{
 		Role:   rtp.AgentLeg,
-		Beside: c.caller.media,
+		Beside: c.beside(),
 		Sink:   func(ev rtp.MediaEvent) { c.box.post(fromMedia{party: acd.Agent, offer: id, event: ev}) },
 	})
 	if err != nil {
@@ -87,7 +91,10 @@ func (c *call) openPhoneMedia(o *offer) error {
 
 func (c *call) dial(o *offer, b sip.Binding, body []byte) {
 	p := &phone{offer: o, binding: b}
-	caller := c.caller.leg.Caller()
+	caller := sip.Caller{}
+	if !c.back {
+		caller = c.caller.leg.Caller()
+	}
 	caller.User = c.facts.From
 	leg, err := c.ex.edge.Dial(sip.Dial{
 		To:     b,
@@ -146,8 +153,14 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 	case sip.Ended:
 		p.done = true
 		switch {
+		case c.agent == o && o.taken == p && ev.Why == sip.FlowLost:
+			o.dead = true
+			c.linkLost(o)
 		case c.agent == o && o.taken == p:
 			c.end(partyOfEnd(acd.Agent, ev.Why), causeOfEnd(ev.Why))
+		case o.taken == p && o.id == c.dialled && !c.answered:
+			c.dropOut(sip.Reason{SIP: 487, Text: "Agent hung up"})
+			c.failed(o, acd.CauseDeclined, sip.Refused{Reason: "hung up before the customer was reached"})
 		case o.taken == p:
 			// Answered and hung up before the floor's word came: connect sees to it.
 			o.left = &ev
@@ -215,6 +228,9 @@ func (c *call) withdraw(id acd.OfferID, cause acd.Cause) {
 		return
 	}
 	c.closeOffer(o, reasonForWithdrawal(cause))
+	if id == c.dialled && !c.answered {
+		c.dropOut(sip.Reason{SIP: 487, Text: "Callback given up"})
+	}
 }
 
 func (c *call) closeOffer(o *offer, r sip.Reason) {
@@ -267,6 +283,7 @@ func (c *call) connect(a acd.Connect) {
 	c.holdChanged(acd.Caller, &c.caller)
 	c.holdChanged(acd.Agent, &o.side)
 	c.rewire()
+	c.mayAsk = false
 	c.startRecording()
 	c.log.Info("call bridged", zap.String("agent", string(o.agent)), zap.String("recording", c.rec.id))
 }

@@ -132,11 +132,12 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	if ex.journal, err = openJournal(dir, cfg.Observability.SIPTrace.RingBuffer); err != nil {
 		return err
 	}
-	if ex.cdrs, err = ledger.OpenStore(context.Background(), cdrPath(cfg)); err != nil {
+	if ex.cdrs, err = ledger.OpenStore(context.Background(), books(cfg)); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
 	ex.board = newBoard(ex.journal, ex.log.Named("board"))
 	ex.board.carry, ex.board.cdr = ex.carry, ex.keep
+	ex.board.tally, ex.board.counted = ledger.NewTally(shiftsOf(cfg)), ex.cdrs.PutIntervals
 	if err := ex.recover(); err != nil {
 		return err
 	}
@@ -152,8 +153,9 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	return nil
 }
 
-// recover replays the last life's journal so that every call it saw has its CDR,
-// also those the kill cut short: the Started event of this life closes them.
+// recover replays the last life's journal so that every call it saw has its CDR and
+// is counted, also those the kill cut short: the Started event of this life closes
+// them.
 func (ex *exchange) recover() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -162,10 +164,16 @@ func (ex *exchange) recover() error {
 		return err
 	}
 	floor := acd.NewFloor()
+	asked := map[acd.CallID]*acd.Facts{}
 	err = ex.journal.read(ctx, from, func(p page) error {
 		for _, r := range p.Records {
 			ex.board.last, ex.board.seq = r.At, r.Seq
-			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, floor.Step(r.At, r.Event))...)
+			if r.Event.Kind == acd.CallbackAsked {
+				asked[r.Event.Call] = r.Event.Facts
+			}
+			actions := floor.Step(r.At, r.Event)
+			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
+			ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
 		}
 		return nil
 	})
@@ -175,6 +183,7 @@ func (ex *exchange) recover() error {
 	if err := ex.cdrs.Flush(ctx); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
+	ex.promised = promisedIn(floor, ex.board.last, asked)
 	if open := ex.board.fold.Open(); len(open) > 0 {
 		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
 	}
@@ -227,6 +236,9 @@ func (ex *exchange) start() error {
 	// Started comes before anything a peer can do.
 	floor := ex.plan.Load().floor
 	ex.board.post(acd.Event{Kind: acd.Started, Config: &floor})
+	for _, ev := range ex.promised {
+		ex.board.post(ev)
+	}
 	go func() { defer close(ex.boardDone); ex.board.run(boardCtx) }()
 	go func() {
 		defer close(ex.tapsDone)
@@ -239,6 +251,7 @@ func (ex *exchange) start() error {
 			ex.fail(fmt.Errorf("sip: %w", err))
 		}
 	})
+	ex.wait.Go(func() { ex.hours(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }

@@ -35,6 +35,10 @@ func Tick() *rtp.Sound { return rtp.NewSound("tick", encode(tick())) }
 // Silence is one second of it.
 func Silence() *rtp.Sound { return rtp.NewSound("silence", encode(make([]float64, rate))) }
 
+// Beep is the tone after which a caller may speak: two fifths of a second, none
+// of the frequencies by which fax machines and dialling make themselves known.
+func Beep() *rtp.Sound { return rtp.NewSound("beep", encode(beep())) }
+
 // encode turns samples from -1 to 1 into A-law (ITU-T G.711).
 func encode(samples []float64) []byte {
 	alaw := make([]byte, len(samples))

@@ -3,7 +3,9 @@ package sound
 import (
 	"math"
 	"math/cmplx"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/zaf/g711"
 )
@@ -97,6 +99,37 @@ func TestSeam(t *testing.T) {
 				t.Errorf("%s has %.1f dB outside the band around the seam", m.name, r)
 			}
 		}
+	}
+}
+
+// The tone begins and ends in silence, and is heard in between.
+func TestBeep(t *testing.T) {
+	samples := beep()
+	n := len(samples)
+	if n != rate*2/5 || n%160 != 0 {
+		t.Errorf("%d samples", n)
+	}
+	for _, edge := range [][]float64{samples[:10], samples[n-10:]} {
+		if p := peakOf(edge); p > 0.003 {
+			t.Errorf("an edge is as loud as %.4f", p)
+		}
+	}
+	if l := loudness(samples); l < -15 || l > -11 {
+		t.Errorf("it is at %.1f dBFS", l)
+	}
+	// A click would be heard outside the band, there most of all.
+	quiet := make([]float64, 2048)
+	whole := slices.Concat(quiet, samples, quiet)
+	if r := outOfBand(whole); r > -45 {
+		t.Errorf("%.1f dB outside the band", r)
+	}
+	for _, edge := range []int{len(quiet), len(quiet) + n} {
+		if r := outOfBand(whole[edge-1024 : edge+1024]); r > -45 {
+			t.Errorf("%.1f dB outside the band around sample %d", r, edge-len(quiet))
+		}
+	}
+	if d := Beep().Duration(); d != 400*time.Millisecond {
+		t.Errorf("lasts %s", d)
 	}
 }
 

@@ -36,6 +36,12 @@ func IDs() []string {
 	return ids
 }
 
+// Sentences are the built-in prompts that say something by themselves. The others
+// are parts, which Voice puts together.
+func Sentences() []string {
+	return slices.DeleteFunc(IDs(), func(id string) bool { return strings.HasPrefix(id, "part-") })
+}
+
 // ErrNoPrompt is wrapped by the error of a prompt nobody has spoken.
 var ErrNoPrompt = errors.New("no such prompt")
 

@@ -3,6 +3,7 @@ package sound
 import (
 	"bufio"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,11 +58,12 @@ func TestCatalogueIsSpoken(t *testing.T) {
 				t.Error(err)
 				continue
 			}
-			// People and synthesisers speak 9 to 25 letters a second.
+			// People and synthesisers speak 9 to 25 letters a second, but take a
+			// quarter of one for the shortest word.
 			seconds := float64(len(alaw)) / rate
 			letters := float64(len(text[lang][id]))
-			if s := letters / seconds; s < 9 || s > 25 {
-				t.Errorf("%s/%s: %.0f letters in %.1f s is not speech at a human pace", lang, id, letters, seconds)
+			if seconds < max(0.25, letters/25) || seconds > 0.3+letters/9 {
+				t.Errorf("%s/%s: %.0f letters in %.2f s is not speech at a human pace", lang, id, letters, seconds)
 			}
 			samples := decode(alaw)
 			if l := loudness(samples); l < -22 || l > -16 {
@@ -73,8 +75,20 @@ func TestCatalogueIsSpoken(t *testing.T) {
 			if r := outOfBand(samples); r > -25 {
 				t.Errorf("%s/%s has %.1f dB outside the telephone band", lang, id, r)
 			}
+			if before, after := hush(samples); before > 0.1 || after > 0.12 {
+				t.Errorf("%s/%s has %.2f s of silence before and %.2f s after", lang, id, before, after)
+			}
 		}
 	}
+}
+
+// hush is the silence before and after speech, in seconds.
+func hush(samples []float64) (before, after float64) {
+	loud := func(x float64) bool { return math.Abs(x) > 0.01 }
+	from := slices.IndexFunc(samples, loud)
+	slices.Reverse(samples)
+	to := slices.IndexFunc(samples, loud)
+	return float64(from) / rate, float64(to) / rate
 }
 
 func TestPrompt(t *testing.T) {

@@ -64,3 +64,11 @@ func tick() []float64 {
 	}
 	return l.peak(-12)
 }
+
+// beep is one plain tone that comes and goes softly enough not to click.
+func beep() []float64 {
+	const length = 0.4
+	l := newLoop(1)
+	l.tone(1010, 1, 0, length, swell(0.02, length))
+	return l.peak(-9)[:int(length*rate)]
+}

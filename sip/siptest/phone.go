@@ -62,25 +62,26 @@ type Phone struct {
 // NewPhone opens a phone that has a packet socket for itself. Close closes the
 // socket.
 func NewPhone(pc net.PacketConn, o Options) (*Phone, error) {
-	return only(NewWire(pc, WireOptions{}), o)
+	return only(packetWire(pc, WireOptions{}), o)
 }
 
 // NewStreamPhone opens a phone on a TCP connection to its server.
 func NewStreamPhone(c net.Conn, o Options) (*Phone, error) {
-	return only(NewStreamWire(c, WireOptions{}), o)
+	return only(streamWire(c, WireOptions{}), o)
 }
 
+// only makes a phone the single one of a wire and then begins to read: what the
+// socket holds already is for that phone.
 func only(w *Wire, o Options) (*Phone, error) {
 	p, err := w.Phone(o)
+	if err == nil {
+		p.own, w.only = true, p
+	}
+	go w.read()
 	if err != nil {
 		w.Close()
-		return nil, err
 	}
-	p.own = true
-	w.mu.Lock()
-	w.only = p
-	w.mu.Unlock()
-	return p, nil
+	return p, err
 }
 
 // Phone adds an account to a shared wire. Incoming calls find it by the user of

@@ -75,17 +75,27 @@ type dialogID struct{ callID, localTag string }
 
 // NewWire starts reading a packet socket. Close ends it.
 func NewWire(pc net.PacketConn, o WireOptions) *Wire {
-	w := newWire(o)
-	w.pc, w.local = pc, pc.LocalAddr().String()
-	go w.readPackets()
+	w := packetWire(pc, o)
+	go w.read()
 	return w
 }
 
 // NewStreamWire starts reading a TCP connection (or any stream).
 func NewStreamWire(c net.Conn, o WireOptions) *Wire {
+	w := streamWire(c, o)
+	go w.read()
+	return w
+}
+
+func packetWire(pc net.PacketConn, o WireOptions) *Wire {
+	w := newWire(o)
+	w.pc, w.local = pc, pc.LocalAddr().String()
+	return w
+}
+
+func streamWire(c net.Conn, o WireOptions) *Wire {
 	w := newWire(o)
 	w.stream, w.local = c, c.LocalAddr().String()
-	go w.readStream()
 	return w
 }
 
@@ -219,8 +229,17 @@ func (w *Wire) writeRaw(raw []byte, to net.Addr) {
 	}
 }
 
-func (w *Wire) readPackets() {
+// read reads until the socket is closed.
+func (w *Wire) read() {
 	defer close(w.done)
+	if w.pc != nil {
+		w.readPackets()
+	} else {
+		w.readStream()
+	}
+}
+
+func (w *Wire) readPackets() {
 	buf := make([]byte, 65536)
 	for {
 		n, from, err := w.pc.ReadFrom(buf)
@@ -244,7 +263,6 @@ func (w *Wire) readPackets() {
 }
 
 func (w *Wire) readStream() {
-	defer close(w.done)
 	r := bufio.NewReaderSize(w.stream, 8192)
 	for {
 		m, raw, err := readFramed(r)

@@ -12,28 +12,40 @@ import (
 // been read by itself.
 type checker struct {
 	*reader
-	c        *Config
-	queues   map[string]bool
-	clients  map[string]bool
-	policies map[string]bool
-	prompts  map[string]bool
+	c         *Config
+	trunks    map[string]bool
+	calendars map[string]bool
+	codes     map[string]bool
+	queues    map[string]bool
+	queueOf   map[string]*Queue // by id; the first where it stands twice
+	clients   map[string]bool
+	policies  map[string]bool
+	prompts   map[string]bool
 }
 
 func check(r *reader, c *Config) {
 	k := &checker{reader: r, c: c}
-	unique(r, "trunk", c.Trunks, func(t *Trunk) *string { return &t.ID })
-	calendars := unique(r, "calendar", c.Calendars, func(x *Calendar) *string { return &x.ID })
+	k.trunks = unique(r, "trunk", c.Trunks, func(t *Trunk) *string { return &t.ID })
+	k.calendars = unique(r, "calendar", c.Calendars, func(x *Calendar) *string { return &x.ID })
 	k.prompts = unique(r, "prompt", c.Prompts.Custom, func(x *CustomPrompt) *string { return &x.ID })
 	for _, id := range sound.IDs() {
 		k.prompts[id] = true
 	}
+	unique(r, "pause reason", c.Reasons.Pause, func(x *PauseReason) *string { return &x.ID })
+	k.codes = unique(r, "wrap-up code", c.Reasons.WrapUp, func(x *WrapUpCode) *string { return &x.ID })
 	k.clients = unique(r, "client", c.Clients, func(x *Client) *string { return &x.ID })
 	k.queues = unique(r, "queue", c.Queues, func(x *Queue) *string { return &x.ID })
+	k.queueOf = make(map[string]*Queue, len(c.Queues))
+	for i := len(c.Queues) - 1; i >= 0; i-- {
+		k.queueOf[c.Queues[i].ID] = &c.Queues[i]
+	}
 	k.policies = unique(r, "recording policy", c.RecordingPolicies, func(x *RecordingPolicy) *string { return &x.ID })
 	unique(r, "agent", c.Agents, func(x *Agent) *string { return &x.ID })
 
+	k.checkDatabase()
 	k.checkListen()
 	k.checkTrunks()
+	k.checkRoutes()
 	k.checkMedia()
 	k.checkPrompts()
 	k.checkSkills()
@@ -41,9 +53,9 @@ func check(r *reader, c *Config) {
 		k.refer(&c.Clients[i].Recording, "recording policy", "recording_policies", k.policies)
 	}
 	for i := range c.Queues {
-		k.refer(&c.Queues[i].Calendar, "calendar", "calendars", calendars)
 		k.checkQueue(&c.Queues[i])
 	}
+	k.checkCircles()
 	k.checkNumbers()
 	k.checkPolicies()
 	for i := range c.Agents {

@@ -1,46 +1,69 @@
 package config
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 )
 
 func (k *checker) checkQueue(q *Queue) {
 	switch Target(q.ID) {
-	case Hangup, Wait, "voicemail":
+	case Hangup, Wait, Voicemail:
 		k.errorf(k.at[&q.ID], "a queue cannot be called %q: the word has a meaning as a target", q.ID)
 	}
 	k.refer(&q.Client, "client", "clients", k.clients)
-	for i := range q.Overflow {
-		o := &q.Overflow[i]
-		k.target(q, &o.To)
-		if i > 0 && o.After > 0 && o.After <= q.Overflow[i-1].After {
-			k.errorf(k.at[&o.After], "overflow steps must be in order of \"after\"; %s is not later than %s", o.After, q.Overflow[i-1].After)
-		} else if i > 0 {
-			k.warnf(k.at[&o.After], "this overflow step is never reached: the caller has left queue %q at the one before", q.ID)
-		}
-	}
-	k.target(q, &q.Closed.To)
-	if q.Closed.To == Wait {
-		k.errorf(k.at[&q.Closed.To], "queues[%s].closed.to cannot be wait: nobody comes", q.ID)
-	}
-	k.target(q, &q.Empty.To)
-	k.prompt(&q.Closed.Prompt)
-	k.prompt(&q.Empty.Prompt)
+	k.refer(&q.Calendar, "calendar", "calendars", k.calendars)
+	k.checkRing(q)
+	k.checkWrapUp(q)
+	k.checkOverflow(q)
+	k.checkRelax(q)
+	k.checkDoors(q)
+	k.checkAnnounce(q)
+	k.checkCallback(q)
 }
 
-// target checks where a queue sends its callers on to.
-func (k *checker) target(q *Queue, to *Target) {
-	id, ok := to.Queue()
+// checkRing: who is rung, how many at once.
+func (k *checker) checkRing(q *Queue) {
+	r := &q.Ring
+	if at, given := k.at[&r.AtOnce]; given && q.Strategy != RingAll && q.Strategy != RingProgressive {
+		k.errorf(at, "queues[%s].ring.at_once is for the strategies ring_all and ring_progressive: %s rings one agent at a time", q.ID, q.Strategy)
+	}
+	at, given := k.at[&r.NextAfter]
 	switch {
-	case !ok && *to == Wait && to != &q.Empty.To && to != &q.Closed.To:
-		k.errorf(k.at[to], "an overflow step leads to a queue or to hangup, not to wait")
-	case ok && !k.queues[id]:
-		hint := meant(id, append(slices.Sorted(maps.Keys(k.queues)), string(Hangup)))
-		k.errorf(k.at[to], "queue %q is not defined%s", id, hint)
-	case ok && id == q.ID:
-		k.errorf(k.at[to], "queue %q sends its callers to itself", id)
+	case given && q.Strategy != RingProgressive:
+		k.errorf(at, "queues[%s].ring.next_after is for the strategy ring_progressive, not %s", q.ID, q.Strategy)
+	case given && r.NextAfter >= r.Timeout:
+		k.warnf(at, "queues[%s].ring.next_after is %s, but a phone rings for %s only: agents are rung one after the other", q.ID, r.NextAfter, r.Timeout)
+	}
+	if (q.Strategy == SkillThenIdle || q.Strategy == WeightedRandom) && len(q.Require) == 0 {
+		k.warnf(k.at[&q.Strategy], "strategy %s goes by the skills that queue %q requires, and it requires none", q.Strategy, q.ID)
+	}
+}
+
+func (k *checker) checkWrapUp(q *Queue) {
+	w := &q.WrapUp
+	if w.Mode != WrapExtendable {
+		k.errorf(k.at[&w.ExtendBy], "queues[%s].wrapup.extend_by is for mode extendable, not %s", q.ID, w.Mode)
+		k.errorf(k.at[&w.MaxExtensions], "queues[%s].wrapup.max_extensions is for mode extendable, not %s", q.ID, w.Mode)
+	}
+	if w.Mode == WrapExtendable && w.Seconds == 0 {
+		at, given := k.at[&w.Mode]
+		if !given {
+			at = k.at[&w.ExtendBy]
+		}
+		k.errorf(at, "queues[%s].wrapup has no \"seconds\": there is no wrap-up to extend", q.ID)
+	}
+	if w.Mode == WrapCoded && len(w.Codes) == 0 {
+		k.errorf(k.at[&w.Mode], "queues[%s].wrapup.mode is coded, but there is no code to give: define some in reasons.wrapup", q.ID)
+	}
+	at, given := k.at[&w.Codes]
+	if given && w.Mode == WrapFixed && w.Seconds == 0 {
+		k.warnf(at, "queues[%s].wrapup.codes are never given: without \"seconds\" there is no wrap-up", q.ID)
+	}
+	for i := range w.Codes {
+		k.refer(&w.Codes[i], "wrap-up code", "reasons.wrapup", k.codes)
+		if given && slices.Contains(w.Codes[:i], w.Codes[i]) {
+			k.errorf(k.at[&w.Codes[i]], "wrap-up code %q stands twice", w.Codes[i])
+		}
 	}
 }
 

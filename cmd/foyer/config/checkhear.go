@@ -67,5 +67,5 @@ func (k *checker) checkReplacements() {
 
 // prompt checks a reference to a prompt, the operator's or a built-in one.
 func (k *checker) prompt(id *string) {
-	k.refer(id, "prompt", "prompts.custom, or one of "+strings.Join(sound.IDs(), ", "), k.prompts)
+	k.refer(id, "prompt", "prompts.custom, or one of "+strings.Join(sound.Sentences(), ", "), k.prompts)
 }

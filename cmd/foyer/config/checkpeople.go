@@ -4,10 +4,30 @@ import "slices"
 
 func (k *checker) checkAgent(a *Agent) {
 	for i := range a.Queues {
-		k.refer(&a.Queues[i], "queue", "queues", k.queues)
+		k.checkAssignment(a, i)
+	}
+	if c := a.Capacity; c != nil && c.Voice == 0 {
+		k.warnf(k.at[&c.Voice], "agent %q is given no calls: capacity.voice is 0", a.ID)
 	}
 	if k.literal[&a.SIP.Password] && !k.c.Demo {
 		k.errorf(k.at[&a.SIP.Password], "password must not be literal; use ${cred:sip_%s} or ${file:…}", a.ID)
+	}
+}
+
+func (k *checker) checkAssignment(a *Agent, i int) {
+	s := &a.Queues[i]
+	k.refer(&s.ID, "queue", "queues", k.queues)
+	if slices.ContainsFunc(a.Queues[:i], func(o Assignment) bool { return o.ID == s.ID }) {
+		k.errorf(k.at[&s.ID], "queue %q stands twice in agents[%s].queues", s.ID, a.ID)
+	}
+	if q := k.queueOf[s.ID]; q != nil {
+		if most := askedAtLast(q).tier; most > 0 && s.Tier > most {
+			at, given := k.at[&s.Tier]
+			if !given {
+				at = k.at[&s.ID]
+			}
+			k.warnf(at, "agent %q is of tier %d in queue %q and never offered its calls: it takes agents up to tier %d", a.ID, s.Tier, q.ID, most)
+		}
 	}
 }
 
@@ -17,7 +37,7 @@ func (k *checker) checkSkills() {
 	of := map[string][]*Agent{}
 	for i := range k.c.Agents {
 		for _, q := range k.c.Agents[i].Queues {
-			of[q] = append(of[q], &k.c.Agents[i])
+			of[q.ID] = append(of[q.ID], &k.c.Agents[i])
 		}
 	}
 	for i := range k.c.Queues {
@@ -26,19 +46,31 @@ func (k *checker) checkSkills() {
 			k.warnf(k.at[&q.ID], "queue %q has no agent", q.ID)
 		}
 		for j := range q.Require {
-			skill := q.Require[j]
-			least := max(1, q.MinLevel[skill])
-			if best := bestLevel(of[q.ID], skill); best == 0 {
-				k.errorf(k.at[&q.Require[j]], "queue %q needs skill %q, but no agent assigned to it has it", q.ID, skill)
-			} else if best < least {
-				k.errorf(k.at[entry{&q.MinLevel, skill}], "queue %q needs skill %q at level %d, but no agent assigned to it has more than %d", q.ID, skill, least, best)
-			}
+			k.checkRequired(q, &q.Require[j], of)
 		}
 		for skill := range q.MinLevel {
 			if !slices.Contains(q.Require, skill) {
 				k.errorf(k.at[entry{&q.MinLevel, skill}], "min_level of queue %q names skill %q, which it does not require", q.ID, skill)
 			}
 		}
+	}
+}
+
+// checkRequired: somebody must have the skill. When only a later step of the queue
+// makes do with less, its callers wait for that.
+func (k *checker) checkRequired(q *Queue, skill *string, of map[string][]*Agent) {
+	say, end := k.errorf, ""
+	best := bestLevel(of[q.ID], *skill)
+	widened := slices.ContainsFunc(q.Overflow, func(o Overflow) bool {
+		return slices.ContainsFunc(o.WidenTo, func(id string) bool { return len(of[id]) > 0 })
+	})
+	if widened || len(of[q.ID]) > 0 && best >= askedAtLast(q).level[*skill] {
+		say, end = k.warnf, "; its callers wait until it relaxes or widens"
+	}
+	if least := max(1, q.MinLevel[*skill]); best == 0 {
+		say(k.at[skill], "queue %q needs skill %q, but no agent assigned to it has it%s", q.ID, *skill, end)
+	} else if best < least {
+		say(k.at[entry{&q.MinLevel, *skill}], "queue %q needs skill %q at level %d, but no agent assigned to it has more than %d%s", q.ID, *skill, least, best, end)
 	}
 }
 

@@ -69,6 +69,7 @@ func (k *checker) checkTrunks() {
 				k.checkOverlap(t, p, &k.c.Trunks[o])
 			}
 		}
+		k.checkOut(t)
 	}
 	// Two legs a call, a pair of ports a leg.
 	if room := k.c.Listen.RTP.Ports.Pairs() / 2; calls > room && room > 0 {
@@ -81,6 +82,37 @@ func (k *checker) checkOverlap(t *Trunk, p *netip.Prefix, other *Trunk) {
 	for _, q := range other.Auth.Allow {
 		if p.Overlaps(q) && q.Bits() > 0 {
 			k.errorf(k.at[p], "%s of trunk %q overlaps %s of trunk %q: a source address must belong to one carrier", p, t.ID, q, other.ID)
+		}
+	}
+}
+
+// checkOut checks how a trunk takes calls of ours.
+func (k *checker) checkOut(t *Trunk) {
+	_, user := k.at[&t.Auth.Username]
+	password, secret := k.at[&t.Auth.Password]
+	switch {
+	case user != secret:
+		k.errorf(k.at[&t.Auth], "trunks[%s].auth needs \"username\" and \"password\", or neither", t.ID)
+	case k.literal[&t.Auth.Password] && !k.c.Demo:
+		k.errorf(password, "password must not be literal; use ${cred:trunk_%s} or ${file:…}", t.ID)
+	}
+	at, out := k.at[&t.Host]
+	if !out || t.Host.Name == "" {
+		return
+	}
+	if t.Transport == "udp" && !k.c.Listen.SIPUDP.IsValid() || t.Transport == "tcp" && !k.c.Listen.SIPTCP.IsValid() {
+		k.errorf(at, "trunk %q is called by %s, but there is no listen.sip_%s for the carrier to call back", t.ID, t.Transport, t.Transport)
+	}
+	addr, err := netip.ParseAddr(t.Host.Name)
+	if err != nil {
+		return // a name: who knows where it leads tomorrow
+	}
+	for i := range k.c.Trunks {
+		o := &k.c.Trunks[i]
+		for _, p := range o.Auth.Allow {
+			if o != t && p.Contains(addr) {
+				k.errorf(at, "host %s of trunk %q is in %s of trunk %q: a source address must belong to one carrier", addr, t.ID, p, o.ID)
+			}
 		}
 	}
 }

@@ -11,7 +11,9 @@
 // The struct fields are the reference of the format: the yaml tag is the key,
 // the default tag what an absent key means, need marks keys that must be there,
 // enum lists the values a key may take, min and max its range, and later the
-// keys and values that Foyer will know but this release does not.
+// keys and values that Foyer will know but this release does not. The tag elsewhere
+// names keys that belong in another list. A section that is switched on by being
+// there is a pointer, nil when it is absent.
 //
 // Paths in a configuration are relative to the working directory of the
 // process; those under include alone are relative to the including file.

@@ -28,20 +28,6 @@ func (l Label) In(locale string) string {
 	return l.EN
 }
 
-// Target is where a call goes: the id of a queue, Hangup, or Wait.
-type Target string
-
-// The targets that are not a queue. No queue may be called so.
-const (
-	Hangup Target = "hangup"
-	Wait   Target = "wait"
-)
-
-// Queue is the queue the target names, if it names one.
-func (t Target) Queue() (id string, ok bool) {
-	return string(t), t != Hangup && t != Wait && t != ""
-}
-
 // Queue is one waiting line of a client.
 type Queue struct {
 	ID     string `yaml:"id" need:"yes"`
@@ -52,28 +38,56 @@ type Queue struct {
 	MinLevel map[string]int `yaml:"min_level" min:"1" max:"5"`
 	// Priority is a head start against the callers of other queues, in seconds of waiting.
 	Priority int `yaml:"priority" default:"0" min:"0" max:"86400"`
-	// Strategy is which of the agents who may take a call is offered it.
-	Strategy     string       `yaml:"strategy" default:"longest_idle" enum:"longest_idle" later:"fewest_calls skill_then_idle ring_all"`
+	// Medium is the kind of contact. The floor distributes chats and mail by the same
+	// rules as calls, but nothing brings them yet.
+	Medium string `yaml:"medium" default:"voice" enum:"voice" later:"chat mail"`
+	// MaxTier leaves out agents of a higher tier, until a step of Relax lets them in.
+	MaxTier int     `yaml:"max_tier" min:"1" max:"10"` // none: agents of all tiers
+	Relax   []Relax `yaml:"relax"`                     // in order of After
+	// Strategy is in which order agents are taken who may have a call.
+	Strategy     Strategy     `yaml:"strategy" default:"longest_idle" enum:"longest_idle fewest_calls least_talk round_robin top_down skill_then_idle weighted_random ring_all ring_progressive"`
 	Calendar     string       `yaml:"calendar"` // none: always open
 	ServiceLevel ServiceLevel `yaml:"service_level"`
 	Ring         Ring         `yaml:"ring"`
 	WrapUp       WrapUp       `yaml:"wrapup"`
-	// Overflow steps, in order of After.
-	Overflow []Overflow `yaml:"overflow"`
-	Closed   Closed     `yaml:"closed"`
-	Empty    Empty      `yaml:"empty"`
+	// Prefer is how long a call that names an agent waits for that one alone.
+	Prefer    time.Duration `yaml:"prefer" min:"1s" max:"10m"` // none: not at all
+	LastAgent *LastAgent    `yaml:"last_agent"`                // none: callers are nobody's
+	// Return is how long a caller who hangs up keeps their place.
+	Return time.Duration `yaml:"return" min:"1s" max:"24h"` // none: not at all
+	// Rejoin is how long an agent whose link is lost in a talk has to come back to it.
+	Rejoin    time.Duration `yaml:"rejoin" default:"20s" min:"1s" max:"5m"`
+	Overflow  []Overflow    `yaml:"overflow"` // in order of After
+	Full      *Full         `yaml:"full"`     // none: any number may wait
+	NoneReady Door          `yaml:"none_ready"`
+	Empty     Door          `yaml:"empty"`
+	Closed    Closed        `yaml:"closed"`
+	Announce  *Announce     `yaml:"announce"` // none: callers are told nothing
+	Callback  *Callback     `yaml:"callback"` // none: nobody is called back
 
-	_ struct{} `later:"announce alerts"`
+	_ struct{} `later:"alerts"`
 }
+
+// Strategy is in which order a queue takes agents of one tier.
+type Strategy string
+
+// The strategies that need to be told apart here: these ring several agents for
+// one call.
+const (
+	RingAll         Strategy = "ring_all"
+	RingProgressive Strategy = "ring_progressive"
+	SkillThenIdle   Strategy = "skill_then_idle"
+	WeightedRandom  Strategy = "weighted_random"
+)
 
 // ServiceLevel is the promise made of a queue: Target of its calls answered Within.
 type ServiceLevel struct {
 	Target       float64       `yaml:"target" default:"0.80" min:"0" max:"1"` // ratio, 0 to 1
 	Within       time.Duration `yaml:"within" default:"20s" min:"1s" max:"1h"`
 	ShortAbandon time.Duration `yaml:"short_abandon" default:"5s" min:"0s" max:"1m"`
-	// Formula says what abandoned calls count: exclude_short leaves out those
-	// shorter than ShortAbandon, all_abandons_count leaves out none.
-	Formula string `yaml:"formula" default:"exclude_short" enum:"exclude_short all_abandons_count"`
+	// Formula says how the share is made, above all what abandoned calls count; see
+	// docs/numbers.md. It is applied when a report is read, to the past as well.
+	Formula string `yaml:"formula" default:"exclude_short" enum:"exclude_short quick_abandons_met answered_only all_abandons_count late_abandons_count short_abandons_met"`
 }
 
 // NoAnswer is what becomes of an agent who let MaxOffers calls in a row ring out.
@@ -90,36 +104,42 @@ type Ring struct {
 	Timeout    time.Duration `yaml:"timeout" default:"18s" min:"3s" max:"3m"`
 	MaxOffers  int           `yaml:"max_offers" default:"1" min:"1" max:"100"`
 	OnNoAnswer NoAnswer      `yaml:"on_no_answer" default:"not_ready" enum:"not_ready ready"`
+	// AtOnce bounds how many agents ring_all rings for a call (none: all of them),
+	// and says how many ring_progressive rings first (none: one).
+	AtOnce int `yaml:"at_once" min:"1" max:"100"`
+	// NextAfter is when ring_progressive rings one more.
+	NextAfter time.Duration `yaml:"next_after" min:"1s" max:"3m"` // 5s when not given
 }
 
-// WrapUp is the time an agent has after a call before the next.
-type WrapUp struct {
-	Seconds int `yaml:"seconds" default:"0" min:"0" max:"3600"`
+// WrapMode is how a wrap-up ends.
+type WrapMode string
 
-	_ struct{} `later:"extend_by max_extensions"`
+// What WrapUp.Mode may be.
+const (
+	WrapFixed      WrapMode = "fixed"      // after its time, or earlier by the agent
+	WrapExtendable WrapMode = "extendable" // the same, and the agent may ask for more time
+	WrapManual     WrapMode = "manual"     // when the agent says so
+	WrapCoded      WrapMode = "coded"      // when the agent gives a code
+)
+
+// WrapUp is the time an agent has after a call before the next. Where only the
+// agent ends it, it is overdue after Seconds, or ten minutes when that is 0.
+type WrapUp struct {
+	Mode          WrapMode `yaml:"mode" enum:"fixed extendable manual coded"` // extendable with extend_by, else fixed
+	Seconds       int      `yaml:"seconds" default:"0" min:"0" max:"3600"`
+	ExtendBy      int      `yaml:"extend_by" min:"1" max:"3600"`     // seconds; 60 when extendable
+	MaxExtensions int      `yaml:"max_extensions" min:"1" max:"100"` // of one wrap-up; 10 when extendable (WCAG 2.2.1)
+	// Codes an agent may give, of reasons.wrapup; all of them when not given.
+	Codes []string `yaml:"codes"`
 }
 
 // Duration is Seconds as a duration.
 func (w WrapUp) Duration() time.Duration { return time.Duration(w.Seconds) * time.Second }
 
-// Overflow sends a caller who has waited After in this queue elsewhere.
-type Overflow struct {
-	After time.Duration `yaml:"after" need:"yes" min:"1s" max:"24h"`
-	To    Target        `yaml:"to" need:"yes" later:"voicemail"`
-
-	_ struct{} `later:"widen_to surge offer"`
-}
-
-// Closed is what a caller meets outside the queue's calendar.
-type Closed struct {
-	Prompt string `yaml:"prompt" default:"closed"` // played before To; of prompts.custom or built in
-	To     Target `yaml:"to" default:"hangup" later:"voicemail"`
-}
-
-// Empty is what a caller meets when no agent of the queue is logged in.
-type Empty struct {
-	To     Target `yaml:"to" default:"wait" later:"voicemail"`
-	Prompt string `yaml:"prompt" default:"nobody"` // played before To, unless that is wait
+// LastAgent brings a caller back to the agent who talked with them last.
+type LastAgent struct {
+	Within time.Duration `yaml:"within" need:"yes" min:"1m" max:"90d"` // since that talk
+	Wait   time.Duration `yaml:"wait" default:"15s" min:"1s" max:"10m"`
 }
 
 // Notice says whether callers are told that the call is recorded.

@@ -65,6 +65,17 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("number %s leads to queue %q, which is not there", d.Number, d.To)
 			}
 		}
+		hosts := map[string]bool{}
+		for _, x := range c.Trunks {
+			hosts[x.ID] = x.Host.Name != ""
+		}
+		for _, r := range c.OutboundRoutes {
+			for _, id := range r.Trunks {
+				if !hosts[id] || r.Action != Allow {
+					t.Fatalf("route %s (%s) leads to trunk %q", r.Match, r.Action, id)
+				}
+			}
+		}
 		p := c.Listen.RTP.Ports
 		if p.Min%2 != 0 || p.Max%2 != 1 || p.Pairs() < 1 || !c.Listen.RTP.PublicIP.IsValid() || c.Site.Timezone == nil {
 			t.Fatalf("usable, but not whole: %+v", c)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -93,7 +94,7 @@ func TestSmallest(t *testing.T) {
 		{"agents", len(c.Agents), 2},
 		{"password", c.Agents[1].SIP.Password.Reveal(), "pw-bo"},
 		{"skill", c.Agents[1].Skills["fr"], 3},
-		{"agent queue", c.Agents[1].Queues[0], "accueil"},
+		{"agent queue", c.Agents[1].Queues[0], Assignment{"accueil", 1}},
 		{"ready_on_register", c.Agents[1].ReadyOnRegister, true},
 
 		// Defaults, fixed and inherited.
@@ -230,25 +231,80 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 }
 
-// The schema knows the keys that Load knows.
+// The schema knows the keys that Load knows, and no others, in every section.
 func TestSchema(t *testing.T) {
 	text, err := Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s struct {
-		Properties map[string]json.RawMessage
-		Required   []string
-	}
+	var s node
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range fieldsOf(reflect.TypeFor[Config]()) {
-		if s.Properties[f.name] == nil {
-			t.Errorf("the schema lacks %s", f.name)
-		}
-	}
 	if strings.Join(s.Required, " ") != "version site listen" {
 		t.Errorf("required: %v", s.Required)
+	}
+	s.holds(t, "", reflect.TypeFor[Config]())
+	queue := s.Properties["queues"].Items
+	for _, x := range []struct {
+		what string
+		got  node
+		want string
+	}{
+		{"a strategy", queue.Properties["strategy"], `"enum":["longest_idle",`},
+		{"a range", queue.Properties["callback"].Properties["attempts"], `"minimum":1`},
+		{"a default", queue.Properties["callback"].Properties["attempts"], `"description":"default 3"`},
+		{"a queue an agent serves", s.Properties["agents"].Items.Properties["queues"], `"anyOf":[{"type":"string"},{`},
+		{"a target", queue.Properties["overflow"].Items.Properties["to"], `"anyOf":[{"type":"string"},{`},
+		{"a number as a target", queue.Properties["closed"].Properties["to"], `"required":["number"]`},
+	} {
+		if !strings.Contains(string(x.got.text), x.want) {
+			t.Errorf("%s is %s, want %s in it", x.what, x.got.text, x.want)
+		}
+	}
+}
+
+// node is a schema as it is read back.
+type node struct {
+	text       []byte
+	Properties map[string]node
+	Required   []string
+	Items      *node
+	AnyOf      []node
+}
+
+func (n *node) UnmarshalJSON(text []byte) error {
+	type plain node
+	if err := json.Unmarshal(text, (*plain)(n)); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	err := json.Compact(&b, text)
+	n.text = b.Bytes()
+	return err
+}
+
+// holds compares a schema with a type, down to the last key.
+func (n node) holds(t *testing.T, path string, typ reflect.Type) {
+	t.Helper()
+	for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
+		if typ.Kind() == reflect.Slice && n.Items != nil {
+			n = *n.Items
+		}
+		typ = typ.Elem()
+	}
+	fields := fieldsOf(typ)
+	if len(fields) > 0 && len(n.AnyOf) == 2 {
+		n = n.AnyOf[1]
+	}
+	if len(fields) > 0 && len(fields) != len(n.Properties) {
+		t.Errorf("%s has %d keys, %d in the schema", orTop(path), len(fields), len(n.Properties))
+	}
+	for _, f := range fields {
+		if p, ok := n.Properties[f.name]; ok {
+			p.holds(t, join(path, f.name), f.Type)
+		} else {
+			t.Errorf("the schema lacks %s", join(path, f.name))
+		}
 	}
 }

@@ -12,7 +12,7 @@ func itemName(n ast.Node, i int) string {
 	if m, ok := n.(*ast.MappingNode); ok {
 		for _, kv := range m.Values {
 			switch keyText(kv.Key) {
-			case "id", "number", "date":
+			case "id", "number", "date", "match":
 				if text, ok := scalarText(kv.Value); ok {
 					return text
 				}

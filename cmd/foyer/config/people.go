@@ -7,14 +7,43 @@ type Agent struct {
 	SIP  SIPAccount `yaml:"sip" need:"yes"`
 	// Skills by level, 1 to 5.
 	Skills map[string]int `yaml:"skills" min:"1" max:"5"`
-	Queues []string       `yaml:"queues"`
+	Queues []Assignment   `yaml:"queues"`
+	// Capacity is how many contacts the agent handles at once.
+	Capacity *Capacity `yaml:"capacity"` // one call when not given
 	// ReadyOnRegister makes the agent ready as soon as a phone registers, for
 	// agents who have no console.
 	ReadyOnRegister bool   `yaml:"ready_on_register" default:"false"`
 	Contract        string `yaml:"contract" default:"employee" enum:"employee independent"`
 	Device          string `yaml:"device" default:"sip" enum:"sip any" later:"webrtc"`
 
-	_ struct{} `later:"weekly_hours shifts disconnect accessibility rate"`
+	// Shifts are when the agent has agreed to be there: what adherence is held against.
+	Shifts Shifts `yaml:"shifts"`
+
+	_ struct{} `later:"weekly_hours disconnect accessibility rate"`
+}
+
+// Shifts are an agent's hours, every week the same, in site.timezone. A meal is the
+// gap between two of them.
+type Shifts struct {
+	Weekly Week `yaml:"weekly"`
+
+	_ struct{} `later:"calendar"`
+}
+
+// Assignment is a queue an agent serves. It may be written as the queue's id alone.
+type Assignment struct {
+	ID string `yaml:"id" need:"yes"`
+	// Tier is the agent's line there: those of a lower tier are offered calls first.
+	Tier int `yaml:"tier" default:"1" min:"1" max:"10"`
+}
+
+// Capacity is how many contacts of each kind an agent handles at once. Nobody
+// talks on two calls; with none, the agent is given no calls.
+type Capacity struct {
+	Voice int `yaml:"voice" default:"1" min:"0" max:"1"`
+
+	// The floor counts chats and mail too, but nothing brings them yet.
+	_ struct{} `later:"chat mail"`
 }
 
 // SIPAccount is how an agent's phone authenticates.

@@ -151,7 +151,7 @@ func (r *reader) mapping(v value) *mapping {
 func (r *reader) structure(s reflect.Value, m *mapping) {
 	fields := fieldsOf(s.Type())
 	if m != nil {
-		r.known(m, fields, laterKeys(s.Type()))
+		r.known(m, s.Type())
 	}
 	for _, f := range fields {
 		target := s.FieldByIndex(f.Index)
@@ -177,17 +177,23 @@ func (r *reader) structure(s reflect.Value, m *mapping) {
 	}
 }
 
-// known complains of keys that no field has.
-func (r *reader) known(m *mapping, fields []field, later []string) {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.name
+// known complains of keys that no field of t has.
+func (r *reader) known(m *mapping, t reflect.Type) {
+	var names []string
+	for _, f := range fieldsOf(t) {
+		names = append(names, f.name)
 	}
+	blank, _ := t.FieldByName("_")
+	later, elsewhere := strings.Fields(blank.Tag.Get("later")), strings.Fields(blank.Tag.Get("elsewhere"))
 	for _, k := range m.keys {
+		i := slices.IndexFunc(elsewhere, func(e string) bool { return strings.HasPrefix(e, k.name+"=") })
 		switch {
 		case slices.Contains(names, k.name):
 		case slices.Contains(later, k.name):
 			r.errorf(k.at, "key %q%s is not supported by this release", k.name, in(m.path))
+		case i >= 0:
+			_, home, _ := strings.Cut(elsewhere[i], "=")
+			r.errorf(k.at, "key %q%s has its place in a step of %q", k.name, in(m.path), home)
 		default:
 			r.errorf(k.at, "unknown key %q%s%s", k.name, in(m.path), meant(k.name, names))
 		}
@@ -239,9 +245,25 @@ func (r *reader) read(target reflect.Value, f field, v value) {
 			into.FR, into.EN = text, text
 			return
 		}
+	case *Target:
+		if !scalar {
+			r.outside(into, v)
+			return
+		}
+	case *Assignment:
+		if scalar {
+			r.structure(target, nil)
+			r.at[&into.ID] = r.place(v)
+			r.read(reflect.ValueOf(&into.ID).Elem(), field{}, v)
+			return
+		}
 	case *map[string]int:
 		r.levels(into, f, v)
 		return
+	}
+	if target.Kind() == reflect.Pointer && len(fieldsOf(target.Type().Elem())) > 0 {
+		target.Set(reflect.New(target.Type().Elem()))
+		target = target.Elem()
 	}
 	if target.Kind() == reflect.Struct && len(fieldsOf(target.Type())) > 0 {
 		if m := r.mapping(v); m != nil {
@@ -263,6 +285,23 @@ func (r *reader) read(target reflect.Value, f field, v value) {
 	}
 	if err := set(target, f, text); err != nil {
 		r.errorf(r.place(v), "%s %s", v.path, err)
+	}
+}
+
+// outside reads a target that is written as a mapping: {number: "+33170000001"}.
+func (r *reader) outside(into *Target, v value) {
+	m := r.mapping(v)
+	if m == nil {
+		return
+	}
+	var o outside
+	r.structure(reflect.ValueOf(&o).Elem(), m)
+	if o.Number == "" {
+		return
+	}
+	r.at[into] = r.at[&o.Number]
+	if err := setTarget(into, "number:"+o.Number); err != nil {
+		r.errorf(r.at[into], "%s %s", v.path, err)
 	}
 }
 
@@ -308,6 +347,9 @@ type field struct {
 }
 
 func fieldsOf(t reflect.Type) []field {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
 	var fields []field
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -316,14 +358,6 @@ func fieldsOf(t reflect.Type) []field {
 		}
 	}
 	return fields
-}
-
-// laterKeys are the keys Foyer will know but this release does not.
-func laterKeys(t reflect.Type) []string {
-	if f, ok := t.FieldByName("_"); ok {
-		return strings.Fields(f.Tag.Get("later"))
-	}
-	return nil
 }
 
 func join(path, key string) string {

@@ -29,14 +29,18 @@ func schemaOf(t reflect.Type, f field) object {
 	switch reflect.Zero(t).Interface().(type) {
 	case time.Duration:
 		return object{"type": "string", "pattern": `^([0-9]+d)?([0-9.]+(h|m|s|ms))*$`}
-	case netip.AddrPort, netip.Addr, netip.Prefix, PortRange, Date, Span, Secret, *time.Location:
+	case netip.AddrPort, netip.Addr, netip.Prefix, PortRange, Host, Date, Span, Secret, *time.Location:
 		return object{"type": "string"}
 	case Week:
 		return object{"type": "object", "additionalProperties": object{"type": "array", "items": object{"type": "string"}}}
-	case Label:
+	case Label, Assignment:
 		return object{"anyOf": []any{object{"type": "string"}, structSchema(t)}}
+	case Target:
+		return object{"anyOf": []any{object{"type": "string"}, structSchema(reflect.TypeFor[outside]())}}
 	}
 	switch t.Kind() {
+	case reflect.Pointer:
+		return schemaOf(t.Elem(), f)
 	case reflect.Struct:
 		return structSchema(t)
 	case reflect.Slice:

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,12 +31,16 @@ func set(target reflect.Value, f field, text string) error {
 		return setPrefix(into, text)
 	case *PortRange:
 		return setPorts(into, text)
+	case *Host:
+		return setHost(into, text)
 	case **time.Location:
 		return setZone(into, text)
 	case *Date:
 		return setDate(into, text)
 	case *Span:
 		return setSpan(into, text)
+	case *Target:
+		return setTarget(into, text)
 	case *Secret:
 		into.value = text
 		return nil
@@ -208,6 +213,35 @@ func setPorts(into *PortRange, text string) error {
 		return fmt.Errorf("%s must begin with an even port and end with an odd one: RTP takes the even, RTCP the odd above it", text)
 	}
 	*into = PortRange{uint16(low), uint16(high)}
+	return nil
+}
+
+// hostName is a name the domain name system may know (RFC 1123 section 2.1).
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+
+func setHost(into *Host, text string) error {
+	bad := fmt.Errorf("must be a host name or an address, such as sip.carrier.example, 192.0.2.10:5070 or [2001:db8::1]:5070, not %q", text)
+	if addr, err := netip.ParseAddr(text); err == nil {
+		if addr.Zone() != "" {
+			return bad
+		}
+		*into = Host{Name: text}
+		return nil
+	}
+	if at, err := netip.ParseAddrPort(text); err == nil && at.Port() > 0 && at.Addr().Zone() == "" {
+		*into = Host{Name: at.Addr().String(), Port: at.Port()}
+		return nil
+	}
+	name, port, given := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	if given && (err != nil || n == 0) && !strings.Contains(port, ":") {
+		return fmt.Errorf("has port %q; a port is between 1 and 65535", port)
+	}
+	// What is made of digits alone was meant as an address.
+	if given && n == 0 || strings.Trim(name, "0123456789.") == "" || len(name) > 253 || !hostName.MatchString(name) {
+		return bad
+	}
+	*into = Host{Name: name, Port: uint16(n)}
 	return nil
 }
 

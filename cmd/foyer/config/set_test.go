@@ -42,6 +42,26 @@ func TestAddrPort(t *testing.T) {
 	}
 }
 
+func TestHost(t *testing.T) {
+	for text, want := range map[string]Host{
+		"sip.carrier.test": {"sip.carrier.test", 0}, "sip.carrier.test:5070": {"sip.carrier.test", 5070}, "a": {"a", 0},
+		"192.0.2.1": {"192.0.2.1", 0}, "192.0.2.1:5070": {"192.0.2.1", 5070}, "1.a": {"1.a", 0},
+		"2001:db8::1": {"2001:db8::1", 0}, "[2001:db8::1]:5070": {"2001:db8::1", 5070},
+	} {
+		var h Host
+		if err := setHost(&h, text); err != nil || h != want {
+			t.Errorf("%s is %+v, %v", text, h, err)
+		}
+	}
+	for _, text := range []string{"", ":", ":5060", "a:", "a:0", "a:65536", "a:b", "a:1:2", "[2001:db8::1]", "[a]:1", "[192.0.2.1]:5060", "192.0.2", "1:5060",
+		"fe80::1%lo", "[fe80::1%lo]:5060", "a b", "a;b", "-a", "a-", "a..b", "a.", "sip:a", "a/b", "é", strings.Repeat("a.", 127) + "a"} {
+		h := Host{}
+		if err := setHost(&h, text); err == nil {
+			t.Errorf("%q was read as %+v", text, h)
+		}
+	}
+}
+
 func TestMeant(t *testing.T) {
 	known := []string{"strategy", "require", "ring", "to", "id"}
 	for word, want := range map[string]string{

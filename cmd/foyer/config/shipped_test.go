@@ -72,7 +72,7 @@ func TestExampleIsComplete(t *testing.T) {
 				t.Errorf("the example says nothing of %q of %s", f.name, typ.Name())
 			}
 			inner := f.Type
-			if inner.Kind() == reflect.Slice {
+			if inner.Kind() == reflect.Slice || inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
 			if inner.Kind() == reflect.Struct {

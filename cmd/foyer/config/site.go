@@ -17,10 +17,14 @@ type Config struct {
 	Demo bool `yaml:"demo" default:"false"`
 
 	Site              Site              `yaml:"site" need:"yes"`
+	Database          Database          `yaml:"database"`
 	Listen            Listen            `yaml:"listen" need:"yes"`
 	Registrar         Registrar         `yaml:"registrar"`
 	Media             Media             `yaml:"media"`
 	Trunks            []Trunk           `yaml:"trunks"`
+	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
+	Floor             Floor             `yaml:"floor"`
+	Reasons           Reasons           `yaml:"reasons"`
 	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named
 	Calendars         []Calendar        `yaml:"calendars"`
 	Prompts           Prompts           `yaml:"prompts"`
@@ -32,7 +36,7 @@ type Config struct {
 	Agents            []Agent           `yaml:"agents"`
 	Observability     Observability     `yaml:"observability"`
 
-	_ struct{} `later:"outbound_routes reasons surge users monitoring_rights events"`
+	_ struct{} `later:"surge users monitoring_rights events"`
 
 	// Files are the paths read, the main one first.
 	Files []string `yaml:"-"`
@@ -53,6 +57,13 @@ type Site struct {
 	// DataDir holds the journal, the database and, by default, the recordings.
 	DataDir string `yaml:"data_dir" default:"/var/lib/foyer"`
 	Mode    string `yaml:"mode" default:"production" enum:"production demo"`
+}
+
+// Database is where call records, counts, tokens and the audit trail are kept. The
+// journal is in site.data_dir in any case.
+type Database struct {
+	// Postgres is a connection string; when not given, they are in foyer.db in site.data_dir.
+	Postgres Secret `yaml:"postgres"`
 }
 
 // Observability is what the switch says of itself.

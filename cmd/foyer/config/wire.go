@@ -111,15 +111,40 @@ type Trunk struct {
 	// EarlyMedia plays music before the call is answered (183) and answers it
 	// with the agent; otherwise the queue answers at once.
 	EarlyMedia bool `yaml:"early_media" default:"false"`
+	// Host is where calls to numbers go; without it the trunk only brings calls.
+	Host      Host   `yaml:"host"`
+	Transport string `yaml:"transport" default:"udp" enum:"udp tcp" later:"tls"`
+	// CallerID is what the called party sees of a caller who is passed on.
+	CallerID CallerID `yaml:"caller_id" default:"did" enum:"did passthrough"`
 
-	_ struct{} `later:"host transport caller_id options_ping"`
+	_ struct{} `later:"options_ping"`
 }
+
+// Host is a machine elsewhere: a name or an address, IPv6 without brackets, and
+// the port written after it, 0 if none is.
+type Host struct {
+	Name string
+	Port uint16
+}
+
+// CallerID is the number a carrier is told that a call is from.
+type CallerID string
+
+// What Trunk.CallerID may be.
+const (
+	// ShowDID: the number of ours that was called. Every carrier takes that.
+	ShowDID CallerID = "did"
+	// ShowCaller: the caller's, and ours as the one that passes it on. Many
+	// carriers refuse numbers that are not their customer's.
+	ShowCaller CallerID = "passthrough"
+)
 
 // TrunkAuth is how a carrier is recognised.
 type TrunkAuth struct {
 	Mode string `yaml:"mode" default:"ip" enum:"ip" later:"register"`
 	// Allow are the source addresses whose requests are this trunk's.
 	Allow []netip.Prefix `yaml:"allow" need:"yes"`
-
-	_ struct{} `later:"username password"`
+	// Username and Password answer the carrier when it challenges a call of ours.
+	Username string `yaml:"username"`
+	Password Secret `yaml:"password"`
 }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+// A callback is a call like others, only that its caller is called by us. The
+// floor keeps the promise; a goroutine exists from the moment an agent or the
+// customer is first rung for it.
+
+// callbackFor makes the call of a callback that is about to be made, unless it
+// exists.
+func (ex *exchange) callbackFor(id acd.CallID, q acd.QueueID, number string) {
+	if ex.calls.card(id) != nil {
+		return
+	}
+	plan := ex.plan.Load()
+	queue := plan.queues[q]
+	c := &call{
+		ex: ex, id: id, box: newMailbox(), begun: time.Now(), phase: waiting, back: true, told: true,
+		offers: map[acd.OfferID]*offer{},
+		dest:   destination{number: queue.number, client: queue.client, queue: q},
+		client: plan.clients[queue.client],
+		facts:  acd.Facts{Client: queue.client, DID: queue.number, From: number, To: number},
+	}
+	c.log = ex.log.With(zap.String("call", string(id)))
+	c.show()
+	ex.calls.add(c)
+	go c.run()
+}
+
+// callCustomer carries out the floor's decision to call the customer of a callback.
+func (c *call) callCustomer(d acd.Dial) {
+	if c.out != nil || c.phase != waiting || !c.back {
+		return
+	}
+	c.dialled = d.Offer
+	c.log.Info("calling back", zap.String("number", d.Number), zap.String("agent", string(d.Agent)))
+	if o := c.waitingAgent(); o != nil {
+		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-agent"), c.ex.music)
+		o.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
+	}
+	if err := c.callOut(d.Number, sip.Caller{}, c.dest.number); err != nil {
+		c.log.Warn("customer not called", zap.Error(err))
+		c.customerMissed(acd.CauseFailed)
+	}
+}
+
+// waitingAgent is the agent who has answered a callback and waits for the customer.
+func (c *call) waitingAgent() *offer {
+	if o := c.offers[c.dialled]; o != nil && o.taken != nil {
+		return o
+	}
+	return nil
+}
+
+// customerAnswered: the customer is on the line, and is the caller from here on.
+func (c *call) customerAnswered() {
+	o := c.out
+	c.out, o.joined = nil, true
+	c.caller = o.side
+	c.answered, c.code = true, 200
+	c.facts.Trunk, c.facts.SIPCallID, c.facts.Transport = o.leg.Trunk(), o.leg.SIPCallID(), o.leg.Transport()
+	if c.waitingAgent() == nil {
+		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-hello"), c.ex.music)
+		c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
+	}
+	c.ex.board.post(acd.Event{Kind: acd.CallerBack, Call: c.id})
+}
+
+// customerMissed: the customer was not reached. The floor tries again, or not;
+// it withdraws the agent.
+func (c *call) customerMissed(cause acd.Cause) {
+	c.dropOut(sip.Reason{SIP: 487, Text: "Callback given up"})
+	c.ex.board.post(acd.Event{Kind: acd.CallerMissed, Call: c.id, Cause: cause, By: acd.Caller})
+}
+
+// retire lets callbacks go that are not being made.
+type retire struct{}
+
+// alone says whether a callback has neither a customer nor an agent to lose.
+func (c *call) alone() bool { return c.back && !c.answered && c.out == nil && len(c.offers) == 0 }
+
+// promisedIn are the callbacks that an earlier life of the switch had promised and
+// not made.
+func promisedIn(f *acd.Floor, now time.Time, facts map[acd.CallID]*acd.Facts) []acd.Event {
+	var asks []acd.Event
+	for _, v := range f.Snapshot(now).Calls {
+		if v.Callback == "" || v.State == acd.CallTalking {
+			continue
+		}
+		asks = append(asks, acd.Event{
+			Kind: acd.CallbackAsked, Call: v.ID, Queue: v.Queue, Number: v.Callback,
+			Since: v.Turn, By: acd.Switch, Facts: facts[v.ID],
+		})
+	}
+	return asks
+}
+
+// hours tells the floor when customers of each queue may be called back.
+func (ex *exchange) hours(ctx context.Context) {
+	open := map[acd.QueueID]bool{}
+	every := ex.minute
+	if every == 0 {
+		every = time.Minute
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		plan, now := ex.plan.Load(), time.Now()
+		for _, q := range plan.cfg.Queues {
+			id := acd.QueueID(q.ID)
+			may := plan.callable(now, id)
+			if was, known := open[id]; known && was == may || !known && may {
+				open[id] = may
+				continue
+			}
+			open[id] = may
+			kind := acd.CallbacksShut
+			if may {
+				kind = acd.CallbacksOpen
+			}
+			ex.board.post(acd.Event{Kind: kind, Queue: id, By: acd.Switch})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/recorder"
+	"foyer/rtp"
+	"foyer/rtp/sound"
+	"foyer/sip"
+)
+
+// A call that its queue does not keep may go on to a number outside, or leave a
+// message. Either way the floor has done with it.
+
+// outward is a call of ours to a number of the public network: where a caller is
+// put through to, or the customer of a callback.
+type outward struct {
+	side
+	way   way
+	shown sip.Caller
+	by    string // the number of ours that passes a call on
+	codec rtp.Codec
+	early bool // their early media are heard
+	taken bool
+	tries int // trunks dialled
+	// joined: this is the customer of a callback, who is the call's caller now.
+	joined bool
+}
+
+// divert carries out what the floor decided for a caller whom no agent will take.
+func (c *call) divert(d acd.Divert) {
+	if c.phase != waiting {
+		return
+	}
+	c.cause, c.by = d.Cause, acd.Switch
+	c.log.Info("call diverted", zap.String("queue", string(d.Queue)), zap.String("to", d.To.Number),
+		zap.Bool("voicemail", d.To.Voicemail), zap.String("cause", d.Cause.String()))
+	first := c.ex.plan.Load().queues[d.Queue].prompts[d.Cause]
+	if d.To.Voicemail {
+		c.takeMessage(first, "voicemail")
+		return
+	}
+	c.phase = diverted
+	if err := c.callOut(d.To.Number, c.caller.leg.Caller(), c.facts.DID); err != nil {
+		c.log.Warn("call not put through", zap.String("to", d.To.Number), zap.Error(err))
+		c.notPutThrough()
+		return
+	}
+	c.say(0, first, "transfer")
+}
+
+// callOut calls a number by the trunks of its route.
+func (c *call) callOut(number string, caller sip.Caller, did string) error {
+	plan := c.ex.plan.Load()
+	way, err := plan.outbound(number)
+	if err != nil {
+		return err
+	}
+	party := acd.Carrier
+	if c.back {
+		party = acd.Caller
+	}
+	media, err := c.ex.media.NewLeg(rtp.LegOptions{
+		Role: rtp.TrunkLeg, Beside: c.beside(),
+		Sink: func(ev rtp.MediaEvent) { c.box.post(fromMedia{party: party, event: ev}) },
+	})
+	if err != nil {
+		return err
+	}
+	o := &outward{way: way, shown: caller, by: did}
+	o.media, o.sdp = media, c.ex.newSession(media)
+	if c.caller.media != nil {
+		o.codec = c.caller.stream.Codec
+	}
+	c.out = o
+	if err := c.tryNext(); err != nil {
+		c.dropOut(sip.Reason{})
+		return err
+	}
+	return nil
+}
+
+// beside is a leg of this call that a new one may be bridged with.
+func (c *call) beside() *rtp.Leg {
+	if c.caller.media != nil {
+		return c.caller.media
+	}
+	for _, o := range c.offers {
+		if o.media != nil {
+			return o.media
+		}
+	}
+	return nil
+}
+
+// tryNext dials by the next trunk of the way.
+func (c *call) tryNext() error {
+	o, plan := c.out, c.ex.plan.Load()
+	o.tries++
+	attempt := o.tries
+	leg, err := o.way.next(func(trunk string) (*sip.Leg, error) {
+		shown, by := plan.shown(trunk, o.shown, o.by)
+		return c.ex.edge.Dial(sip.Dial{
+			Trunk: trunk, Number: o.way.number, Caller: shown, Diverted: by,
+			SDP: o.sdp.Offer(o.codec),
+		}, func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) })
+	})
+	if err != nil {
+		return err
+	}
+	o.leg, o.early = leg, false
+	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
+	return nil
+}
+
+// outsideDid takes what the other end of an outward leg does.
+func (c *call) outsideDid(m fromOutside) {
+	o := m.out
+	switch {
+	case o.joined:
+		c.callerDid(m.event)
+		return
+	case c.out != o || o.tries != m.attempt:
+		return // of a trunk that was given up
+	}
+	switch ev := m.event.(type) {
+	case sip.Progress:
+		if len(ev.SDP) > 0 && !o.early {
+			if stream, err := o.sdp.Accept(ev.SDP); err == nil {
+				o.early = true
+				c.apply(&o.side, stream, rtp.Exact)
+				c.heardOutside()
+			}
+		}
+	case sip.Answered:
+		c.outsideAnswered(ev)
+	case sip.Refused:
+		c.outsideRefused(ev)
+	case sip.Acked:
+		c.acked(acd.Carrier, &o.side, ev.SDP)
+	case sip.Reoffered:
+		c.reoffered(acd.Carrier, &o.side, o.leg, ev)
+	case sip.Reanswered:
+		c.reanswered(acd.Carrier, &o.side, ev)
+	case sip.Info:
+		if c.phase == diverted {
+			c.caller.media.SendDigit(ev.Digit, infoDigit)
+		}
+	case sip.Ended:
+		c.end(partyOfEnd(acd.Carrier, ev.Why), causeOfEnd(ev.Why))
+	}
+}
+
+// heardOutside lets whoever waits for the other end hear its early media.
+func (c *call) heardOutside() {
+	if c.phase == diverted {
+		c.caller.media.Hear(c.out.media)
+		return
+	}
+	if o := c.waitingAgent(); o != nil {
+		o.media.Hear(c.out.media)
+	}
+}
+
+func (c *call) outsideAnswered(ev sip.Answered) {
+	o := c.out
+	if len(ev.SDP) > 0 || !o.early {
+		stream, err := o.sdp.Accept(ev.SDP)
+		if err != nil {
+			o.leg.Hangup(sip.Reason{SIP: 488, Text: "Not acceptable here"})
+			c.outsideRefused(sip.Refused{Code: 488, Reason: "no common codec in the answer"})
+			return
+		}
+		c.apply(&o.side, stream, rtp.Exact)
+	}
+	o.taken = true
+	if c.phase != diverted {
+		c.customerAnswered()
+		return
+	}
+	if !c.answered {
+		if err := c.answer(c.caller.sdp.Last()); err != nil {
+			c.code = 487
+			c.end(acd.Caller, acd.CauseAbandoned)
+			return
+		}
+	}
+	rtp.Bridge(c.caller.media, o.media)
+	c.log.Info("call put through", zap.String("to", o.way.number), zap.String("trunk", o.leg.Trunk()))
+}
+
+// outsideRefused tries the next trunk where that may help.
+func (c *call) outsideRefused(ev sip.Refused) {
+	o := c.out
+	if ev.Elsewhere() {
+		if err := c.tryNext(); err == nil {
+			return
+		}
+	}
+	c.log.Info("number not reached", zap.String("number", o.way.number), zap.Int("code", ev.Code), zap.String("reason", ev.Reason))
+	if c.phase == diverted {
+		c.dropOut(sip.Reason{})
+		c.notPutThrough()
+		return
+	}
+	c.customerMissed(causeOfRefusal(ev))
+}
+
+// notPutThrough tells a caller that nobody could be reached.
+func (c *call) notPutThrough() {
+	c.phase = leaving
+	c.sayLast("nobody")
+}
+
+// dropOut ends the outward leg.
+func (c *call) dropOut(r sip.Reason) {
+	if o := c.out; o != nil {
+		c.out = nil
+		if o.leg != nil {
+			o.leg.Hangup(r)
+		}
+		o.media.Close(nil)
+	}
+}
+
+// longestMessage is how long a caller may speak to a voicemail box.
+const longestMessage = 3 * time.Minute
+
+// takeMessage asks the caller to speak after the tone.
+func (c *call) takeMessage(prompts ...string) {
+	c.phase = messaging
+	if !c.answered {
+		if err := c.answer(c.caller.sdp.Last()); err != nil {
+			c.code = 487
+			c.end(acd.Caller, acd.CauseAbandoned)
+			return
+		}
+	}
+	sounds := append(c.ex.plan.Load().voice(c.client).Say(prompts...), sound.Beep())
+	c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Token: afterTone})
+}
+
+// messageTime ends a message that has gone on for too long.
+type messageTime struct{}
+
+// startMessage begins to record the message; the caller has heard the tone. It is
+// what the caller wants kept, so no policy of the client decides on it.
+func (c *call) startMessage() {
+	c.rec.since = time.Now()
+	handle, id, err := c.ex.recordings.Begin(recorder.Meta{
+		CallID: string(c.id), Client: string(c.facts.Client), Queue: string(c.dest.queue),
+		Policy: "voicemail", Purpose: "voicemail", LegalBasis: "left by the caller",
+		From: c.facts.From, To: c.facts.DID, Started: c.rec.since,
+	})
+	if err != nil {
+		c.log.Error("message not recorded", zap.Error(err))
+		c.ex.metrics.recordingMissing.WithLabelValues("voicemail").Inc()
+		c.phase, c.cause = leaving, acd.CauseFailed
+		c.sayLast("technical")
+		return
+	}
+	c.rec.handle, c.rec.id = handle, id
+	c.caller.media.Tap(handle, callerChannel)
+	time.AfterFunc(longestMessage, func() { c.box.post(messageTime{}) })
+}
+
+// messageLeft ends a message that the caller has finished, or spoken too long.
+func (c *call) messageLeft() {
+	if c.phase != messaging || c.rec.handle == 0 {
+		return
+	}
+	c.stopRecording()
+	c.phase = leaving
+	c.sayLast("voicemail-thanks")
+}

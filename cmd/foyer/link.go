@@ -1,0 +1,106 @@
+package main
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/rtp"
+	"foyer/sip"
+)
+
+// An agent at home may lose the line in the middle of a talk. This file finds out
+// and does what the floor decides; acd/link.go decides.
+
+// probed comes when a phone that went quiet has had time to answer a probe.
+type probed struct{ offer *offer }
+
+// probeTime is how long a probe takes to find out that a phone is gone: 3 s for
+// the first OPTIONS, half a second, 3 s for the second (sip/probe.go).
+const probeTime = 7 * time.Second
+
+// agentQuiet: nothing comes from the agent's phone. Whether that is a muted phone
+// or a dead line is found out by asking the phone.
+func (c *call) agentQuiet() {
+	o := c.agent
+	if c.phase != talking || o == nil || o.taken == nil || o.lost {
+		return
+	}
+	c.ex.registrar.ReportUnreachable(o.taken.binding)
+	time.AfterFunc(probeTime, func() { c.box.post(probed{o}) })
+	o.quiet = true
+}
+
+// agentHeard: the agent's phone sends again.
+func (c *call) agentHeard() {
+	o := c.agent
+	if o == nil {
+		return
+	}
+	o.quiet = false
+	if o.lost && !o.dead {
+		o.lost = false
+		c.ex.board.post(acd.Event{Kind: acd.LinkBack, Call: c.id, Agent: o.agent, Offer: o.id})
+	}
+}
+
+func (c *call) probed(p probed) {
+	o := p.offer
+	if c.phase != talking || c.agent != o || !o.quiet {
+		return
+	}
+	for _, b := range reachable(c.ex.registrar.Bindings(string(o.agent))) {
+		if b.Source == o.taken.binding.Source {
+			return // silent, but there
+		}
+	}
+	c.linkLost(o)
+}
+
+// linkLost tells the floor that an agent's link is gone.
+func (c *call) linkLost(o *offer) {
+	if o.lost {
+		return
+	}
+	o.lost = true
+	c.log.Warn("agent's link lost in the talk", zap.String("agent", string(o.agent)))
+	c.ex.board.post(acd.Event{Kind: acd.LinkLost, Call: c.id, Agent: o.agent, Offer: o.id})
+}
+
+// comfort lets a caller who lost their agent hear so.
+func (c *call) comfort() {
+	if c.phase != talking || c.agent == nil {
+		return
+	}
+	sounds := append(c.ex.plan.Load().voice(c.client).Say("agent-lost"), c.ex.music)
+	c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
+	c.caller.media.Watch(false)
+}
+
+// rejoin lets both talk on.
+func (c *call) rejoin() {
+	if c.phase == talking && c.agent != nil {
+		c.rewire()
+	}
+}
+
+// part ends the talk with an agent, and not the call: the caller hears music again.
+func (c *call) part(p acd.Part) {
+	o := c.agent
+	if c.phase != talking || o == nil || o.id != p.Offer {
+		return
+	}
+	c.caller.media.Hear(nil)
+	if c.rec.handle != 0 {
+		o.media.Tap(0, agentChannel)
+	}
+	c.agent = nil
+	c.phase = waiting
+	o.closed = true
+	o.hangUp(sip.Reason{SIP: 480, Text: "Link lost"})
+	o.media.Close(nil)
+	c.caller.media.Watch(false)
+	c.playMusic(&c.caller)
+	c.log.Info("caller waits again", zap.String("agent", string(o.agent)), zap.String("cause", p.Cause.String()))
+}

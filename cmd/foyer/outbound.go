@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nyaruka/phonenumbers"
+
+	"foyer/cmd/foyer/config"
+	"foyer/sip"
+)
+
+// way is how a number of the public network is called: the number as carriers
+// take it, and the trunks that are left to try.
+type way struct {
+	number string
+	trunks []string
+}
+
+var (
+	errNoNumber  = errors.New("not a number that can be called")
+	errNoRoute   = errors.New("no outbound route fits it")
+	errDenied    = errors.New("an outbound route denies it")
+	errNoTrunk   = errors.New("no trunk left to try")
+	errEmergency = errors.New("an emergency number")
+)
+
+// outbound finds the way to a number. What has no E.164 form is never dialled:
+// 112, 15 or 3639 mean something else on every network, and a call for help must
+// not come from here. Nor is anything that no route fits.
+func (p *plan) outbound(number string) (way, error) {
+	w := way{number: p.e164(number)}
+	n, err := phonenumbers.Parse(w.number, "")
+	if err != nil || !isE164(w.number) || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
+		return way{}, fmt.Errorf("dial %q: %w", number, errNoNumber)
+	}
+	// +49110 is as long as a number may be in Germany, and some networks would
+	// take it for 110.
+	if phonenumbers.IsEmergencyNumber(phonenumbers.GetNationalSignificantNumber(n), phonenumbers.GetRegionCodeForCountryCode(int(n.GetCountryCode()))) {
+		return way{}, fmt.Errorf("dial %q: %w", number, errEmergency)
+	}
+	switch route := p.cfg.RouteTo(w.number); {
+	case route == nil:
+		return way{}, fmt.Errorf("dial %s: %w", w.number, errNoRoute)
+	case route.Action == config.Deny:
+		return way{}, fmt.Errorf("dial %s: %w (%s)", w.number, errDenied, route.Match)
+	default:
+		w.trunks = route.Trunks
+	}
+	return w, nil
+}
+
+// next dials the number by the next trunk that takes the call, one that is full
+// being passed over. The leg is one attempt: when its Refused says Elsewhere, or
+// nothing more is to be hoped of it, the call asks next again. The error says
+// that no trunk is left.
+func (w *way) next(dial func(trunk string) (*sip.Leg, error)) (*sip.Leg, error) {
+	err := fmt.Errorf("dial %s: %w", w.number, errNoTrunk)
+	for len(w.trunks) > 0 {
+		trunk := w.trunks[0]
+		w.trunks = w.trunks[1:]
+		leg, failed := dial(trunk)
+		if failed == nil {
+			return leg, nil
+		}
+		err = failed
+	}
+	return nil, err
+}
+
+// shown says whom a number that is called by a trunk sees, when the call is
+// passed on for a caller who dialled one of our numbers; for a call of our own,
+// the caller is empty. A caller who has no number to show is shown as ours.
+func (p *plan) shown(trunk string, caller sip.Caller, did string) (shown sip.Caller, diverted string) {
+	caller.User = p.e164(caller.User)
+	switch {
+	case p.trunks[trunk].callerID != config.ShowCaller || caller == sip.Caller{}:
+		return sip.Caller{User: did}, ""
+	case !isE164(caller.User):
+		return sip.Caller{User: did, Private: caller.Private}, did
+	}
+	return caller, did
+}
