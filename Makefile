@@ -52,8 +52,8 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	done
 
 soak: ## a million random days on small floors, and 20,000 long ones, against every invariant of the floor
-	$(GO) test -count=1 -timeout 60m -run '^TestRandomFloorsKeepEveryInvariant$$' -rapid.checks=1000000 ./acd
-	$(GO) test -count=1 -timeout 60m -run '^TestRandomFloorsComeToRest$$' -rapid.checks=20000 ./acd
+	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsKeepEveryInvariant$$' -rapid.checks=1000000
+	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsComeToRest$$' -rapid.checks=20000
 
 bench: build ## the figures of the whole switch, under load, in one table
 	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer $(BENCH)

@@ -111,6 +111,7 @@ func TestNoSecondOfAnAgentsDayIsLost(t *testing.T) {
 			w.next()
 		}
 		type stretch struct {
+			of    *agent // who is removed and comes back is somebody new
 			state AgentState
 			since time.Time
 			spent [agentStates]time.Duration
@@ -120,8 +121,8 @@ func TestNoSecondOfAnAgentsDayIsLost(t *testing.T) {
 		for _, r := range w.events {
 			done := f.Step(r.At, r.Event)
 			for _, a := range f.roster {
-				if days[a.id] == nil || a.born.After(days[a.id].since) && a.born.Equal(f.now) { // is new, or again
-					days[a.id] = &stretch{since: a.born}
+				if days[a.id] == nil || days[a.id].of != a {
+					days[a.id] = &stretch{of: a, since: a.born}
 				}
 			}
 			for _, m := range of[Moved](done) {

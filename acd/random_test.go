@@ -390,6 +390,9 @@ func (w *world) queue(id QueueID) Queue {
 		q.NoneReady = w.door()
 	}
 	q.Empty = w.door()
+	if w.one(3) {
+		q.Closed = w.door()
+	}
 	if w.one(2) {
 		q.Overflow = []Overflow{{After: 20 * time.Second, Offer: true}, {After: 25 * time.Second, To: w.target()}, {After: time.Minute}}
 	}
@@ -493,6 +496,9 @@ func (w *world) next() {
 		}
 		if w.one(4) {
 			ev.Agent = agent
+		}
+		if w.one(8) {
+			ev.Cause = CauseClosed
 		}
 	case 17, 18:
 		if len(w.live) > 0 {
