@@ -43,8 +43,8 @@ var agentMoves = [][]AgentState{
 // let calls ring out.
 const ReasonMissed = "missed"
 
-// reasonLogin is the reason of an agent who has logged in and not yet asked for calls.
-const reasonLogin = "login"
+// ReasonLogin is that of an agent who has logged in and not yet asked for calls.
+const ReasonLogin = "login"
 
 // intent is what an agent has last asked for. It is a register: the last one
 // written holds, and the floor returns to it whenever the agent is not on a call.
@@ -123,7 +123,7 @@ func (f *Floor) move(a *agent, to AgentState, w why) {
 		return
 	}
 	f.touch(a)
-	a.spent[from] += f.now.Sub(a.since)
+	f.spend(a)
 	code := ""
 	if from == WrapUp {
 		code = w.reason
@@ -139,6 +139,16 @@ func (f *Floor) move(a *agent, to AgentState, w why) {
 		Agent: a.id, From: from, To: to, Reason: cmp.Or(a.cause.reason, code),
 		Cause: w.cause, By: w.by, Call: w.call, Since: f.now,
 	})
+}
+
+// spend counts the time an agent has been in a state that ends now.
+func (f *Floor) spend(a *agent) {
+	d := f.now.Sub(a.since)
+	a.spent[a.state] += d
+	f.spent[a.state] += d
+	if a.state == NotReady {
+		f.paused[a.cause.reason] += d
+	}
 }
 
 // rest puts an agent into the state that their contacts, their intent and their

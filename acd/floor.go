@@ -34,6 +34,9 @@ type Floor struct {
 	pauseEndsIdle            bool
 	stickiest, longestReturn time.Duration
 
+	spent  [agentStates]time.Duration // by all agents, also those no longer configured; the states they are in not counted yet
+	paused map[string]time.Duration   // of it, by reason of not ready
+
 	promised map[string]*call  // callbacks, by placeKey
 	talked   recent[AgentID]   // who talked last, by caller
 	left     recent[time.Time] // the turn of who left, by placeKey
@@ -60,6 +63,7 @@ func (f *Floor) reset() {
 	*f = Floor{
 		OnViolation: f.OnViolation, Violations: f.Violations, now: f.now, round: f.round, out: f.out,
 		agents: map[AgentID]*agent{}, lines: map[QueueID]*line{}, calls: map[CallID]*call{}, promised: map[string]*call{},
+		paused: map[string]time.Duration{},
 	}
 }
 

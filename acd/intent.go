@@ -23,7 +23,7 @@ func (f *Floor) login(a *agent, by Party) {
 	if a.want = wantsPause; a.cfg.ReadyOnRegister {
 		a.want = wantsCalls
 	}
-	a.pause = why{reason: reasonLogin, by: by}
+	a.pause = why{reason: ReasonLogin, by: by}
 	f.rest(a, why{by: by})
 }
 

@@ -64,6 +64,15 @@ type counts struct {
 	Overflowed     uint64 // moved elsewhere, or refused after the longest wait
 	Refused        uint64 // ended before an answer by the switch or an operator
 	Callbacks      uint64 // became a promise to call back
+	Handled        uint64 // contacts an agent is done with, wrap-up included
+	HandleTime     time.Duration
+}
+
+// handled counts a contact that an agent is done with.
+func (l *line) handled(d time.Duration) {
+	l.stats.Handled++
+	l.stats.HandleTime += d
+	l.tempo.handled(d)
 }
 
 // bySeat is the order in which the strategy takes ready agents.

@@ -212,6 +212,7 @@ func (f *Floor) takeOver(l *line) {
 // dismiss removes an agent who is no longer configured.
 func (f *Floor) dismiss(a *agent) {
 	f.due.unset(&a.due)
+	f.spend(a)
 	delete(f.agents, a.id)
 	if i := slices.Index(f.roster, a); i >= 0 {
 		f.roster = slices.Delete(f.roster, i, i+1)

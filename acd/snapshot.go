@@ -1,6 +1,9 @@
 package acd
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Snapshot is a copy of the floor for readers. Agents are in order of id, queues
 // as configured, calls in order of arrival.
@@ -9,6 +12,11 @@ type Snapshot struct {
 	Queues []QueueView `json:"queues"`
 	Agents []AgentView `json:"agents"`
 	Calls  []CallView  `json:"calls"`
+
+	// Spent is the time all agents have been in each state since the floor started,
+	// those no longer configured included; Paused is what of it was not ready, by reason.
+	Spent  [agentStates]time.Duration `json:"-"`
+	Paused map[string]time.Duration   `json:"-"`
 }
 
 // QueueView is one queue. The counters run since the floor started, and
@@ -42,6 +50,9 @@ type QueueView struct {
 	Overflowed     uint64 `json:"overflowed"`      // to another queue, or refused after the longest wait
 	Refused        uint64 `json:"refused"`         // ended by the switch or an operator before an answer
 	Callbacks      uint64 `json:"callbacks"`       // became a promise to call back
+
+	Handled    uint64        `json:"-"` // contacts an agent is done with, wrap-up included
+	HandleTime time.Duration `json:"-"` // spent on those
 }
 
 // AgentView is one agent.
@@ -88,6 +99,7 @@ type CallView struct {
 	Callback string    `json:"callback,omitempty"` // the number to be called
 	Attempts int       `json:"attempts,omitempty"` // of calling it, made
 	Due      time.Time `json:"due,omitzero"`       // of a callback: not before
+	Present  bool      `json:"present,omitempty"`  // the customer of a callback is on the line
 }
 
 // Snapshot copies the floor as it is at now. Ten thousand agents take about a
@@ -98,6 +110,7 @@ func (f *Floor) Snapshot(now time.Time) Snapshot {
 		Queues: make([]QueueView, 0, len(f.order)),
 		Agents: make([]AgentView, 0, len(f.roster)),
 		Calls:  make([]CallView, 0, len(f.calls)),
+		Spent:  f.spent, Paused: maps.Clone(f.paused),
 	}
 	position := make(map[*call]int, len(f.calls))
 	later := make(map[*line]*QueueView, len(f.order))
@@ -110,14 +123,14 @@ func (f *Floor) Snapshot(now time.Time) Snapshot {
 	}
 	for _, a := range f.roster {
 		s.Agents = append(s.Agents, f.agentView(a, now))
+		spell := max(now.Sub(a.since), 0)
+		s.Spent[a.state] += spell
+		if a.state == NotReady {
+			s.Paused[a.cause.reason] += spell
+		}
 	}
 	for c := f.first; c != nil; c = c.younger {
-		v := CallView{
-			ID: c.id, Queue: c.line.cfg.ID, State: c.state, Since: c.since,
-			Entered: c.entered, Arrived: c.arrived, Turn: c.turn, Position: position[c],
-		}
-		c.fill(&v)
-		s.Calls = append(s.Calls, v)
+		s.Calls = append(s.Calls, c.view(position[c]))
 		if q := later[c.line]; q != nil && c.state == CallLater {
 			q.Later++
 		}
@@ -125,8 +138,62 @@ func (f *Floor) Snapshot(now time.Time) Snapshot {
 	return s
 }
 
-func (c *call) fill(v *CallView) {
-	v.Relaxed = c.relaxed
+// Agent is one agent as they are at now; false for one the floor does not know.
+func (f *Floor) Agent(id AgentID, now time.Time) (AgentView, bool) {
+	a := f.agents[id]
+	if a == nil {
+		return AgentView{}, false
+	}
+	return f.agentView(a, now), true
+}
+
+// Call is one call; false for one the floor does not have.
+func (f *Floor) Call(id CallID) (CallView, bool) {
+	c := f.calls[id]
+	if c == nil {
+		return CallView{}, false
+	}
+	return c.view(c.position()), true
+}
+
+// Promised is the callback that a number has in a queue; false if it has none.
+func (f *Floor) Promised(q QueueID, number string) (CallView, bool) {
+	c := f.promised[placeKey(q, number)]
+	if c == nil {
+		return CallView{}, false
+	}
+	return c.view(c.position()), true
+}
+
+// WrapView is the work after a call that an agent has not finished.
+type WrapView struct {
+	Call       CallID
+	Queue      QueueID
+	Mode       WrapMode
+	Until      time.Time
+	Extensions int // still to be had
+}
+
+// Wrapping is the wrap-up of a call that an agent is in, or whichever they are in
+// if no call is named.
+func (f *Floor) Wrapping(id AgentID, of CallID) (WrapView, bool) {
+	a := f.agents[id]
+	if a == nil {
+		return WrapView{}, false
+	}
+	r := a.wrapping(of)
+	if r == nil {
+		return WrapView{}, false
+	}
+	q := &r.call.line.cfg
+	return WrapView{Call: r.call.id, Queue: q.ID, Mode: q.WrapMode, Until: r.until, Extensions: r.extensions()}, true
+}
+
+func (c *call) view(position int) CallView {
+	v := CallView{
+		ID: c.id, Queue: c.line.cfg.ID, State: c.state, Since: c.since, Relaxed: c.relaxed,
+		Entered: c.entered, Arrived: c.arrived, Turn: c.turn, Position: position,
+	}
 	if c.prefer != nil {
 		v.Wanted = c.prefer.id
 	}
@@ -140,8 +207,9 @@ func (c *call) fill(v *CallView) {
 		v.Agent = c.rings[0].agent.id
 	}
 	if b := c.back; b != nil {
-		v.Callback, v.Attempts, v.Due = b.number, b.attempts, b.notBefore
+		v.Callback, v.Attempts, v.Due, v.Present = b.number, b.attempts, b.notBefore, b.present
 	}
+	return v
 }
 
 func (l *line) view(now time.Time) QueueView {
@@ -153,6 +221,7 @@ func (l *line) view(now time.Time) QueueView {
 		Overflowed: l.stats.Overflowed, Refused: l.stats.Refused,
 	}
 	v.Strategy, v.Callable, v.Callbacks = l.cfg.Strategy, !l.shut, l.stats.Callbacks
+	v.Handled, v.HandleTime = l.stats.Handled, l.stats.HandleTime
 	v.Wait, v.Known = l.expected(l.waiting.len())
 	v.Told, v.CalibrationError = l.tempo.told, l.tempo.calibrationError()
 	for _, c := range l.waiting.all() {
@@ -186,11 +255,8 @@ func (f *Floor) agentView(a *agent, now time.Time) AgentView {
 			continue
 		}
 		v.Until = r.until
-		if q := &r.call.line.cfg; r.stage == wrapping {
-			v.Wrap, v.Extensions = q.WrapMode, 0
-			if q.WrapMode == WrapExtendable {
-				v.Extensions = max(q.MaxExtend-r.longer, 0)
-			}
+		if r.stage == wrapping {
+			v.Wrap, v.Extensions = r.call.line.cfg.WrapMode, r.extensions()
 			v.Overdue = v.Overdue || now.After(r.until)
 		}
 	}

@@ -9,7 +9,7 @@ func (f *Floor) wrapUp(r *reservation, w why) {
 	q, a := &r.call.line.cfg, r.agent
 	switch {
 	case q.WrapMode < WrapManual && q.WrapUp <= 0:
-		r.call.line.tempo.handled(f.now.Sub(r.begun))
+		r.call.line.handled(f.now.Sub(r.begun))
 		f.release(r)
 	default:
 		f.stageIs(r, wrapping)
@@ -57,15 +57,20 @@ func (f *Floor) wrapUpDone(a *agent, ev *Event) {
 
 // extend gives an agent more time for the wrap-up, if their queue does.
 func (f *Floor) extend(a *agent, ev *Event) {
-	r := a.wrapping(ev.Call)
-	if r == nil {
-		return
-	}
-	if q := &r.call.line.cfg; q.WrapMode == WrapExtendable && r.longer < q.MaxExtend {
+	if r := a.wrapping(ev.Call); r != nil && r.extensions() > 0 {
 		r.longer++
-		r.until = r.until.Add(q.ExtendBy)
+		r.until = r.until.Add(r.call.line.cfg.ExtendBy)
 		f.due.set(&r.due, r.until)
 	}
+}
+
+// extensions is how often a wrap-up may still be extended.
+func (r *reservation) extensions() int {
+	q := &r.call.line.cfg
+	if q.WrapMode != WrapExtendable {
+		return 0
+	}
+	return max(q.MaxExtend-r.longer, 0)
 }
 
 // wrapping is the wrap-up of a call, or the one an agent is in if no call is named.
@@ -81,7 +86,7 @@ func (a *agent) wrapping(id CallID) *reservation {
 // endWrapUp: the contact is handled, wrap-up included; the idle clock starts here.
 func (f *Floor) endWrapUp(r *reservation, by Party, code string) {
 	a, c := r.agent, r.call
-	c.line.tempo.handled(f.now.Sub(r.begun))
+	c.line.handled(f.now.Sub(r.begun))
 	f.release(r)
 	f.idleSince(a, f.now)
 	f.rest(a, why{by: by, call: c.id, reason: code})

@@ -1,8 +1,8 @@
 package console
 
 import (
+	"cmp"
 	"context"
-	"net/http"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,27 +16,42 @@ type AgentRef struct {
 func (c *console) agentRoutes(api huma.API) {
 	huma.Register(api, route("list-agents", "GET /agents", AgentsRead, "Agents and what they are doing"), c.listAgents)
 	huma.Register(api, route("get-agent", "GET /agents/{id}", AgentsRead, "One agent"), c.getAgent)
-	for state, summary := range map[string]string{
-		"login":  "Log an agent in",
-		"logout": "Log an agent out, after the call they are in",
-		"ready":  "Let an agent receive calls",
+	for do, summary := range map[string]string{
+		"login":   "Log an agent in",
+		"logout":  "Log an agent out, after what they are in",
+		"ready":   "Let an agent receive calls; ends a wrap-up that needs no code",
+		"extend":  "Give an agent more time for the wrap-up; 409 when none is left",
+		"release": "Free an agent from whatever they are in: their call ends, callers they were rung for wait on",
 	} {
-		op := route(state+"-agent", "POST /agents/{id}/"+state, AgentsControl, summary)
-		op.DefaultStatus = http.StatusNoContent
-		huma.Register(api, op, func(ctx context.Context, in *AgentRef) (*done, error) {
-			return c.setAgent(ctx, in.ID, state, "")
+		huma.Register(api, agentOrder(do, summary), func(ctx context.Context, in *AgentRef) (*one[AgentState], error) {
+			return c.setAgent(ctx, in.ID, AgentOrder{Do: do})
 		})
 	}
-	pause := route("pause-agent", "POST /agents/{id}/pause", AgentsControl, "Give an agent no calls, for a reason")
-	pause.DefaultStatus = http.StatusNoContent
+	pause := agentOrder("pause", "Give an agent no calls, for a reason, after what they are in")
 	huma.Register(api, pause, func(ctx context.Context, in *struct {
 		AgentRef
 		Body struct {
 			Reason string `json:"reason" minLength:"1" maxLength:"64" example:"repas" doc:"A reason code"`
 		}
-	}) (*done, error) {
-		return c.setAgent(ctx, in.ID, "pause", in.Body.Reason)
+	}) (*one[AgentState], error) {
+		return c.setAgent(ctx, in.ID, AgentOrder{Do: "pause", Reason: in.Body.Reason})
 	})
+	wrapup := agentOrder("wrapup", "Finish the work after a call; 409 when the agent is in none, 422 when the code is missing or unknown")
+	huma.Register(api, wrapup, func(ctx context.Context, in *struct {
+		AgentRef
+		Body struct {
+			Code string `json:"code,omitempty" maxLength:"64" example:"resolu" doc:"What came of the call; needed where the queue's wrap-up is coded"`
+			Call string `json:"call,omitempty" maxLength:"128" doc:"Which one, for an agent who is in several"`
+		}
+	}) (*one[AgentState], error) {
+		return c.setAgent(ctx, in.ID, AgentOrder{Do: "wrapup", Code: in.Body.Code, Call: in.Body.Call})
+	})
+}
+
+// agentOrder describes an order about an agent. Its answer is the state that came
+// of it, and what is next where that comes later.
+func agentOrder(do, summary string) huma.Operation {
+	return route(do+"-agent", "POST /agents/{id}/"+do, AgentsControl, summary)
 }
 
 // visibleAgents are the agents who serve a client the actor may know of, and of
@@ -63,6 +78,7 @@ func (c *console) visibleAgents(ctx context.Context) []AgentView {
 		if !calls[v.Call] {
 			v.Call = ""
 		}
+		v.InHand = only(v.InHand, func(call string) bool { return calls[call] })
 		seen = append(seen, v)
 	}
 	return seen
@@ -84,7 +100,9 @@ func (c *console) agent(ctx context.Context, id string) (AgentView, error) {
 
 // whole has empty lists where v has none: JSON readers expect arrays.
 func whole(v AgentView) AgentView {
-	v.Queues, v.Clients = append([]string{}, v.Queues...), append([]string{}, v.Clients...)
+	for _, ids := range []*[]string{&v.Queues, &v.Clients, &v.InHand} {
+		*ids = append([]string{}, *ids...)
+	}
 	return v
 }
 
@@ -110,16 +128,18 @@ func (c *console) getAgent(ctx context.Context, in *AgentRef) (*one[AgentView], 
 	return &one[AgentView]{v}, nil
 }
 
-func (c *console) setAgent(ctx context.Context, id, state, reason string) (*done, error) {
+func (c *console) setAgent(ctx context.Context, id string, o AgentOrder) (*one[AgentState], error) {
 	if c.Control == nil || c.Floor == nil {
 		return nil, notHere("control")
 	}
 	if _, err := c.agent(ctx, id); err != nil {
 		return nil, err
 	}
-	if err := c.Control.SetAgent(ctx, id, state, reason, who(ctx).name); err != nil {
+	o.By = who(ctx).name
+	state, err := c.Control.SetAgent(ctx, id, o)
+	if err != nil {
 		return nil, c.problem(err, "agent", id)
 	}
-	c.record(ctx, AuditEntry{Action: "agent." + state, Object: id, Detail: reason})
-	return nil, nil
+	c.record(ctx, AuditEntry{Action: "agent." + o.Do, Object: id, Call: o.Call, Detail: cmp.Or(o.Reason, o.Code)})
+	return &one[AgentState]{state}, nil
 }

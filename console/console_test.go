@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -18,30 +17,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pressly/goose/v3"
+	"foyer/ledger"
+	"foyer/ledger/sqltest"
+
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sqltest.Main(m)) }
 
-// database is a file with the ledger's tables.
-func database(t *testing.T) *sql.DB {
+// database is one with the ledger's tables: PostgreSQL where its connection string
+// is given, or a file.
+func database(t *testing.T, postgres string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "ledger.db")+
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_txlock=immediate")
+	books, err := ledger.OpenStore(t.Context(), ledger.Database{File: filepath.Join(t.TempDir(), "foyer.db"), Postgres: postgres})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("../ledger/migrations"), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return db
+	t.Cleanup(func() { books.Close() })
+	return books.DB()
+}
+
+// on has the visit's tokens and trail in a database of its own.
+func on(t *testing.T, postgres string) func(*Options) {
+	return func(o *Options) { o.DB = database(t, postgres) }
 }
 
 const nasty = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
@@ -49,9 +47,11 @@ const nasty = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
 // house is a switch of two clients, acme and bank, that remembers what it was told to do.
 type house struct {
 	did      []string
-	conflict bool
+	refuses  error // what becomes of orders about agents and callbacks
+	kept     bool  // the promise asked for was made before
 	asked    ContactQuery
 	recorded RecordingQuery
+	reported ReportQuery
 	broken   error
 }
 
@@ -61,12 +61,42 @@ func (h *house) Calls(context.Context) []LiveCall {
 	return []LiveCall{
 		{ID: "c1", Client: "acme", From: nasty, Queue: "sales", State: "talking", Agent: "ana", Started: began(), Since: began()},
 		{ID: "c2", Client: "bank", From: "+33612345678", Queue: "tier1", State: "waiting", Position: 1, Started: began(), Since: began()},
+		{ID: "c3", Client: "acme", From: "+33612345679", Queue: "sales", State: "talking", Callback: true, Started: began(), Since: began()},
 	}
+}
+
+func (h *house) Waiting(_ context.Context, queue string) []WaitingCall {
+	if queue != "tier1" {
+		return nil
+	}
+	return []WaitingCall{{ID: "c2", Position: 1, From: "+33612345678", Arrived: began(), WaitedS: 4, Wanted: "ana", Relaxed: 2}}
+}
+
+func (h *house) Callbacks(context.Context) []CallbackView {
+	return []CallbackView{
+		{ID: "b1", Queue: "sales", Client: "acme", Number: "+33612345680", State: "waiting", Position: 1, Since: began()},
+		{ID: "b2", Queue: "tier1", Client: "bank", Number: "+33612345681", State: "later", Since: began()},
+	}
+}
+
+func (h *house) AskCallback(_ context.Context, queue, number, by string) (CallbackView, bool, error) {
+	if h.refuses != nil {
+		return CallbackView{}, false, h.refuses
+	}
+	h.did = append(h.did, "callback "+queue+" "+number+" by "+by)
+	return CallbackView{ID: "b3", Queue: queue, Client: "acme", Number: number, State: "waiting"}, !h.kept, nil
+}
+
+func (h *house) CancelCallback(_ context.Context, id, by string) error {
+	if h.refuses == nil {
+		h.did = append(h.did, "cancel "+id+" by "+by)
+	}
+	return h.refuses
 }
 
 func (h *house) Agents(context.Context) []AgentView {
 	return []AgentView{
-		{ID: "ana", Name: "Ana", State: "talking", Call: "c1", Since: began(), Queues: []string{"sales", "tier1"}, Clients: []string{"acme", "bank"}},
+		{ID: "ana", Name: "Ana", State: "talking", Call: "c1", InHand: []string{"c1", "c2"}, Next: "not_ready", NextReason: "repas", Since: began(), Queues: []string{"sales", "tier1"}, Clients: []string{"acme", "bank"}},
 		{ID: "bo", Name: "Bo", State: "ready", Since: began(), Queues: []string{"sales"}, Clients: []string{"acme"}},
 		{ID: "cy", Name: "Cy", State: "off", Since: began()},
 	}
@@ -81,12 +111,12 @@ func (h *house) Hangup(_ context.Context, call, by string) error {
 	return h.broken
 }
 
-func (h *house) SetAgent(_ context.Context, agent, state, reason, by string) error {
-	if h.conflict {
-		return fmt.Errorf("set agent: %w", &StateConflict{State: "talking"})
+func (h *house) SetAgent(_ context.Context, agent string, o AgentOrder) (AgentState, error) {
+	if h.refuses != nil {
+		return AgentState{}, fmt.Errorf("set agent: %w", h.refuses)
 	}
-	h.did = append(h.did, strings.TrimSpace(state+" "+agent+" "+reason)+" by "+by)
-	return h.broken
+	h.did = append(h.did, strings.Join(strings.Fields(o.Do+" "+agent+" "+o.Reason+" "+o.Code+" "+o.Call), " ")+" by "+o.By)
+	return AgentState{State: "talking", Since: began(), Next: "ready"}, h.broken
 }
 
 func (h *house) Trace(_ context.Context, call string) ([]TraceLine, error) {
@@ -112,6 +142,14 @@ func (h *house) List(_ context.Context, q ContactQuery) ([]any, string, error) {
 		return nil, "", fmt.Errorf("cursor: %w", ErrBadQuery)
 	}
 	return []any{json.RawMessage(`{"id":"c0","client":"acme"}`)}, "next", h.broken
+}
+
+func (h *house) Report(_ context.Context, q ReportQuery) ([]any, error) {
+	h.reported = q
+	if q.Formula == "best" {
+		return nil, fmt.Errorf("%w: no service level is called best", ErrBadQuery)
+	}
+	return []any{map[string]any{"queue": "sales", "service_level": 0.81}}, h.broken
 }
 
 func (h *house) Get(_ context.Context, id string) (any, string, error) {
@@ -185,12 +223,16 @@ type visit struct {
 func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
-	v := &visit{t: t, house: h, shelf: &shelf{house: h}, db: database(t)}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, DB: v.db, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
 	}
+	if o.DB == nil {
+		o.DB = database(t, "")
+	}
+	v.db = o.DB
 	var err error
 	if v.handler, err = New(o); err != nil {
 		t.Fatal(err)
@@ -253,10 +295,18 @@ func routes() []struct{ method, path, body, scope string } {
 		{"POST", "/api/v1/agents/ana/logout", "", AgentsControl},
 		{"POST", "/api/v1/agents/ana/ready", "", AgentsControl},
 		{"POST", "/api/v1/agents/ana/pause", `{"reason":"repas"}`, AgentsControl},
+		{"POST", "/api/v1/agents/ana/wrapup", `{"code":"resolu"}`, AgentsControl},
+		{"POST", "/api/v1/agents/ana/extend", "", AgentsControl},
+		{"POST", "/api/v1/agents/ana/release", "", AgentsControl},
 		{"GET", "/api/v1/queues", "", CallsRead},
 		{"GET", "/api/v1/queues/sales", "", CallsRead},
+		{"GET", "/api/v1/queues/sales/calls", "", CallsRead},
+		{"GET", "/api/v1/callbacks", "", CallsRead},
+		{"POST", "/api/v1/callbacks", `{"queue":"sales","number":"+33612345680"}`, CallsControl},
+		{"POST", "/api/v1/callbacks/b1/cancel", "", CallsControl},
 		{"GET", "/api/v1/contacts", "", ContactsRead},
 		{"GET", "/api/v1/contacts.csv", "", ContactsRead},
+		{"GET", "/api/v1/reports/sla", "", ReportsRead},
 		{"GET", "/api/v1/contacts.ndjson", "", ContactsRead},
 		{"GET", "/api/v1/recordings", "", RecordingsRead},
 		{"GET", "/api/v1/recordings/r1", "", RecordingsRead},
@@ -340,9 +390,10 @@ func TestTheDescriptionNamesEveryRoute(t *testing.T) {
 	docs := v.ask("GET", "/api/docs", "").Body.String()
 	for _, r := range routes()[:len(routes())-1] {
 		path, _, _ := strings.Cut(strings.TrimPrefix(r.path, "/api/v1"), "?")
-		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/r1"} {
+		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/b1", "/r1"} {
 			path = strings.Replace(path, id, "/{id}", 1)
 		}
+		path = strings.Replace(path, "/sla", "/{name}", 1)
 		op, ok := spec.Paths[path][strings.ToLower(r.method)]
 		if !ok || len(op.Security) != 1 || !slices.Equal(op.Security[0]["token"], []string{r.scope}) {
 			t.Errorf("%s %s: %v %v", r.method, path, ok, op.Security)
@@ -387,7 +438,19 @@ func TestAnswers(t *testing.T) {
 		{"POST", "/api/v1/agents/nobody/ready", "", 404, `"code":"not_found"`},
 		{"POST", "/api/v1/agents/ana/pause", "", 400, `body`},
 		{"POST", "/api/v1/agents/ana/pause", `{"reason":""}`, 422, `reason`},
+		{"POST", "/api/v1/agents/ana/wrapup", `{"note":"x"}`, 422, `note`},
+		{"POST", "/api/v1/agents/ana/wrapup", "", 400, `body`},
+		{"GET", "/api/v1/agents/ana", "", 200, `"next":"not_ready","next_reason":"repas"`},
+		{"GET", "/api/v1/agents/bo", "", 200, `"in_hand":[]`},
 		{"GET", "/api/v1/queues/tier1", "", 200, `"waiting":1`},
+		{"GET", "/api/v1/queues/tier1/calls", "", 200, `[{"id":"c2","position":1,"from":"+33612345678","arrived":"2026-03-02T09:00:00Z","waited_s":4,"wanted":"ana","relaxed":2}]`},
+		{"GET", "/api/v1/queues/sales/calls", "", 200, `"items":[]`},
+		{"GET", "/api/v1/queues/none/calls", "", 404, `"code":"not_found"`},
+		{"GET", "/api/v1/callbacks?queue=tier1", "", 200, `"items":[{"id":"b2"`},
+		{"POST", "/api/v1/callbacks", `{"queue":"none","number":"+33612345680"}`, 404, `"code":"not_found"`},
+		{"POST", "/api/v1/callbacks", `{"queue":"sales"}`, 422, `number`},
+		{"POST", "/api/v1/callbacks/none/cancel", "", 404, `"code":"not_found"`},
+		{"POST", "/api/v1/callbacks/c3/cancel", "", 409, `on the line already`},
 		{"GET", "/api/v1/queues/none", "", 404, `"code":"not_found"`},
 		{"GET", "/api/v1/contacts?limit=7&from=2026-03-01T00:00:00Z&outcome=answered", "", 200, `"items":[{"id":"c0","client":"acme"}],"next":"next"`},
 		{"GET", "/api/v1/contacts?cursor=bad", "", 400, `"code":"bad_query"`},
@@ -421,29 +484,82 @@ func TestAnswers(t *testing.T) {
 func TestCommands(t *testing.T) {
 	v := newVisit(t)
 	token := v.token([]string{CallsControl, AgentsControl}, nil)
-	for _, path := range []string{"/calls/c1/hangup", "/agents/ana/login", "/agents/ana/logout", "/agents/ana/ready"} {
-		if w := v.ask("POST", "/api/v1"+path, "", "token", token); w.Code != 204 || w.Body.Len() != 0 {
-			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+	by := " by nadia (" + strings.Split(token, "_")[1] + ")"
+	const state = `{"state":"talking","since":"2026-03-02T09:00:00Z","next":"ready"}`
+	for _, tt := range []struct {
+		path, body string
+		code       int
+		answer     string
+		did        string // "" where the switch is not told
+		audit      string // action, object, call, detail
+	}{
+		{"/calls/c1/hangup", "", 204, "", "hangup c1", "call.hangup c1 c1 "},
+		{"/agents/ana/login", "", 200, state, "login ana", "agent.login ana  "},
+		{"/agents/ana/logout", "", 200, state, "logout ana", "agent.logout ana  "},
+		{"/agents/ana/ready", "", 200, state, "ready ana", "agent.ready ana  "},
+		{"/agents/ana/extend", "", 200, state, "extend ana", "agent.extend ana  "},
+		{"/agents/ana/release", "", 200, state, "release ana", "agent.release ana  "},
+		{"/agents/ana/pause", `{"reason":"repas"}`, 200, state, "pause ana repas", "agent.pause ana  repas"},
+		{"/agents/ana/wrapup", `{"code":"resolu","call":"c0"}`, 200, state, "wrapup ana resolu c0", "agent.wrapup ana c0 resolu"},
+		{"/agents/ana/wrapup", `{}`, 200, state, "wrapup ana", "agent.wrapup ana  "},
+		{"/callbacks", `{"queue":"sales","number":"+33612345680"}`, 201, `{"id":"b3"`, "callback sales +33612345680", "callback.add b3 b3 sales +33612345680"},
+		{"/callbacks/b1/cancel", "", 204, "", "cancel b1", "callback.cancel b1 b1 sales +33612345680"},
+	} {
+		v.house.did = nil
+		w := v.ask("POST", "/api/v1"+tt.path, tt.body, "token", token)
+		if w.Code != tt.code || !strings.HasPrefix(w.Body.String(), tt.answer) || tt.answer == "" && w.Body.Len() != 0 {
+			t.Errorf("%s: %d %s", tt.path, w.Code, w.Body)
+		}
+		if want := []string{tt.did + by}; !slices.Equal(v.house.did, want) {
+			t.Errorf("did %q, want %q", v.house.did, want)
+		}
+		trail, err := ListAudit(t.Context(), v.db, AuditQuery{Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := trail[0]; a.Action+" "+a.Object+" "+a.Call+" "+a.Detail != tt.audit {
+			t.Errorf("%s leaves %+v", tt.path, a)
 		}
 	}
-	if w := v.ask("POST", "/api/v1/agents/ana/pause", `{"reason":"repas"}`, "token", token); w.Code != 204 {
-		t.Errorf("pause: %d %s", w.Code, w.Body)
+	v.house.kept = true
+	if w := v.ask("POST", "/api/v1/callbacks", `{"queue":"sales","number":"+33612345680"}`, "token", token); w.Code != 200 {
+		t.Errorf("asked twice: %d %s", w.Code, w.Body)
 	}
-	by := " by nadia (" + strings.Split(token, "_")[1] + ")"
-	want := []string{"hangup c1" + by, "login ana" + by, "logout ana" + by, "ready ana" + by, "pause ana repas" + by}
-	if !slices.Equal(v.house.did, want) {
-		t.Errorf("did %q, want %q", v.house.did, want)
+	if trail, err := ListAudit(t.Context(), v.db, AuditQuery{Limit: 1}); err != nil || trail[0].Action != "callback.cancel" {
+		t.Errorf("a promise that stands leaves %+v %v", trail, err)
 	}
-	trail, err := ListAudit(t.Context(), v.db, AuditQuery{Limit: 10})
-	if err != nil || len(trail) != 6 || trail[0].Action != "agent.pause" || trail[0].Detail != "repas" || trail[4].Action != "call.hangup" {
-		t.Errorf("trail %+v %v", trail, err)
-	}
-	v.house.conflict = true
+}
+
+// What the switch refuses reaches the client as a problem that says what to do.
+func TestRefusals(t *testing.T) {
+	v := newVisit(t)
+	token := v.token([]string{CallsControl, AgentsControl}, nil)
+	v.house.refuses = &StateConflict{State: "talking"}
 	w := v.ask("POST", "/api/v1/agents/ana/ready", "", "token", token)
-	if p := problemIn(t, w); w.Code != 409 || p.CurrentState != "talking" || p.Code != "state_changed" {
+	if p := problemIn(t, w); w.Code != 409 || p.CurrentState != "talking" || p.Code != "state_changed" || !strings.Contains(p.Detail, "talking") {
 		t.Errorf("conflict: %+v", p)
 	}
-	v.house.conflict, v.house.broken = false, errors.New("a secret path")
+	v.house.refuses = &StateConflict{State: "wrap_up", Why: "No extension is left."}
+	w = v.ask("POST", "/api/v1/agents/ana/extend", "", "token", token)
+	if p := problemIn(t, w); w.Code != 409 || p.CurrentState != "wrap_up" || p.Detail != "No extension is left." {
+		t.Errorf("conflict with a reason: %+v", p)
+	}
+	v.house.refuses = &BadField{Field: "code", Value: "sold", Why: "It is no code.", Known: []string{"resolu", "rappel"}}
+	w = v.ask("POST", "/api/v1/agents/ana/wrapup", `{"code":"sold"}`, "token", token)
+	if p := problemIn(t, w); w.Code != 422 || p.Code != "invalid" || p.Detail != "It is no code." || !strings.Contains(p.Hint, "resolu, rappel") ||
+		len(p.Errors) != 1 || p.Errors[0].Location != "body.code" || p.Errors[0].Value != "sold" {
+		t.Errorf("unknown code: %s", w.Body)
+	}
+	v.house.refuses = &BadField{Field: "number", Value: "112", Why: "No."}
+	w = v.ask("POST", "/api/v1/callbacks", `{"queue":"sales","number":"112"}`, "token", token)
+	if p := problemIn(t, w); w.Code != 422 || p.Hint != "" || p.Errors[0].Location != "body.number" {
+		t.Errorf("a number that may not be called: %s", w.Body)
+	}
+	v.house.refuses = &StateConflict{State: "talking", Why: "The customer is on the line."}
+	if w := v.ask("POST", "/api/v1/callbacks/b1/cancel", "", "token", token); w.Code != 409 || problemIn(t, w).CurrentState != "talking" {
+		t.Errorf("cancel: %d %s", w.Code, w.Body)
+	}
+	v.house.refuses, v.house.broken = nil, errors.New("a secret path")
 	w = v.ask("POST", "/api/v1/agents/ana/ready", "", "token", token)
 	if p := problemIn(t, w); w.Code != 500 || p.Code != "internal" || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("broken: %+v", p)
@@ -456,7 +572,7 @@ func TestCommands(t *testing.T) {
 
 func TestPartsThatAreNotThere(t *testing.T) {
 	v := newVisit(t, func(o *Options) {
-		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts = nil, nil, nil, nil, nil
+		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports = nil, nil, nil, nil, nil, nil
 		o.Ready = func(context.Context) error { return errors.New("draining") }
 		o.Healthy = func() error { return errors.New("the journal does not take records") }
 	})

@@ -20,27 +20,59 @@ var ErrUnavailable = errors.New("unavailable")
 // such as a cursor of another listing. Its wrapping text is shown to the user.
 var ErrBadQuery = errors.New("bad query")
 
-// StateConflict is returned by Control when the state changed under the caller.
+// StateConflict is returned by Control when an order does not fit the state that
+// somebody or something is in.
 type StateConflict struct {
 	State string // what it is now
+	Why   string // what does not fit, in a sentence; "" where the state says it
 }
 
 func (c *StateConflict) Error() string { return "the state is now " + c.State }
+
+// BadField is returned by Control for an order whose words it does not know.
+type BadField struct {
+	Field string // of the request's body
+	Value string
+	Why   string   // in a sentence
+	Known []string // what it could be; nil where that is no list
+}
+
+func (b *BadField) Error() string { return b.Field + " " + b.Value + ": " + b.Why }
 
 // Floor shows what is happening now. Its methods return copies and do not block.
 type Floor interface {
 	Calls(ctx context.Context) []LiveCall
 	Agents(ctx context.Context) []AgentView
 	Queues(ctx context.Context) []QueueView
+	// Waiting lists the calls of a queue that no agent has answered, those being rung
+	// for first, then in the order they will be served.
+	Waiting(ctx context.Context, queue string) []WaitingCall
+	// Callbacks lists the promises to call back that are not kept yet, in the same order.
+	Callbacks(ctx context.Context) []CallbackView
 }
 
 // Control changes what is happening. by names who asked, for the journal.
 type Control interface {
 	// Hangup ends a live call. ErrNotFound.
 	Hangup(ctx context.Context, call, by string) error
-	// SetAgent moves an agent; state is ready, pause, login or logout, and reason
-	// goes with pause. ErrNotFound, *StateConflict.
-	SetAgent(ctx context.Context, agent, state, reason, by string) error
+	// SetAgent carries out an order about an agent and tells the state that came of
+	// it. ErrNotFound, *StateConflict, *BadField.
+	SetAgent(ctx context.Context, agent string, o AgentOrder) (AgentState, error)
+	// AskCallback promises to call a number back, and says whether the promise is
+	// new: a number has one in a queue. ErrNotFound, ErrUnavailable, *BadField.
+	AskCallback(ctx context.Context, queue, number, by string) (c CallbackView, fresh bool, err error)
+	// CancelCallback takes a promise back. ErrNotFound, *StateConflict once the
+	// customer is on the line.
+	CancelCallback(ctx context.Context, id, by string) error
+}
+
+// AgentOrder is what somebody with authority over an agent wants of them.
+type AgentOrder struct {
+	Do     string // ready, pause, login, logout, wrapup, extend or release
+	Reason string // of pause
+	Code   string // of wrapup; may be empty
+	Call   string // of wrapup: which, for one who is in several
+	By     string
 }
 
 // Diagnosis answers what happened to one call, live or past. ErrNotFound.
@@ -57,6 +89,12 @@ type Recordings interface {
 	// Audio returns the rendered WAV and when it was last changed. It is closed
 	// after use if it is an io.Closer. ErrNotFound, ErrUnavailable.
 	Audio(ctx context.Context, id string) (io.ReadSeeker, time.Time, error)
+}
+
+// Reports is what was counted, added up.
+type Reports interface {
+	// Report returns lines that encode to JSON, by time. ErrBadQuery.
+	Report(ctx context.Context, q ReportQuery) ([]any, error)
 }
 
 // Contacts is the history: one row a customer call.

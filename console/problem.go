@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
@@ -51,6 +52,7 @@ func notHere(what string) *Problem {
 func (c *console) problem(err error, what, id string) error {
 	var p *Problem
 	var conflict *StateConflict
+	var bad *BadField
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -59,7 +61,17 @@ func (c *console) problem(err error, what, id string) error {
 	case errors.As(err, &conflict):
 		p := problem(http.StatusConflict, "state_changed", "The state of "+what+" "+id+" is now "+conflict.State+".",
 			"Look at the state again and decide anew.")
+		if conflict.Why != "" {
+			p.Detail = conflict.Why
+		}
 		p.CurrentState = conflict.State
+		return p
+	case errors.As(err, &bad):
+		p := problem(http.StatusUnprocessableEntity, "invalid", bad.Why, "")
+		if bad.Known != nil {
+			p.Hint = "It is one of: " + strings.Join(bad.Known, ", ") + "."
+		}
+		p.Errors = []*huma.ErrorDetail{{Message: bad.Why, Location: "body." + bad.Field, Value: bad.Value}}
 		return p
 	case errors.Is(err, ErrUnavailable):
 		return problem(http.StatusServiceUnavailable, "unavailable", err.Error(), "")

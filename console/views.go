@@ -12,9 +12,11 @@ type LiveCall struct {
 	From      string     `json:"from" doc:"The caller's number as E.164 where it could be normalised, or anonymous"`
 	Queue     string     `json:"queue"`
 	Trunk     string     `json:"trunk,omitempty"`
-	State     string     `json:"state" enum:"waiting,ringing,talking,held,ending"`
+	State     string     `json:"state" enum:"waiting,ringing,talking,held,later,diverted,voicemail,ending" doc:"later: a callback between two attempts; diverted: put through to a number outside"`
 	Position  int        `json:"position,omitempty" doc:"Place in the queue, 1 is next; absent when not waiting"`
 	Agent     string     `json:"agent,omitempty" doc:"The agent rung or talking"`
+	Ringing   []string   `json:"ringing,omitempty" doc:"Every agent rung for it, when several are"`
+	Callback  bool       `json:"callback,omitempty" doc:"The customer asked for it, and from is whom we call"`
 	Started   time.Time  `json:"started" doc:"When the call arrived"`
 	Answered  *time.Time `json:"answered,omitempty" doc:"When the agent answered"`
 	Since     time.Time  `json:"since" doc:"When the call entered its state"`
@@ -23,18 +25,39 @@ type LiveCall struct {
 
 // AgentView is an agent and what they are doing.
 type AgentView struct {
-	ID        string         `json:"id"`
-	Name      string         `json:"name"`
-	State     string         `json:"state" enum:"off,not_ready,ready,offered,talking,wrap_up"`
-	Reason    string         `json:"reason,omitempty" doc:"Why not ready"`
-	Since     time.Time      `json:"since" doc:"When the agent entered the state"`
-	Reachable bool           `json:"reachable" doc:"Whether the switch's own probes find a phone of theirs"`
-	Call      string         `json:"call,omitempty"`
-	Missed    int            `json:"missed,omitempty" doc:"Offers missed in a row"`
-	Skills    map[string]int `json:"skills,omitempty" doc:"Skill to level, 1 to 5"`
-	Queues    []string       `json:"queues"`
-	Clients   []string       `json:"clients" doc:"Clients whose queues the agent serves; what a token's client filter looks at"`
-	Phones    []Phone        `json:"phones,omitempty"`
+	ID         string         `json:"id"`
+	Name       string         `json:"name"`
+	State      string         `json:"state" enum:"off,registered,not_ready,ready,reserved,offered,talking,held,consulting,wrap_up" doc:"registered: a phone, but not logged in; reserved: chosen for a call, not rung yet"`
+	Reason     string         `json:"reason,omitempty" doc:"Why not ready"`
+	Next       string         `json:"next" enum:"registered,not_ready,ready" doc:"What the agent will be when nothing is left in hand and a phone is reachable"`
+	NextReason string         `json:"next_reason,omitempty" doc:"Why not ready then"`
+	Since      time.Time      `json:"since" doc:"When the agent entered the state"`
+	Reachable  bool           `json:"reachable" doc:"Whether the switch's own probes find a phone of theirs"`
+	Call       string         `json:"call,omitempty"`
+	InHand     []string       `json:"in_hand" doc:"Every contact: rung for, talking or wrapping up"`
+	Until      *time.Time     `json:"until,omitempty" doc:"When the ringing or the wrap-up ends; a wrap-up that only the agent can end is overdue then"`
+	Wrap       string         `json:"wrap,omitempty" enum:"fixed,extendable,manual,coded" doc:"In a wrap-up: how it ends"`
+	Extensions int            `json:"extensions,omitempty" doc:"In a wrap-up: how often it can still be extended"`
+	Overdue    bool           `json:"overdue,omitempty" doc:"Paused or wrapping up for longer than is allowed"`
+	LinkLost   *time.Time     `json:"link_lost,omitempty" doc:"The line of the agent is gone in the middle of a talk, since then"`
+	Handled    int            `json:"handled" doc:"Contacts since login"`
+	Dumped     int            `json:"dumped,omitempty" doc:"Answered and dropped before both talked, since login"`
+	Missed     int            `json:"missed,omitempty" doc:"Offers missed in a row"`
+	Skills     map[string]int `json:"skills,omitempty" doc:"Skill to level, 1 to 5"`
+	Queues     []string       `json:"queues"`
+	Clients    []string       `json:"clients" doc:"Clients whose queues the agent serves; what a token's client filter looks at"`
+	Phones     []Phone        `json:"phones,omitempty"`
+}
+
+// AgentState is what came of an order about an agent.
+type AgentState struct {
+	State      string     `json:"state"`
+	Reason     string     `json:"reason,omitempty" doc:"Why not ready"`
+	Since      time.Time  `json:"since"`
+	Next       string     `json:"next" doc:"Differs from state where the order holds only after what the agent is in, or once a phone is reachable"`
+	NextReason string     `json:"next_reason,omitempty"`
+	Until      *time.Time `json:"until,omitempty" doc:"When the ringing or the wrap-up ends"`
+	Extensions int        `json:"extensions,omitempty" doc:"How often the wrap-up can still be extended"`
 }
 
 // Phone is one registered telephone of an agent.
@@ -52,6 +75,7 @@ type QueueView struct {
 	Client         string   `json:"client"`
 	Label          string   `json:"label,omitempty"`
 	Open           bool     `json:"open"`
+	Strategy       string   `json:"strategy" example:"longest_idle" doc:"In which order its agents are rung"`
 	Waiting        int      `json:"waiting"`
 	OldestWaitS    float64  `json:"oldest_wait_s" doc:"Seconds the longest-waiting caller has waited"`
 	Ready          int      `json:"ready" doc:"Agents of the queue who could take a call now"`
@@ -63,7 +87,59 @@ type QueueView struct {
 	ShortAbandoned uint64   `json:"short_abandoned"`
 	Overflowed     uint64   `json:"overflowed"`
 	WithinS        float64  `json:"within_s,omitempty" doc:"The service-level target time, seconds"`
-	ServiceLevel   *float64 `json:"service_level,omitempty" doc:"Ratio 0 to 1 since the start; absent while there is nothing to count"`
+	ServiceLevel   *float64 `json:"service_level,omitempty" doc:"Ratio 0 to 1 since the start, by the queue's formula; absent while there is nothing to count"`
+	Formula        string   `json:"formula,omitempty" doc:"Which abandoned calls the service level counts"`
+	HandleS        *float64 `json:"handle_s,omitempty" doc:"Mean time of an agent for a contact since the start, wrap-up included; absent before the first"`
+
+	Expected  ExpectedWait  `json:"expected_wait"`
+	Callbacks CallbackCount `json:"callbacks"`
+}
+
+// ExpectedWait is what a caller who comes now must expect. Half of them wait at
+// most P50, nine in ten at most P90.
+type ExpectedWait struct {
+	Known bool    `json:"known" doc:"Nothing is known where nobody serves the queue"`
+	P50S  float64 `json:"p50_s"`
+	P90S  float64 `json:"p90_s"`
+	Error float64 `json:"calibration_error" doc:"How far the share of callers served inside the band they were told strays from what it should be, 0 to 1"`
+	Told  int64   `json:"told" doc:"Callers the error is of: of few it says little"`
+}
+
+// CallbackCount is the promises to call back of a queue.
+type CallbackCount struct {
+	Taken   bool   `json:"taken" doc:"Whether the queue promises any"`
+	Open    bool   `json:"open" doc:"Whether its customers may be called now"`
+	Waiting int    `json:"waiting" doc:"Whose turn comes among those who wait"`
+	Calling int    `json:"calling" doc:"Being called, or an agent being rung for them"`
+	Later   int    `json:"later" doc:"Not to be called yet: out of hours, or tried a while ago"`
+	Asked   uint64 `json:"asked" doc:"Calls that became a promise"`
+}
+
+// WaitingCall is a call of a queue that no agent has answered.
+type WaitingCall struct {
+	ID       string    `json:"id"`
+	Position int       `json:"position,omitempty" doc:"1 is next; absent while agents are rung for it"`
+	From     string    `json:"from" doc:"The caller, or the customer to call back"`
+	Arrived  time.Time `json:"arrived" doc:"In its first queue"`
+	WaitedS  float64   `json:"waited_s" doc:"Since arrival"`
+	Callback bool      `json:"callback,omitempty"`
+	Wanted   string    `json:"wanted,omitempty" doc:"The one agent it waits for"`
+	Ringing  []string  `json:"ringing,omitempty" doc:"Agents rung for it"`
+	Relaxed  int       `json:"relaxed,omitempty" doc:"Steps by which less is asked of an agent"`
+}
+
+// CallbackView is a promise to call back that is not kept yet.
+type CallbackView struct {
+	ID       string     `json:"id" doc:"Also of the call it becomes and its contact row"`
+	Queue    string     `json:"queue"`
+	Client   string     `json:"client"`
+	Number   string     `json:"number" doc:"E.164"`
+	State    string     `json:"state" enum:"waiting,calling,later"`
+	Position int        `json:"position,omitempty" doc:"Among those who wait in the queue; 1 is next"`
+	Since    time.Time  `json:"since" doc:"The moment its place counts from"`
+	Attempts int        `json:"attempts,omitempty" doc:"Made so far"`
+	Due      *time.Time `json:"due,omitempty" doc:"Not to be called before"`
+	Agent    string     `json:"agent,omitempty" doc:"Rung for it, or kept for it"`
 }
 
 // TraceLine is one SIP message of a call. Secrets are redacted before it gets here.
@@ -137,6 +213,16 @@ type RecordingQuery struct {
 	Call, Client, Agent, Queue string    // empty: any
 	Clients                    []string  // the token's client filter; nil: every client. Applied with Client, not instead of it
 	Limit                      int       // always set, 1 to 1000
+}
+
+// ReportQuery says what a report is of.
+type ReportQuery struct {
+	Name                 string    // sla, queues, agents or intervals
+	From, To             time.Time // zero From: the beginning of today; zero To: unbounded
+	Bucket               string    // 15m, 30m or day
+	Client, Queue, Agent string    // empty: any
+	Formula              string    // of service levels; empty: each queue's own
+	Clients              []string  // the token's client filter; nil: every client. Applied with Client, not instead of it
 }
 
 // ContactQuery selects contact rows (CDRs), newest first.

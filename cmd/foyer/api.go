@@ -34,7 +34,7 @@ func (ex *exchange) consoleOptions(p *plan) console.Options {
 	d := &desk{ex: ex, cfg: p.cfg}
 	o := console.Options{
 		Floor: d, Control: d, Diagnosis: d,
-		Recordings: &shelf{d}, Contacts: &history{d},
+		Recordings: &shelf{d}, Contacts: &history{d}, Reports: d,
 		DB:   ex.cdrs.DB(),
 		Demo: p.cfg.Demo, Site: p.cfg.Site.Name, Locale: p.cfg.Site.Locale, Version: version,
 		Healthy: ex.healthy, Ready: ex.readyNow,
@@ -74,11 +74,14 @@ func (d *desk) Calls(ctx context.Context) []console.LiveCall {
 		}
 		l := console.LiveCall{
 			ID: string(v.ID), Client: card.client, DID: card.did, From: card.from, Trunk: card.trunk,
-			Queue: string(v.Queue), State: v.State.String(), Position: v.Position, Agent: string(v.Agent),
+			Queue: string(v.Queue), State: v.State.String(), Position: v.Position, Agent: string(v.Agent), Callback: v.Callback != "",
 			Started: card.started, Since: v.Since, Recording: card.recording,
 		}
 		if !card.answered.IsZero() {
 			l.Answered = &card.answered
+		}
+		if len(v.Ringing) > 1 {
+			l.Ringing = idsOf(v.Ringing)
 		}
 		if card.held {
 			l.State = "held"
@@ -104,9 +107,28 @@ func (d *desk) Agents(ctx context.Context) []console.AgentView {
 		who := p.agents[a.ID]
 		list = append(list, console.AgentView{
 			ID: string(a.ID), Name: who.name, State: a.State.String(), Reason: a.Reason, Since: a.Since,
-			Reachable: a.Reachable, Call: string(a.Call), Missed: a.Missed,
+			Next: a.Next.String(), NextReason: a.NextReason, Overdue: a.Overdue,
+			LinkLost: momentOf(a.LinkLost), Until: momentOf(a.Until), Wrap: wrapOf(a), Extensions: a.Extensions,
+			Reachable: a.Reachable, Call: string(a.Call), InHand: idsOf(a.InHand),
+			Missed: a.Missed, Handled: a.Handled, Dumped: a.Dumped,
 			Skills: who.skills, Queues: who.queues, Clients: who.clients, Phones: phones[string(a.ID)],
 		})
+	}
+	return list
+}
+
+// wrapOf is how the wrap-up ends that an agent is in; "" when they are in none.
+func wrapOf(a acd.AgentView) string {
+	if a.State != acd.WrapUp {
+		return ""
+	}
+	return a.Wrap.String()
+}
+
+func idsOf[ID ~string](ids []ID) []string {
+	list := make([]string, len(ids))
+	for i, id := range ids {
+		list[i] = string(id)
 	}
 	return list
 }
@@ -119,52 +141,12 @@ func phoneView(b sip.Binding) console.Phone {
 	}
 }
 
-// Queues lists every queue.
-func (d *desk) Queues(ctx context.Context) []console.QueueView {
-	p := d.ex.plan.Load()
-	var list []console.QueueView
-	now := time.Now()
-	for _, q := range d.ex.board.snapshot(ctx).Queues {
-		cfg := p.queues[q.ID]
-		v := console.QueueView{
-			ID: string(q.ID), Client: string(q.Client), Label: cfg.label, Open: p.open(now, q.ID),
-			Waiting: q.Waiting, OldestWaitS: q.OldestWait.Seconds(), Ready: q.Ready, LoggedIn: q.LoggedIn,
-			Offered: q.Offered, Answered: q.Answered, AnsweredWithin: q.AnsweredWithin,
-			Abandoned: q.Abandoned, ShortAbandoned: q.ShortAbandoned, Overflowed: q.Overflowed,
-			WithinS: cfg.within.Seconds(),
-		}
-		if n := q.Answered + q.Abandoned - q.ShortAbandoned; cfg.within > 0 && n > 0 {
-			level := float64(q.AnsweredWithin) / float64(n)
-			v.ServiceLevel = &level
-		}
-		list = append(list, v)
-	}
-	return list
-}
-
 // Hangup ends a live call.
 func (d *desk) Hangup(_ context.Context, call, by string) error {
 	d.ex.log.Info("call hung up by order: " + call + " by " + by)
 	if !d.ex.calls.post(acd.CallID(call), ordered{by: acd.Supervisor, cause: acd.CauseAdmin}) {
 		return fmt.Errorf("call %s: %w", call, console.ErrNotFound)
 	}
-	return nil
-}
-
-// SetAgent moves an agent by a supervisor's order. The floor decides in its own
-// order of events; the call returns when the order has been taken.
-func (d *desk) SetAgent(ctx context.Context, agent, state, reason, by string) error {
-	kinds := map[string]acd.Kind{"ready": acd.MakeReady, "pause": acd.Pause, "login": acd.Login, "logout": acd.Logout}
-	kind, ok := kinds[state]
-	if _, known := d.ex.plan.Load().agents[acd.AgentID(agent)]; !ok || !known {
-		return fmt.Errorf("agent %s: %w", agent, console.ErrNotFound)
-	}
-	if kind == acd.Pause && reason == "" {
-		reason = "supervisor"
-	}
-	d.ex.log.Info("agent set by order: " + agent + " " + state + " by " + by)
-	d.ex.board.post(acd.Event{Kind: kind, Agent: acd.AgentID(agent), By: acd.Supervisor, Reason: reason})
-	d.ex.board.ask(ctx, func() {}) // the answer comes after the floor has acted
 	return nil
 }
 

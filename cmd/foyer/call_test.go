@@ -214,9 +214,7 @@ func TestUnansweredAgentIsPausedAndTheNextRung(t *testing.T) {
 	if got := offersOf(c); got != "ana no_answer, bo answered" {
 		t.Errorf("offers: %s", got)
 	}
-	if err := (&desk{ex: s.ex, cfg: s.cfg}).SetAgent(s.ctx, "ana", "ready", "", "test"); err != nil {
-		t.Fatal(err)
-	}
+	s.set("ana", "ready")
 	if got := s.agentState("ana"); got != acd.Ready {
 		t.Errorf("ana is %s after one action", got)
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -44,11 +46,8 @@ func (statusCmd) Run(c *cli) error {
 	if err := op.get("/calls?live=1", &calls); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "QUEUE\tWAITING\tOLDEST\tREADY\tLOGGED IN\tANSWERED\tABANDONED")
-	for _, q := range queues.Items {
-		fmt.Fprintf(w, "%s\t%d\t%.0fs\t%d\t%d\t%d\t%d\n", q.ID, q.Waiting, q.OldestWaitS, q.Ready, q.LoggedIn, q.Answered, q.Abandoned)
-	}
+	w := table()
+	printQueues(w, queues.Items)
 	fmt.Fprintln(w)
 	printAgents(w, agents.Items)
 	fmt.Fprintln(w)
@@ -56,17 +55,10 @@ func (statusCmd) Run(c *cli) error {
 	return w.Flush()
 }
 
-func printAgents(w *tabwriter.Writer, agents []console.AgentView) {
-	fmt.Fprintln(w, "AGENT\tSTATE\tREASON\tSINCE\tPHONES\tCALL")
-	for _, a := range agents {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", a.ID, a.State, a.Reason, ago(a.Since), len(a.Phones), a.Call)
-	}
-}
-
 func printCalls(w *tabwriter.Writer, calls []console.LiveCall) {
 	fmt.Fprintln(w, "CALL\tSTATE\tFROM\tQUEUE\tAGENT\tSINCE")
 	for _, c := range calls {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.State, printable(c.From), c.Queue, c.Agent, ago(c.Started))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.State, printable(c.From), c.Queue, cmp.Or(strings.Join(c.Ringing, " "), c.Agent), ago(c.Started))
 	}
 }
 
@@ -77,31 +69,56 @@ func ago(t time.Time) string {
 	return time.Since(t).Round(time.Second).String()
 }
 
+func table() *tabwriter.Writer { return tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0) }
+
+// outputFlag is the -o of commands that list.
+type outputFlag struct {
+	Output string `short:"o" help:"table or json." enum:"table,json" default:"table"`
+}
+
+// show asks the switch for something and writes it as a table or as it came.
+func show[T any](c *cli, o outputFlag, path string, table func(*tabwriter.Writer, T)) error {
+	op, err := c.operator()
+	if err != nil {
+		return err
+	}
+	var v T
+	if err := op.get(path, &v); err != nil {
+		return err
+	}
+	return o.write(v, func(w *tabwriter.Writer) { table(w, v) })
+}
+
+// showList is show for the items of a list.
+func showList[T any](c *cli, o outputFlag, path string, table func(*tabwriter.Writer, []T)) error {
+	op, err := c.operator()
+	if err != nil {
+		return err
+	}
+	var v listed[T]
+	if err := op.get(path, &v); err != nil {
+		return err
+	}
+	return o.write(v.Items, func(w *tabwriter.Writer) { table(w, v.Items) })
+}
+
+func (o outputFlag) write(v any, rows func(*tabwriter.Writer)) error {
+	if o.Output == "json" {
+		return printJSON(os.Stdout, v)
+	}
+	w := table()
+	rows(w)
+	return w.Flush()
+}
+
 type callCmd struct {
 	List   callList   `cmd:"" help:"Calls that are up."`
 	Hangup callHangup `cmd:"" help:"End a call."`
 }
 
-type callList struct {
-	Output string `short:"o" help:"table or json." enum:"table,json" default:"table"`
-}
+type callList struct{ outputFlag }
 
-func (l *callList) Run(c *cli) error {
-	op, err := c.operator()
-	if err != nil {
-		return err
-	}
-	var calls listed[console.LiveCall]
-	if err := op.get("/calls?live=1", &calls); err != nil {
-		return err
-	}
-	if l.Output == "json" {
-		return printJSON(os.Stdout, calls.Items)
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	printCalls(w, calls.Items)
-	return w.Flush()
-}
+func (l *callList) Run(c *cli) error { return showList(c, l.outputFlag, "/calls?live=1", printCalls) }
 
 type callHangup struct {
 	Call string `arg:"" help:"The call, as listed."`
@@ -113,64 +130,4 @@ func (h *callHangup) Run(c *cli) error {
 		return err
 	}
 	return op.post("/calls/"+url.PathEscape(h.Call)+"/hangup", nil)
-}
-
-type agentCmd struct {
-	List   agentList   `cmd:"" help:"Agents, their state and phones."`
-	Ready  agentReady  `cmd:"" help:"Make an agent ready; also undoes the pause after missed calls."`
-	Pause  agentPause  `cmd:"" help:"Take an agent off the queues for a while."`
-	Login  agentLogin  `cmd:"" help:"Log an agent in."`
-	Logout agentLogout `cmd:"" help:"Log an agent out; a call in progress is finished first."`
-}
-
-type agentList struct {
-	Output string `short:"o" help:"table or json." enum:"table,json" default:"table"`
-}
-
-func (l *agentList) Run(c *cli) error {
-	op, err := c.operator()
-	if err != nil {
-		return err
-	}
-	var agents listed[console.AgentView]
-	if err := op.get("/agents", &agents); err != nil {
-		return err
-	}
-	if l.Output == "json" {
-		return printJSON(os.Stdout, agents.Items)
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	printAgents(w, agents.Items)
-	return w.Flush()
-}
-
-type (
-	agentReady struct {
-		Agent string `arg:"" help:"The agent's id."`
-	}
-	agentPause struct {
-		Agent  string `arg:"" help:"The agent's id."`
-		Reason string `help:"Why." default:"supervisor"`
-	}
-	agentLogin struct {
-		Agent string `arg:"" help:"The agent's id."`
-	}
-	agentLogout struct {
-		Agent string `arg:"" help:"The agent's id."`
-	}
-)
-
-func (a agentReady) Run(c *cli) error  { return c.setAgent(a.Agent, "ready", nil) }
-func (a agentLogin) Run(c *cli) error  { return c.setAgent(a.Agent, "login", nil) }
-func (a agentLogout) Run(c *cli) error { return c.setAgent(a.Agent, "logout", nil) }
-func (a agentPause) Run(c *cli) error {
-	return c.setAgent(a.Agent, "pause", map[string]string{"reason": a.Reason})
-}
-
-func (c *cli) setAgent(agent, state string, body any) error {
-	op, err := c.operator()
-	if err != nil {
-		return err
-	}
-	return op.post("/agents/"+url.PathEscape(agent)+"/"+state, body)
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"runtime"
 	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -16,7 +14,7 @@ import (
 )
 
 // metrics is what Prometheus sees. Counters are bumped where the thing happens;
-// gauges are read from the parts that own the truth when a scrape comes (gauges.go).
+// gauges are read from the parts that own the truth when a scrape comes (gauges).
 // No label is unbounded: never a caller, a call or an agent.
 type metrics struct {
 	registry *prometheus.Registry
@@ -32,12 +30,16 @@ type metrics struct {
 	oneWay, noMedia                                                 *prometheus.CounterVec
 	recordings, recordingMissing                                    *prometheus.CounterVec
 	postDial                                                        *prometheus.HistogramVec
+	callbacks                                                       *prometheus.CounterVec
+	linkLost                                                        *prometheus.CounterVec
+
+	lost map[acd.CallID]bool // calls whose agent's line is gone; of the board's goroutine
 }
 
 func newMetrics(version string) *metrics {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m := &metrics{registry: r}
+	m := &metrics{registry: r, lost: map[acd.CallID]bool{}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "foyer_" + name, Help: help}, labels)
 		r.MustRegister(c)
@@ -64,6 +66,8 @@ func newMetrics(version string) *metrics {
 	m.queueWait = histogram("queue_wait_seconds", "From entering a queue to its end.", []float64{5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600}, "queue", "client", "outcome")
 	m.offers = counter("agent_offers_total", "What became of offers to agents.", "result")
 	m.agentMoves = counter("agent_moves_total", "Agents' changes of state.", "state", "reason")
+	m.callbacks = counter("callbacks_total", "What became of promises to call back.", "queue", "result")
+	m.linkLost = counter("link_lost_total", "Lines of agents lost in a talk: the sound came back, the agent was rung at another phone, was gone for good, or the caller left before.", "result")
 	m.mos = histogram("rtp_mos", "Estimated voice quality of received audio at the end of a leg.", []float64{1, 2, 2.5, 3, 3.3, 3.6, 3.8, 4, 4.1, 4.2, 4.3, 4.4}, "leg")
 	m.oneWay = counter("rtp_one_way_calls_total", "Legs we sent audio to and never heard from.", "leg")
 	m.noMedia = counter("rtp_no_media_timeouts_total", "Talking legs ended for silence on the wire.", "leg")
@@ -128,18 +132,61 @@ func (m *metrics) registered(e sip.RegEvent) {
 	m.registrations.WithLabelValues(e.Kind.String()).Inc()
 }
 
-// acted counts what the floor decided.
+// acted counts what the floor decided. It belongs to the board's goroutine.
 func (m *metrics) acted(a acd.Action) {
-	if mv, ok := a.(acd.Moved); ok {
-		m.agentMoves.WithLabelValues(mv.To.String(), mv.Reason).Inc()
+	switch a := a.(type) {
+	case acd.Moved:
+		m.agentMoves.WithLabelValues(a.To.String(), a.Reason).Inc()
+	case acd.Comfort:
+		m.lost[a.Call] = true
+	case acd.Rejoin:
+		m.found(a.Call, "back")
+	case acd.Offer:
+		if a.Rejoin {
+			m.found(a.Call, "rung_back")
+		}
+	case acd.Queued:
+		m.found(a.Call, "gone")
+	case acd.Settled:
+		m.found(a.Call, "left")
 	}
+}
+
+// found says what became of a line that was lost, unless none was.
+func (m *metrics) found(c acd.CallID, result string) {
+	if m.lost[c] {
+		delete(m.lost, c)
+		m.linkLost.WithLabelValues(result).Inc()
+	}
+}
+
+// callbackResult is what became of a promise to call back.
+func callbackResult(c *ledger.CDR) string {
+	switch {
+	case c.Outcome == ledger.Answered:
+		return "made"
+	case c.Cause == acd.CauseAdmin.String():
+		return "cancelled"
+	case c.Cause == acd.CauseElsewhere.String():
+		return "needless" // the customer rang in before
+	case c.Cause == acd.CauseAbandoned.String(), c.Cause == acd.CauseHangup.String():
+		return "abandoned" // reached, and gone before an agent was there
+	case c.Outcome == ledger.Broken:
+		return "failed"
+	}
+	return "not_reached"
 }
 
 // counted reads the CDR of a call that is over.
 func (m *metrics) counted(c *ledger.CDR) {
 	outcome := string(c.Outcome)
 	m.calls.WithLabelValues(c.Client, c.Direction, outcome).Inc()
-	m.trunkCalls.WithLabelValues(c.Trunk, "in", outcome).Inc()
+	if c.Direction == "outbound" { // a callback; the trunk is empty when its customer was never called
+		m.trunkCalls.WithLabelValues(c.Trunk, "out", outcome).Inc()
+		m.callbacks.WithLabelValues(c.Queue, callbackResult(c)).Inc()
+	} else {
+		m.trunkCalls.WithLabelValues(c.Trunk, "in", outcome).Inc()
+	}
 	m.callSeconds.WithLabelValues(c.Client).Observe(c.Duration.Length().Seconds())
 	if c.Queue != "" {
 		m.queueWait.WithLabelValues(c.Queue, c.Client, outcome).Observe(c.QueuedFor.Length().Seconds())
@@ -175,7 +222,18 @@ func newGauges(ex *exchange) *gauges {
 	add("queue_abandoned_total", "Calls whose caller left first.", "queue", "client", "short")
 	add("queue_overflowed_total", "Calls that went on to another queue or were refused for their wait.", "queue", "client")
 	add("queue_answered_within_target_total", "Calls answered within the service-level time.", "queue", "client")
+	add("queue_refused_total", "Calls ended by the switch or an operator before an answer.", "queue", "client")
+	add("queue_promised_total", "Calls that became a promise to call back.", "queue", "client")
+	add("queue_service_level_ratio", "Share of calls answered in time since the start, by the queue's formula.", "queue", "client", "formula")
+	add("queue_open", "1 while a queue takes calls.", "queue")
+	add("queue_handle_seconds", "Time of agents for contacts they are done with, wrap-up included.", "queue", "client")
+	add("queue_wait_estimate_seconds", "What a caller who comes now must expect to wait; absent where nobody serves the queue.", "queue", "client", "quantile")
+	add("queue_wait_calibration_error_ratio", "How far the share of callers served inside the band they were told strays from what it should be.", "queue")
+	add("queue_wait_calibration_callers", "Callers that error is of.", "queue")
+	add("queue_callbacks", "Promises to call back that are not kept yet.", "queue", "state")
 	add("agents", "Agents by state.", "state")
+	add("agents_overdue", "Agents paused or wrapping up for longer than is allowed.")
+	add("agent_state_seconds_total", "Time of all agents in each state since the start.", "state", "reason")
 	add("rtp_packets_total", "RTP packets.", "leg", "direction")
 	add("rtp_bytes_total", "RTP bytes, without IP and UDP.", "leg", "direction")
 	add("rtp_packets_lost_total", "Packets the sender sent and we never got.", "leg")
@@ -209,13 +267,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(g.desc[name], kind, v, labels...)
 	}
 	ex := g.ex
-	draining := 0.0
-	if ex.draining.Load() {
-		draining = 1
-	}
-	send("draining", draining)
+	send("draining", truth(ex.draining.Load()))
 	send("sip_legs", float64(ex.edge.Legs()))
-	g.floor(send)
+	g.floor(ch, send)
 	g.phones(send)
 	totals := ex.media.Totals()
 	for role, leg := range legNames {
@@ -240,37 +294,6 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("floor_ring_full_total", float64(ex.board.ring.Full()))
 	send("floor_violations_total", float64(ex.board.violations.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
-}
-
-func (g *gauges) floor(send func(string, float64, ...string)) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	snap := g.ex.board.snapshot(ctx)
-	for _, q := range snap.Queues {
-		queue, client := string(q.ID), string(q.Client)
-		send("queue_waiting", float64(q.Waiting), queue, client)
-		send("queue_oldest_wait_seconds", q.OldestWait.Seconds(), queue, client)
-		send("queue_offered_total", float64(q.Offered), queue, client)
-		send("queue_answered_total", float64(q.Answered), queue, client)
-		send("queue_abandoned_total", float64(q.Abandoned-q.ShortAbandoned), queue, client, "false")
-		send("queue_abandoned_total", float64(q.ShortAbandoned), queue, client, "true")
-		send("queue_overflowed_total", float64(q.Overflowed), queue, client)
-		send("queue_answered_within_target_total", float64(q.AnsweredWithin), queue, client)
-	}
-	agents := map[acd.AgentState]int{}
-	for _, a := range snap.Agents {
-		agents[a.State]++
-	}
-	for s := acd.Off; s <= acd.WrapUp; s++ {
-		send("agents", float64(agents[s]), s.String())
-	}
-	calls := map[acd.CallState]int{}
-	for _, c := range snap.Calls {
-		calls[c.State]++
-	}
-	for s, n := range calls {
-		send("calls_active", float64(n), s.String())
-	}
 }
 
 func (g *gauges) phones(send func(string, float64, ...string)) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"foyer/acd"
+	"foyer/console"
 	"foyer/ledger"
 	"foyer/sip/siptest"
 )
@@ -143,7 +144,7 @@ func (s *stage) onlyCall() *card {
 
 func (s *stage) set(agent, state string) {
 	s.t.Helper()
-	if err := (&desk{ex: s.ex, cfg: s.cfg}).SetAgent(s.ctx, agent, state, "", "test"); err != nil {
+	if _, err := (&desk{ex: s.ex, cfg: s.cfg}).SetAgent(s.ctx, agent, console.AgentOrder{Do: state, By: "test"}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"foyer/acd"
+	"foyer/cmd/foyer/config"
+	"foyer/console"
+)
+
+// What an operator or a supervisor orders from outside. Each order is judged on
+// the board, so that nothing happens between the look at the floor and the event:
+// whoever is told that it was carried out has not been overtaken.
+
+// errNotTaken: the board is gone or did not come to it in time.
+var errNotTaken = fmt.Errorf("the switch did not take the order: %w", console.ErrUnavailable)
+
+// order lets judge look at the floor and takes the event it makes; an event
+// without a Kind is none. Then see looks at what came of it.
+func (b *board) order(ctx context.Context, judge func(f *acd.Floor) (acd.Event, error), see func(f *acd.Floor, now time.Time)) error {
+	var err error
+	heard := b.ask(ctx, func() {
+		var ev acd.Event
+		if ev, err = judge(b.floor); err != nil {
+			return
+		}
+		if ev.Kind != 0 {
+			b.take([]posted{{b.now().UnixNano(), ev}})
+		}
+		see(b.floor, b.now())
+	})
+	if !heard {
+		return errNotTaken
+	}
+	b.snapMu.Lock()
+	b.snap = acd.Snapshot{} // whoever gave an order sees what it did
+	b.snapMu.Unlock()
+	return err
+}
+
+// SetAgent carries out an order about an agent.
+func (d *desk) SetAgent(ctx context.Context, id string, o console.AgentOrder) (after console.AgentState, err error) {
+	agent := acd.AgentID(id)
+	err = d.ex.board.order(ctx, func(f *acd.Floor) (acd.Event, error) {
+		a, ok := f.Agent(agent, time.Time{})
+		if !ok {
+			return acd.Event{}, fmt.Errorf("agent %s: %w", id, console.ErrNotFound)
+		}
+		return d.judge(f, a, o)
+	}, func(f *acd.Floor, now time.Time) {
+		if a, ok := f.Agent(agent, now); ok {
+			after = stateOf(a)
+		}
+	})
+	if err == nil {
+		d.ex.log.Info("agent set by order", zap.String("agent", id), zap.String("order", o.Do), zap.String("by", o.By))
+	}
+	return after, err
+}
+
+// judge makes the event of an order, or says why it cannot be carried out.
+func (d *desk) judge(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.Event, error) {
+	ev := acd.Event{Agent: a.ID, By: acd.Supervisor}
+	switch o.Do {
+	case "ready":
+		ev.Kind = acd.MakeReady
+	case "login":
+		ev.Kind = acd.Login
+	case "logout":
+		ev.Kind = acd.Logout
+	case "release":
+		ev.Kind = acd.Release
+	case "pause":
+		ev.Kind, ev.Reason = acd.Pause, cmp.Or(o.Reason, bySupervisor)
+		return ev, d.ex.plan.Load().checkPause(ev.Reason)
+	case "wrapup", "extend":
+		return d.judgeWrapUp(f, a, o)
+	default:
+		return ev, fmt.Errorf("order %s: %w", o.Do, console.ErrNotFound)
+	}
+	return ev, nil
+}
+
+// judgeWrapUp looks at the wrap-up that an order wants ended or prolonged.
+func (d *desk) judgeWrapUp(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.Event, error) {
+	w, ok := f.Wrapping(a.ID, acd.CallID(o.Call))
+	if !ok {
+		why := fmt.Sprintf("%s is not wrapping up but %s.", a.ID, a.State)
+		if o.Call != "" {
+			why = fmt.Sprintf("%s is not wrapping up call %s.", a.ID, o.Call)
+		}
+		return acd.Event{}, &console.StateConflict{State: a.State.String(), Why: why}
+	}
+	ev := acd.Event{Kind: acd.Extend, Agent: a.ID, By: acd.Supervisor, Call: w.Call}
+	switch {
+	case o.Do == "wrapup":
+		ev.Kind, ev.Reason = acd.WrapUpDone, o.Code
+		return ev, d.ex.plan.Load().checkCode(w, o.Code)
+	case w.Mode != acd.WrapExtendable:
+		return ev, &console.StateConflict{State: a.State.String(), Why: fmt.Sprintf("A wrap-up of queue %s cannot be extended: it is %s.", w.Queue, w.Mode)}
+	case w.Extensions == 0:
+		return ev, &console.StateConflict{State: a.State.String(), Why: fmt.Sprintf("No extension of this wrap-up is left to %s.", a.ID)}
+	}
+	return ev, nil
+}
+
+func stateOf(a acd.AgentView) console.AgentState {
+	return console.AgentState{
+		State: a.State.String(), Reason: a.Reason, Since: a.Since, Next: a.Next.String(), NextReason: a.NextReason,
+		Until: momentOf(a.Until), Extensions: a.Extensions,
+	}
+}
+
+// momentOf is a time for JSON, which leaves out what is not there.
+func momentOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// bySupervisor is the reason of a pause by order that names none.
+const bySupervisor = "supervisor"
+
+// ownReasons are those of the switch and its console: nobody has to configure them.
+func ownReasons() []string {
+	return []string{acd.ReasonMissed, acd.ReasonLogin, bySupervisor, "console"}
+}
+
+// knowsPause says whether a reason is the switch's own or configured.
+func (p *plan) knowsPause(reason string) bool {
+	return slices.Contains(ownReasons(), reason) ||
+		slices.ContainsFunc(p.floor.Reasons, func(r acd.Reason) bool { return r.ID == reason })
+}
+
+// checkPause says whether agents may be paused for a reason. Where none is
+// configured, any will do.
+func (p *plan) checkPause(reason string) error {
+	if len(p.floor.Reasons) == 0 || p.knowsPause(reason) {
+		return nil
+	}
+	known := []string{bySupervisor}
+	for _, r := range p.floor.Reasons {
+		known = append(known, r.ID)
+	}
+	return &console.BadField{Field: "reason", Value: reason, Known: known, Why: fmt.Sprintf("%q is not a reason of reasons.pause.", reason)}
+}
+
+// checkCode holds the code given for a wrap-up against those of its queue.
+func (p *plan) checkCode(w acd.WrapView, code string) error {
+	known := p.codes(w.Queue)
+	switch {
+	case code == "" && w.Mode == acd.WrapCoded:
+		return &console.BadField{Field: "code", Known: known, Why: fmt.Sprintf("Queue %s wants a code for what came of the call.", w.Queue)}
+	case code == "" || slices.Contains(known, code):
+		return nil
+	}
+	return &console.BadField{Field: "code", Value: code, Known: known, Why: fmt.Sprintf("%q is not a wrap-up code of queue %s.", code, w.Queue)}
+}
+
+// codes are what agents may say of a call of a queue.
+func (p *plan) codes(id acd.QueueID) []string {
+	if q := p.queueConfig(id); q != nil {
+		return q.WrapUp.Codes
+	}
+	return nil
+}
+
+// queueConfig is a queue as configured; nil for one that is no more.
+func (p *plan) queueConfig(id acd.QueueID) *config.Queue {
+	for i := range p.cfg.Queues {
+		if q := &p.cfg.Queues[i]; q.ID == string(id) {
+			return q
+		}
+	}
+	return nil
+}
+
+// AskCallback promises to call a number back.
+func (d *desk) AskCallback(ctx context.Context, queue, number, by string) (back console.CallbackView, fresh bool, err error) {
+	if d.ex.draining.Load() {
+		return back, false, fmt.Errorf("the switch is draining: %w", console.ErrUnavailable)
+	}
+	p := d.ex.plan.Load()
+	q, served := p.queues[acd.QueueID(queue)]
+	if !served {
+		return back, false, fmt.Errorf("queue %s: %w", queue, console.ErrNotFound)
+	}
+	if c := p.queueConfig(acd.QueueID(queue)); c == nil || c.Callback == nil {
+		return back, false, &console.BadField{Field: "queue", Value: queue, Why: "Nobody is called back by queue " + queue + ": its configuration has no callback section."}
+	}
+	way, err := p.outbound(number)
+	if err != nil {
+		return back, false, &console.BadField{Field: "number", Value: number, Why: "The number may not be called: " + cause(err) + "."}
+	}
+	id := newCallID(time.Now())
+	ev := acd.Event{
+		Kind: acd.CallbackAsked, Call: id, Queue: acd.QueueID(queue), Number: way.number, By: acd.Supervisor,
+		Facts: &acd.Facts{Client: q.client, DID: q.number, From: way.number},
+	}
+	err = d.ex.board.order(ctx, func(*acd.Floor) (acd.Event, error) { return ev, nil }, func(f *acd.Floor, now time.Time) {
+		if c, ok := f.Promised(ev.Queue, ev.Number); ok {
+			back, fresh = p.callbackView(c), c.ID == id
+		}
+	})
+	if err == nil && back.ID == "" {
+		err = fmt.Errorf("queue %s does not call back any more: %w", queue, console.ErrUnavailable)
+	}
+	if fresh {
+		d.ex.log.Info("callback asked by order", zap.String("call", back.ID), zap.String("queue", queue), zap.String("by", by))
+	}
+	return back, fresh, err
+}
+
+// cause is the innermost error, which is the sentence for people.
+func cause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// CancelCallback takes a promise back, and the phones off the hook that ring for it.
+func (d *desk) CancelCallback(ctx context.Context, id, by string) error {
+	call := acd.CallID(id)
+	err := d.ex.board.order(ctx, func(f *acd.Floor) (acd.Event, error) {
+		c, ok := f.Call(call)
+		state := callbackState(c)
+		switch {
+		case !ok || c.Callback == "":
+			return acd.Event{}, fmt.Errorf("callback %s: %w", id, console.ErrNotFound)
+		case state == "":
+			return acd.Event{}, &console.StateConflict{State: c.State.String(), Why: "The customer is on the line already: hang the call up to end it."}
+		case state == "calling" && d.ex.calls.post(call, ordered{by: acd.Supervisor, cause: acd.CauseAdmin}):
+			return acd.Event{}, nil // the call hangs its phones up and says that it is gone
+		}
+		return acd.Event{Kind: acd.Gone, Call: call, By: acd.Supervisor, Cause: acd.CauseAdmin}, nil
+	}, func(*acd.Floor, time.Time) {})
+	if err == nil {
+		d.ex.log.Info("callback cancelled by order", zap.String("call", id), zap.String("by", by))
+	}
+	return err
+}
+
+// callbackState is how far a promise to call back has come; "" for what is none,
+// or none any more because the customer is on the line.
+func callbackState(c acd.CallView) string {
+	switch {
+	case c.Callback == "" || c.Present:
+		return ""
+	case c.State == acd.CallLater:
+		return "later"
+	case c.State == acd.CallWaiting:
+		return "waiting"
+	}
+	return "calling"
+}
