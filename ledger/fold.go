@@ -251,7 +251,9 @@ func (f *Fold) wrapped(at Instant, agent acd.AgentID) (CDR, bool) {
 	if !s.closed {
 		return CDR{}, false
 	}
-	return s.row(), true
+	c := s.row()
+	c.Again = true
+	return c, true
 }
 
 func (f *Fold) finish(s *story, last acd.Event) CDR {

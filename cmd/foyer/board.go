@@ -51,9 +51,9 @@ type board struct {
 	tally   *ledger.Tally
 	hash    *acd.Hash
 	journal *journal
-	carry   func(acd.Action)                 // carries out one action; must not block
-	cdr     func(again bool, c []ledger.CDR) // keeps finished CDRs; again when a wrap-up only completes them
-	counted func(...ledger.Interval)         // keeps what was counted
+	carry   func(acd.Action)         // carries out one action; must not block
+	cdr     func([]ledger.CDR)       // keeps finished CDRs
+	counted func(...ledger.Interval) // keeps what was counted
 	log     *zap.Logger
 
 	asks chan func()
@@ -211,7 +211,7 @@ func (b *board) take(batch []posted) {
 		actions := b.floor.Step(r.At, r.Event)
 		b.hash.Add(r, actions)
 		if done := b.fold.Apply(r.At, r.Event, actions); len(done) > 0 {
-			b.cdr(r.Event.Kind != acd.Closed && r.Event.Kind != acd.Started, done)
+			b.cdr(done)
 		}
 		if rows := b.tally.Apply(r.At, r.Event, actions); len(rows) > 0 {
 			b.counted(rows...)
