@@ -186,7 +186,7 @@ func (f *Fold) promise(at Instant, a acd.CallbackKept) {
 // broken ends the CDR of a callback that is made no more.
 func (f *Fold) broken(at Instant, a acd.CallbackOver) (CDR, bool) {
 	s, known := f.open[a.Call]
-	if !known || a.Cause == acd.CauseHangup { // it was made: the call's own last word follows
+	if !known || a.Made { // the call's own last word follows
 		return CDR{}, false
 	}
 	by := acd.Caller

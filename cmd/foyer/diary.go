@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -24,6 +25,7 @@ type diary struct {
 	mu   sync.Mutex
 	page []byte // entries of the page being written; guarded by mu
 
+	pages atomic.Uint64 // written
 	write func([]byte)
 	wake  chan struct{}
 	stop  chan struct{}
@@ -120,6 +122,7 @@ func (d *diary) flush() {
 	d.mu.Unlock()
 	if len(page) > 0 {
 		d.write(packPage(page))
+		d.pages.Add(1)
 	}
 }
 
@@ -140,6 +143,7 @@ func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at t
 	if err := j.conn.FlushWithContext(ctx); err != nil {
 		return err
 	}
+	j.settleDiary()
 	from := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
 	err := j.scan(ctx, diaryStream, from, func(m *jetstream.MsgMetadata, page []byte) error {
 		page, err := unpackPage(page)
