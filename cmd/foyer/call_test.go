@@ -337,6 +337,24 @@ func TestDoors(t *testing.T) {
 		})
 	}
 	kept.Bye()
+	s.cdrs(3)
+}
+
+// What a door's prompt says is said before the caller goes where it leads.
+func TestDoorToVoicemail(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with("empty: {to: hangup}", "empty: {to: voicemail, prompt: connecting}"))
+	caller := s.caller(carrierHost, callerTone)
+	out := caller.call("+33170000005")
+	caller.expect(out, "200 INVITE")
+	caller.voice.talkTo(t, out.RemoteSDP())
+	caller.hearsPrompt("connecting")
+	caller.hearsPrompt("voicemail")
+	s.until("the message is recorded", func() bool { return s.ex.recordings.Stats().Active == 1 })
+	out.Bye()
+	if c := s.wantEnd(ledger.LeftMessage, acd.Caller, acd.CauseHangup); c.Queue != "nobody" {
+		t.Errorf("%s", asJSON(c))
+	}
 }
 
 func TestOverflowKeepsTheCaller(t *testing.T) {

@@ -60,6 +60,9 @@ func FuzzLoad(f *testing.F) {
 		for _, q := range c.Queues {
 			queues[q.ID] = true
 		}
+		for i := range c.Queues {
+			soundTargets(t, c, &c.Queues[i], queues)
+		}
 		for _, d := range c.DIDs {
 			if !queues[d.To] {
 				t.Fatalf("number %s leads to queue %q, which is not there", d.Number, d.To)
@@ -81,4 +84,39 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("usable, but not whole: %+v", c)
 		}
 	})
+}
+
+// soundTargets: every way out of a queue leads to another, to a number that may be
+// called, or to something that is always there.
+func soundTargets(t *testing.T, c *Config, q *Queue, queues map[string]bool) {
+	t.Helper()
+	targets := []Target{q.NoneReady.To, q.Empty.To, q.Closed.To}
+	if q.Full != nil {
+		targets = append(targets, q.Full.To)
+	}
+	for _, o := range q.Overflow {
+		switch {
+		case len(o.WidenTo) > 0:
+			for _, id := range o.WidenTo {
+				targets = append(targets, Target(id))
+			}
+		case o.Offer == "":
+			targets = append(targets, o.To)
+		case q.Callback == nil:
+			t.Fatalf("queue %s offers callbacks and makes none", q.ID)
+		}
+	}
+	for _, to := range targets {
+		if id, ok := to.Queue(); ok && (!queues[id] || id == q.ID) || to == "" {
+			t.Fatalf("queue %s leads to queue %q", q.ID, id)
+		}
+		if number, ok := to.Number(); ok {
+			if r := c.RouteTo(number); r == nil || r.Action == Deny {
+				t.Fatalf("queue %s leads to %s, which is never called", q.ID, number)
+			}
+		}
+	}
+	if q.WrapUp.Mode == WrapCoded && len(q.WrapUp.Codes) == 0 || q.WrapUp.Mode == WrapExtendable && q.WrapUp.Seconds == 0 {
+		t.Fatalf("queue %s wraps up so: %+v", q.ID, q.WrapUp)
+	}
 }
