@@ -23,6 +23,8 @@ type ExplainedOffer struct {
 	Agent    AgentID       `json:"agent"`
 	Waited   time.Duration `json:"waited"`
 	Position int           `json:"position"`
+	Rejoin   bool          `json:"rejoin,omitempty"` // the agent had the call and lost the line
+	Number   string        `json:"number,omitempty"` // of a callback
 	// Result is answered, dropped (answered and lost before the bridge),
 	// withdrawn, declined, busy, no_answer, unreachable or failed; "" while ringing.
 	Result   string        `json:"result,omitempty"`
@@ -30,6 +32,9 @@ type ExplainedOffer struct {
 	After    time.Duration `json:"after"` // from the offer to its result
 	Sentence string        `json:"sentence"`
 	Match    *Match        `json:"match"`
+
+	beside int    // agents who were being rung for the call already
+	rules  *Queue // as configured at that moment; nil when not known
 }
 
 // Row is an agent who was considered for an offer: a line of the table.
@@ -57,24 +62,29 @@ func Explain(records iter.Seq[Record], id CallID, lang string, zone *time.Locati
 // Telling gathers what happened to one call while records go by.
 type Telling struct {
 	call     CallID
+	config   *Config // in force
 	arrived  time.Time
 	first    QueueID
+	named    AgentID // whom the caller asked for
+	origin   CallID  // of a callback: the call it was asked in
+	number   string  // of a callback
 	rejected Cause
 	chapters []chapter
 	offers   []ExplainedOffer
-	agent    AgentID // who talked last
+	dialled  OfferID // whose agent waits while the customer is being called
+	agent    AgentID // who talks, or talked last
+	talked   bool
 	gone     bool
 	by       Party
 	cause    Cause
 	ended    time.Time
 }
 
-// chapter is a turn of the story: an offer, a move or a refusal.
+// chapter is a turn of the story: an offer, or something else the floor did.
 type chapter struct {
 	at    time.Time
-	offer int // index of an offer, -1 if none
-	moved Queued
-	turn  Cause // of a refusal
+	offer int    // index of an offer, -1 if none
+	did   Action // of the turns that are told
 }
 
 // NewTelling is the story of a call before its first word.
@@ -85,31 +95,39 @@ func (t *Telling) known() bool { return !t.arrived.IsZero() }
 // Observe takes one record and what the floor decided on it. It fits Replay.
 func (t *Telling) Observe(r Record, done []Action) {
 	ev := &r.Event
+	if ev.Config != nil {
+		t.config = ev.Config
+	}
 	if ev.Kind == Started && t.known() && !t.gone {
 		t.end(r.At, Switch, CauseRestart)
 	}
 	if ev.Call == t.call {
 		t.event(r.At, ev)
 	}
-	for _, a := range done {
-		t.action(r.At, a)
+	for i := range done {
+		t.action(r.At, done[i])
+	}
+	// A talk that ends leaves its call's Gone behind; what is over without one
+	// (refused, diverted, kept as a callback) has been told by then.
+	if ev.Kind == Gone && ev.Call == t.call {
+		t.end(r.At, ev.By, ev.Cause)
 	}
 }
 
 func (t *Telling) event(at time.Time, ev *Event) {
 	switch ev.Kind {
-	case Arrived, Rejected:
-		if !t.known() {
-			t.arrived, t.first = at, ev.Queue
-			if ev.Kind == Rejected {
-				t.rejected = ev.Cause
-				t.end(at, Switch, ev.Cause)
-			}
+	case Arrived, Rejected, CallbackAsked:
+		if t.known() {
+			return
+		}
+		t.arrived, t.first, t.named = at, ev.Queue, ev.Agent
+		t.origin, t.number = ev.Origin, ev.Number
+		if ev.Kind == Rejected {
+			t.rejected = ev.Cause
+			t.end(at, Switch, ev.Cause)
 		}
 	case Failed:
 		t.result(at, ev.Offer, wordOfMiss(ev.Cause), ev.Cause)
-	case Gone:
-		t.end(at, ev.By, ev.Cause)
 	}
 }
 
@@ -127,39 +145,128 @@ func (t *Telling) action(at time.Time, a Action) {
 		}
 	case Offer:
 		if a.Call == t.call {
-			t.chapters = append(t.chapters, chapter{at: at, offer: len(t.offers)})
-			t.offers = append(t.offers, ExplainedOffer{
-				Offer: a.Offer, At: at, Queue: a.Queue, Agent: a.Agent, Match: a.Match,
-				Waited: a.Match.Waited, Position: a.Match.Position,
-			})
+			t.offered(at, a)
 		}
 	case Withdraw:
 		if a.Call == t.call {
-			t.result(at, a.Offer, wordOfMiss(a.Cause), a.Cause)
+			t.withdrawn(at, a)
 		}
 	case Connect:
 		if a.Call == t.call {
-			t.agent = a.Agent
+			t.agent, t.talked, t.dialled = a.Agent, true, 0
 			t.result(at, a.Offer, "answered", CauseUnknown)
 		}
+	case Dial:
+		if a.Call == t.call {
+			t.dialled = a.Offer
+			t.result(at, a.Offer, "answered", CauseUnknown)
+			t.turn(at, a)
+		}
+	case Comfort:
+		if a.Call == t.call {
+			t.turn(at, a)
+		}
+	case Rejoin:
+		if a.Call == t.call {
+			t.turn(at, a)
+		}
+	case Part:
+		if a.Call == t.call {
+			t.agent = ""
+			t.turn(at, a)
+		}
+	case OfferCallback:
+		if a.Call == t.call {
+			t.turn(at, a)
+		}
+	default:
+		t.last(at, a)
+	}
+}
+
+// last takes the actions after which the floor has no more to do with a call.
+func (t *Telling) last(at time.Time, a Action) {
+	switch a := a.(type) {
 	case Refuse:
 		if a.Call == t.call {
-			t.chapters = append(t.chapters, chapter{at: at, offer: -1, turn: a.Cause})
+			t.turn(at, a)
+			t.end(at, Switch, a.Cause)
+		}
+	case Divert:
+		if a.Call == t.call {
+			t.turn(at, a)
+			t.end(at, Switch, a.Cause)
+		}
+	case CallbackKept:
+		if a.Call == t.call && t.call != "" {
+			t.turn(at, a)
+			t.end(at, Caller, CauseCallback)
+		}
+	case CallbackOver:
+		if a.Call == t.call && a.Cause != CauseHangup { // else it was made
+			t.turn(at, a)
 			t.end(at, Switch, a.Cause)
 		}
 	}
 }
 
+func (t *Telling) turn(at time.Time, a Action) {
+	t.chapters = append(t.chapters, chapter{at: at, offer: -1, did: a})
+}
+
+func (t *Telling) offered(at time.Time, a Offer) {
+	t.chapters = append(t.chapters, chapter{at: at, offer: len(t.offers)})
+	o := ExplainedOffer{
+		Offer: a.Offer, At: at, Queue: a.Queue, Agent: a.Agent, Match: a.Match, Number: a.Number, Rejoin: a.Rejoin,
+		Waited: a.Match.Waited, Position: a.Match.Position, rules: t.rulesOf(a.Queue),
+	}
+	for i := range t.offers {
+		if t.offers[i].Result == "" {
+			o.beside++
+		}
+	}
+	t.offers = append(t.offers, o)
+}
+
+// rulesOf is a queue as it is configured now.
+func (t *Telling) rulesOf(id QueueID) *Queue {
+	if t.config != nil {
+		for i := range t.config.Queues {
+			if t.config.Queues[i].ID == id {
+				return &t.config.Queues[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Telling) withdrawn(at time.Time, a Withdraw) {
+	if a.Offer == t.dialled {
+		t.dialled = 0
+		t.turn(at, a) // the customer of a callback was not to be had
+		return
+	}
+	t.result(at, a.Offer, wordOfMiss(a.Cause), a.Cause)
+}
+
 func (t *Telling) queued(at time.Time, q Queued) {
+	last := len(t.chapters) - 1
 	switch {
 	case q.From != "":
-		t.chapters = append(t.chapters, chapter{at: at, offer: -1, moved: q})
-	case len(t.offers) > 0: // back in line: the agent was lost before the bridge
-		o := &t.offers[len(t.offers)-1]
-		o.Result, o.After = "dropped", at.Sub(o.At)
-		t.agent = ""
+		t.turn(at, q)
+	case last >= 0 && isPart(t.chapters[last].did):
+		t.turn(at, q) // the line of the agent did not come back
+	default: // back in line: the agent was lost before the bridge
+		for i := range t.offers {
+			if o := &t.offers[i]; o.Result == "answered" && (o.Agent == t.agent || o.Offer == t.dialled) {
+				o.Result, o.After = "dropped", at.Sub(o.At)
+			}
+		}
+		t.agent, t.dialled, t.talked = "", 0, false
 	}
 }
+
+func isPart(a Action) bool { _, is := a.(Part); return is }
 
 // result notes what became of an offer. The first word on it stands.
 func (t *Telling) result(at time.Time, n OfferID, word string, cause Cause) {

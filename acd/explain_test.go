@@ -58,7 +58,7 @@ func TestExplain(t *testing.T) {
 		"fr": "L'appel c1 est arrivé à 10:00:10 pour sales. " +
 			"Après 0 s il a été proposé à bo, seul agent libre pour cet appel (5 ne pouvaient pas : ana, en conversation; cy, n'a pas la compétence fr; di, en pause (lunch); ed, non connecté; et d'autres) : sans réponse en 15 s. " +
 			"Après 30 s il a été proposé à flo, seul agent libre pour cet appel (5 ne pouvaient pas : bo, en pause (missed); ana, en conversation; cy, n'a pas la compétence fr; di, en pause (lunch); et d'autres) : refusé après 2 s. " +
-			"Après 1 min 00 s il est passé de sales à help. " +
+			"Après 1 min 00 s il est passé de la file sales à help. " +
 			"Après 1 min 10 s il a été proposé à gus, seul agent libre pour cet appel : décroché après 3 s. " +
 			"Il s'est terminé à 10:02:00, par l'agent : raccroché.",
 	} {
@@ -132,7 +132,7 @@ func TestExplainAcrossARestart(t *testing.T) {
 // Every cause, party and filter has words in both languages, and they differ.
 func TestEveryWordIsTranslated(t *testing.T) {
 	en, fr := tongue{zone: time.UTC}, tongue{french: true, zone: time.UTC}
-	for c := CauseHangup; c <= CauseFailed; c++ {
+	for c := CauseHangup; c <= CauseLost; c++ {
 		if en.cause(c) == fr.cause(c) || en.cause(c) == en.cause(CauseUnknown) {
 			t.Errorf("cause %s: %q, %q", c, en.cause(c), fr.cause(c))
 		}
@@ -142,8 +142,8 @@ func TestEveryWordIsTranslated(t *testing.T) {
 			t.Errorf("party %s: %q, %q", p, en.party(p), fr.party(p))
 		}
 	}
-	for _, failed := range []string{"skill:fr", "off", "unreachable", "paused", "paused:x", "offered", "talking",
-		"wrap_up", "declined", "busy", "no_answer", "failed", "back_off"} {
+	for _, failed := range []string{"skill:fr", "tier", "queue", "off", "registered", "unreachable", "paused", "paused:x", "reserved", "offered",
+		"talking", "held", "consulting", "wrap_up", "declined", "busy", "no_answer", "failed", "back_off", "unwanted", "waits:bo"} {
 		c := &Candidate{Failed: failed}
 		if en.filter(c) == fr.filter(c) || en.filter(c) == "" {
 			t.Errorf("filter %s: %q, %q", failed, en.filter(c), fr.filter(c))

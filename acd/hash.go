@@ -108,7 +108,7 @@ func (h *Hash) match(m *Match) {
 		c := &m.Candidates[i]
 		h.words('x', string(c.Agent), c.Failed)
 		h.number(uint64(c.Idle))
-		h.number(uint64(c.Level)<<32 | uint64(c.Tier))
+		h.number(uint64(c.Level)<<32 | uint64(c.Tier)<<16 | uint64(c.Step))
 		h.number(uint64(c.Rank))
 	}
 	for i := range m.Passed {

@@ -41,10 +41,13 @@ type Candidate struct {
 	Idle  time.Duration `json:"idle,omitempty"`
 	Level int           `json:"level,omitempty"` // the lowest in what the queue requires
 	// Rank is what the queue's strategy orders by, where that is neither the idle
-	// time nor the level: contacts handled, seconds talked, the turn, the place in
-	// the configuration.
+	// time nor the level: contacts handled, nanoseconds talked, the turn, the place
+	// in the configuration.
 	Rank int64 `json:"rank,omitempty"`
 	Tier int   `json:"tier,omitempty"` // where it is not 1
+	// Step is from which step of relaxation on an eligible agent qualifies: who
+	// qualifies after fewer goes first.
+	Step int `json:"step,omitempty"`
 	// Failed is the first filter the agent did not pass; empty: eligible. The
 	// filters, in order: "skill:NAME", "tier", "queue" (of a queue this one is widened
 	// to only later), "off", "registered", "unreachable", "paused:REASON", "reserved",
@@ -190,6 +193,9 @@ func (f *Floor) filter(c *call, s *seat) string {
 
 func (m *Match) add(f *Floor, s *seat, failed string) {
 	x := Candidate{Agent: s.agent.id, Idle: s.agent.idleFor(f.now), Level: s.level, Rank: s.order(), Failed: failed}
+	if failed == "" { // beside another contact too the idle clock decides
+		x.Idle, x.Step = f.now.Sub(s.agent.idle), s.ring
+	}
 	if s.tier != 1 {
 		x.Tier = s.tier
 	}
@@ -202,7 +208,7 @@ func (s *seat) order() int64 {
 	case FewestCalls:
 		return int64(s.agent.handled)
 	case LeastTalk:
-		return int64(s.agent.talked / time.Second)
+		return int64(s.agent.talked)
 	case RoundRobin:
 		return int64(s.turn)
 	case TopDown:

@@ -3,6 +3,7 @@ package acd
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"sort"
 	"time"
 )
@@ -42,15 +43,18 @@ func (l *line) choose(c *call) *seat {
 // for four in five at the most, so it hardly ever comes to that.
 const draws = 64
 
-// draw takes one of the first tier of a row by chance, in proportion to level.
-// Chance is made of the call's id and the number of the offer, so that a replay
-// draws the same.
+// draw takes one of the first tier of a row that has somebody the call does not
+// leave out, by chance, in proportion to level. Chance is made of the call's id and
+// the number of the offer, so that a replay draws the same.
 func draw(row []*seat, c *call) *seat {
-	if len(row) == 0 {
+	open := slices.IndexFunc(row, func(s *seat) bool { _, out := c.excludes(s.agent); return !out })
+	if open < 0 {
 		return nil
 	}
-	first := row[0].tier
-	n := sort.Search(len(row), func(i int) bool { return row[i].tier > first })
+	tier := row[open].tier
+	from := sort.Search(open, func(i int) bool { return row[i].tier >= tier })
+	to := sort.Search(len(row), func(i int) bool { return row[i].tier > tier })
+	row, open = row[from:to], open-from
 	lot := uint64(c.offer) + 1
 	for _, b := range []byte(c.id) {
 		lot = (lot ^ uint64(b)) * 0x100000001b3
@@ -58,7 +62,7 @@ func draw(row []*seat, c *call) *seat {
 	for range draws {
 		hi, lo := bits.Mul64(lot^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
 		lot = hi ^ lo
-		s := row[lot%uint64(n)]
+		s := row[lot%uint64(len(row))]
 		weight := s.level
 		if weight == 0 {
 			weight = 5 // the queue requires nothing: all alike
@@ -67,12 +71,7 @@ func draw(row []*seat, c *call) *seat {
 			return s
 		}
 	}
-	for _, s := range row {
-		if _, out := c.excludes(s.agent); !out {
-			return s
-		}
-	}
-	return nil
+	return row[open]
 }
 
 // A queue that rings several agents for one call does so with those whom no
@@ -93,7 +92,7 @@ func (c *call) mayRing() int {
 		if q.AtOnce > 0 {
 			return q.AtOnce
 		}
-		return math.MaxInt
+		return math.MaxInt // some of those being rung may have left the queue, so seats are no measure
 	case RingProgressively:
 		return max(q.AtOnce, 1) + c.waves
 	}

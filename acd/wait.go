@@ -15,7 +15,7 @@ type tempo struct {
 // halfAfter is the count at which what was seen so far begins to weigh half.
 const halfAfter = 200
 
-// firstHandle is the handle time of a queue that has had no contact yet.
+// firstHandle is the handle time assumed of a queue that has had no contact yet.
 const firstHandle = 180 * time.Second
 
 func (t *tempo) handled(d time.Duration) {
@@ -57,12 +57,10 @@ func (t *tempo) waited(d time.Duration) {
 	}
 }
 
-// handle is the mean time of a contact, wrap-up included.
+// handle is the mean time of a contact, wrap-up included. The assumption weighs as
+// much as one contact, so that the first, a wrong number say, does not decide alone.
 func (t *tempo) handle() time.Duration {
-	if t.contacts == 0 {
-		return firstHandle
-	}
-	return t.handling / time.Duration(t.contacts)
+	return (firstHandle + t.handling) / time.Duration(t.contacts+1)
 }
 
 // patience is the mean time after which a caller gives up; 0 when nobody has.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"foyer/ledger/sqltest"
 )
 
 func TestAClientFilterHidesTheOthers(t *testing.T) {
@@ -71,6 +73,34 @@ func TestAClientFilterHidesTheOthers(t *testing.T) {
 	}
 }
 
+func TestReports(t *testing.T) {
+	v := newVisit(t)
+	token := v.token([]string{ReportsRead}, []string{"bank"})
+	for _, tt := range []struct {
+		path string
+		code int
+		with string
+	}{
+		{"/api/v1/reports/sla?bucket=30m&client=acme&from=2026-03-02T00:00:00Z&formula=SL3", 200, `"service_level":0.81`},
+		{"/api/v1/reports/weather", 422, "sla"},
+		{"/api/v1/reports/sla?bucket=7m", 422, "bucket"},
+		{"/api/v1/reports/sla?week=3", 422, "week"},
+		{"/api/v1/reports/sla?formula=best", 400, "bad_query"},
+	} {
+		if w := v.ask("GET", tt.path, "", "token", token); w.Code != tt.code || !strings.Contains(w.Body.String(), tt.with) {
+			t.Errorf("%s: %d %s", tt.path, w.Code, w.Body)
+		}
+	}
+	v.ask("GET", "/api/v1/reports/agents?client=acme&agent=ana", "", "token", token)
+	if q := v.house.reported; q.Name != "agents" || q.Client != "acme" || q.Agent != "ana" || q.Bucket != "15m" || len(q.Clients) != 1 || q.Clients[0] != "bank" {
+		t.Errorf("asked %+v", q)
+	}
+	none := newVisit(t, func(o *Options) { o.Reports = nil })
+	if w := none.ask("GET", "/api/v1/reports/sla", "", "token", none.token(Scopes(), nil)); w.Code != 501 {
+		t.Errorf("without a ledger: %d", w.Code)
+	}
+}
+
 func TestDemoIsForThisMachineOnly(t *testing.T) {
 	v := newVisit(t, demo)
 	for _, tt := range []struct {
@@ -116,8 +146,10 @@ func TestDemoIsForThisMachineOnly(t *testing.T) {
 	}
 }
 
-func TestTokens(t *testing.T) {
-	v := newVisit(t)
+func TestTokens(t *testing.T) { sqltest.Each(t, tokens) }
+
+func tokens(t *testing.T, postgres string) {
+	v := newVisit(t, on(t, postgres))
 	ctx := t.Context()
 	plain, made, err := CreateToken(ctx, v.db, TokenSpec{Name: "nadia", Scopes: []string{CallsRead}, Clients: []string{"acme"}, Expires: time.Now().Add(time.Hour), By: "ops"})
 	if err != nil {
@@ -128,8 +160,9 @@ func TestTokens(t *testing.T) {
 	if prefix != "foyer" || id != made.ID || len(secret) != 43 {
 		t.Errorf("token %q of %+v", plain, made)
 	}
-	var stored string
-	if err := v.db.QueryRow("SELECT hex(hash) || name || scopes || clients FROM tokens WHERE id = ?", id).Scan(&stored); err != nil || strings.Contains(stored, secret) {
+	var hash, words []byte
+	err = v.db.QueryRow("SELECT hash, name || scopes || clients FROM tokens WHERE id = $1", id).Scan(&hash, &words)
+	if stored := string(hash) + string(words); err != nil || len(hash) != 32 || strings.Contains(stored, secret) {
 		t.Errorf("stored %q %v", stored, err)
 	}
 	get := func(token string) int { return v.ask("GET", "/api/v1/calls", "", "token", token).Code }
@@ -140,7 +173,7 @@ func TestTokens(t *testing.T) {
 	for _, bad := range []string{
 		"", "foyer", "foyer_", "foyer__", plain[:len(plain)-1], plain + "A", strings.ToUpper(plain),
 		"foyer_" + id + "_" + strings.Split(other, "_")[2], "foyer_000000000000_" + secret, secret,
-		"foyer_' OR 1=1 --_" + secret,
+		"foyer_' OR 1=1 --_" + secret, "foyer_\x00\xff_" + secret,
 	} {
 		if code := get(bad); code != 401 {
 			t.Errorf("token %q: %d", bad, code)

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,14 @@ func AppendAudit(ctx context.Context, db *sql.DB, e AuditEntry) (AuditEntry, err
 }
 
 func appendAudit(ctx context.Context, tx execer, e AuditEntry) (AuditEntry, error) {
+	for _, text := range []*string{&e.Actor, &e.Action, &e.Object, &e.Call, &e.Detail, &e.Remote} {
+		*text = storable(*text)
+	}
+	// Two writers that read the same last line would give their own the same number:
+	// whoever has this row goes first, and the next one reads what they wrote.
+	if _, err := tx.ExecContext(ctx, "UPDATE audit_turn SET one = 1"); err != nil {
+		return e, fmt.Errorf("audit %s: %w", e.Action, err)
+	}
 	e.At = time.Now().UTC().Truncate(time.Millisecond)
 	var seq int64
 	prev := make([]byte, sha256.Size)
@@ -67,14 +76,19 @@ func appendAudit(ctx context.Context, tx execer, e AuditEntry) (AuditEntry, erro
 	e.Seq = seq + 1
 	hash := e.sum(prev)
 	e.Hash = hex.EncodeToString(hash)
-	// Two writers that read the same last line get the same number, and the primary key lets one in.
 	_, err = tx.ExecContext(ctx, `INSERT INTO audit (seq, at, actor, action, object, call, detail, remote, prev_hash, hash)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		e.Seq, e.At.UnixMilli(), e.Actor, e.Action, e.Object, e.Call, e.Detail, e.Remote, prev, hash)
 	if err != nil {
 		return e, fmt.Errorf("audit %s: %w", e.Action, err)
 	}
 	return e, nil
+}
+
+// storable is a text that every database takes: PostgreSQL refuses a NUL and what is
+// not UTF-8. The hash is over what is stored.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // sum is the SHA-256 over the line and the hash before it. Every text goes in
@@ -104,14 +118,14 @@ func scanAudit(rows *sql.Rows) (e AuditEntry, prev, hash []byte, err error) {
 
 // ListAudit returns lines of the trail, newest first.
 func ListAudit(ctx context.Context, db *sql.DB, q AuditQuery) ([]AuditEntry, error) {
-	where, args := "1", []any{}
+	where, args := "1 = 1", []any{q.Limit}
 	if q.Object != "" {
-		where, args = where+" AND object = ?", append(args, q.Object)
+		where, args = where+fmt.Sprintf(" AND object = $%d", len(args)+1), append(args, storable(q.Object))
 	}
 	if q.Before > 0 {
-		where, args = where+" AND seq < ?", append(args, q.Before)
+		where, args = where+fmt.Sprintf(" AND seq < $%d", len(args)+1), append(args, q.Before)
 	}
-	rows, err := db.QueryContext(ctx, "SELECT "+auditColumns+" FROM audit WHERE "+where+" ORDER BY seq DESC LIMIT ?", append(args, q.Limit)...)
+	rows, err := db.QueryContext(ctx, "SELECT "+auditColumns+" FROM audit WHERE "+where+" ORDER BY seq DESC LIMIT $1", args...)
 	if err != nil {
 		return nil, fmt.Errorf("read audit: %w", err)
 	}

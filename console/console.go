@@ -24,6 +24,7 @@ type Options struct {
 	Diagnosis  Diagnosis
 	Recordings Recordings
 	Contacts   Contacts
+	Reports    Reports
 	DB         *sql.DB // holds the tokens and the audit trail, migrated by the ledger; needed
 	Demo       bool    // without a token, everything, but only from this machine
 	Site       string
@@ -134,6 +135,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.queueRoutes(api)
 	c.callbackRoutes(api)
 	c.contactRoutes(api)
+	c.reportRoutes(api)
 	c.recordingRoutes(api)
 	c.auditRoutes(api)
 	return api

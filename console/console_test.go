@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -18,30 +17,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pressly/goose/v3"
+	"foyer/ledger"
+	"foyer/ledger/sqltest"
+
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sqltest.Main(m)) }
 
-// database is a file with the ledger's tables.
-func database(t *testing.T) *sql.DB {
+// database is one with the ledger's tables: PostgreSQL where its connection string
+// is given, or a file.
+func database(t *testing.T, postgres string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "ledger.db")+
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_txlock=immediate")
+	books, err := ledger.OpenStore(t.Context(), ledger.Database{File: filepath.Join(t.TempDir(), "foyer.db"), Postgres: postgres})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("../ledger/migrations"), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return db
+	t.Cleanup(func() { books.Close() })
+	return books.DB()
+}
+
+// on has the visit's tokens and trail in a database of its own.
+func on(t *testing.T, postgres string) func(*Options) {
+	return func(o *Options) { o.DB = database(t, postgres) }
 }
 
 const nasty = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
@@ -53,6 +51,7 @@ type house struct {
 	kept     bool  // the promise asked for was made before
 	asked    ContactQuery
 	recorded RecordingQuery
+	reported ReportQuery
 	broken   error
 }
 
@@ -145,6 +144,14 @@ func (h *house) List(_ context.Context, q ContactQuery) ([]any, string, error) {
 	return []any{json.RawMessage(`{"id":"c0","client":"acme"}`)}, "next", h.broken
 }
 
+func (h *house) Report(_ context.Context, q ReportQuery) ([]any, error) {
+	h.reported = q
+	if q.Formula == "best" {
+		return nil, fmt.Errorf("%w: no service level is called best", ErrBadQuery)
+	}
+	return []any{map[string]any{"queue": "sales", "service_level": 0.81}}, h.broken
+}
+
 func (h *house) Get(_ context.Context, id string) (any, string, error) {
 	if id != "c0" {
 		return nil, "", fmt.Errorf("CDR %s: %w", id, ErrNotFound)
@@ -216,12 +223,16 @@ type visit struct {
 func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
-	v := &visit{t: t, house: h, shelf: &shelf{house: h}, db: database(t)}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, DB: v.db, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
 	}
+	if o.DB == nil {
+		o.DB = database(t, "")
+	}
+	v.db = o.DB
 	var err error
 	if v.handler, err = New(o); err != nil {
 		t.Fatal(err)
@@ -295,6 +306,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"POST", "/api/v1/callbacks/b1/cancel", "", CallsControl},
 		{"GET", "/api/v1/contacts", "", ContactsRead},
 		{"GET", "/api/v1/contacts.csv", "", ContactsRead},
+		{"GET", "/api/v1/reports/sla", "", ReportsRead},
 		{"GET", "/api/v1/contacts.ndjson", "", ContactsRead},
 		{"GET", "/api/v1/recordings", "", RecordingsRead},
 		{"GET", "/api/v1/recordings/r1", "", RecordingsRead},
@@ -381,6 +393,7 @@ func TestTheDescriptionNamesEveryRoute(t *testing.T) {
 		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/b1", "/r1"} {
 			path = strings.Replace(path, id, "/{id}", 1)
 		}
+		path = strings.Replace(path, "/sla", "/{name}", 1)
 		op, ok := spec.Paths[path][strings.ToLower(r.method)]
 		if !ok || len(op.Security) != 1 || !slices.Equal(op.Security[0]["token"], []string{r.scope}) {
 			t.Errorf("%s %s: %v %v", r.method, path, ok, op.Security)
@@ -559,7 +572,7 @@ func TestRefusals(t *testing.T) {
 
 func TestPartsThatAreNotThere(t *testing.T) {
 	v := newVisit(t, func(o *Options) {
-		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts = nil, nil, nil, nil, nil
+		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports = nil, nil, nil, nil, nil, nil
 		o.Ready = func(context.Context) error { return errors.New("draining") }
 		o.Healthy = func() error { return errors.New("the journal does not take records") }
 	})

@@ -91,6 +91,12 @@ type Recordings interface {
 	Audio(ctx context.Context, id string) (io.ReadSeeker, time.Time, error)
 }
 
+// Reports is what was counted, added up.
+type Reports interface {
+	// Report returns lines that encode to JSON, by time. ErrBadQuery.
+	Report(ctx context.Context, q ReportQuery) ([]any, error)
+}
+
 // Contacts is the history: one row a customer call.
 type Contacts interface {
 	// List returns rows that encode to JSON, newest first, and the cursor of the

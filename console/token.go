@@ -24,6 +24,7 @@ const (
 	RecordingsRead   = "recordings:read"
 	RecordingsListen = "recordings:listen"
 	ContactsRead     = "contacts:read"
+	ReportsRead      = "reports:read"
 	MetricsRead      = "metrics:read"
 	AdminScope       = "admin" // everything, and the audit trail
 )
@@ -31,7 +32,7 @@ const (
 // Scopes lists every scope.
 func Scopes() []string {
 	return []string{AgentsRead, AgentsControl, CallsRead, CallsControl, RecordingsRead,
-		RecordingsListen, ContactsRead, MetricsRead, AdminScope}
+		RecordingsListen, ContactsRead, ReportsRead, MetricsRead, AdminScope}
 }
 
 // TokenSpec says what a new token is for.
@@ -76,7 +77,7 @@ func CreateToken(ctx context.Context, db *sql.DB, spec TokenSpec) (string, Token
 	}
 	defer tx.Rollback()
 	_, err = tx.ExecContext(ctx, `INSERT INTO tokens (id, name, hash, scopes, clients, created, expires, last_used, revoked)
-		VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0)`,
 		id, t.Name, hash[:], strings.Join(t.Scopes, " "), strings.Join(t.Clients, " "), millis(t.Created), millis(spec.Expires))
 	if err != nil {
 		return "", Token{}, fmt.Errorf("create token: %w", err)
@@ -95,8 +96,8 @@ func CreateToken(ctx context.Context, db *sql.DB, spec TokenSpec) (string, Token
 }
 
 func (s TokenSpec) check() error {
-	if strings.TrimSpace(s.Name) == "" {
-		return errors.New("it needs a name")
+	if strings.TrimSpace(s.Name) == "" || s.Name != storable(s.Name) {
+		return errors.New("it needs a name, in plain text")
 	}
 	if len(s.Scopes) == 0 {
 		return fmt.Errorf("it needs a scope: %s", strings.Join(Scopes(), ", "))
@@ -107,7 +108,7 @@ func (s TokenSpec) check() error {
 		}
 	}
 	for _, client := range s.Clients {
-		if client == "" || strings.ContainsAny(client, " \t\n") {
+		if client == "" || strings.ContainsAny(client, " \t\n") || client != storable(client) {
 			return fmt.Errorf("client %q is not an id", client)
 		}
 	}
@@ -161,7 +162,7 @@ func RevokeToken(ctx context.Context, db *sql.DB, id, by string) error {
 		return fmt.Errorf("revoke token %s: %w", id, err)
 	}
 	defer tx.Rollback()
-	done, err := tx.ExecContext(ctx, "UPDATE tokens SET revoked = ? WHERE id = ? AND revoked = 0", millis(time.Now()), id)
+	done, err := tx.ExecContext(ctx, "UPDATE tokens SET revoked = $1 WHERE id = $2 AND revoked = 0", millis(time.Now()), id)
 	if err != nil {
 		return fmt.Errorf("revoke token %s: %w", id, err)
 	}
@@ -188,7 +189,7 @@ func findToken(ctx context.Context, db *sql.DB, plain string, now time.Time) (To
 	if !ok || !whole {
 		return Token{}, errBadToken
 	}
-	t, hash, err := scanToken(db.QueryRowContext(ctx, "SELECT "+tokenColumns+" FROM tokens WHERE id = ?", id))
+	t, hash, err := scanToken(db.QueryRowContext(ctx, "SELECT "+tokenColumns+" FROM tokens WHERE id = $1", storable(id)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Token{}, errBadToken
 	}
@@ -201,7 +202,7 @@ func findToken(ctx context.Context, db *sql.DB, plain string, now time.Time) (To
 	}
 	if t.LastUsed == nil || now.Sub(*t.LastUsed) > time.Minute {
 		// A courtesy to whoever tidies up tokens: not worth refusing a request for.
-		_, _ = db.ExecContext(ctx, "UPDATE tokens SET last_used = ? WHERE id = ?", millis(now), id)
+		_, _ = db.ExecContext(ctx, "UPDATE tokens SET last_used = $1 WHERE id = $2", millis(now), id)
 	}
 	return t, nil
 }

@@ -215,6 +215,16 @@ type RecordingQuery struct {
 	Limit                      int       // always set, 1 to 1000
 }
 
+// ReportQuery says what a report is of.
+type ReportQuery struct {
+	Name                 string    // sla, queues, agents or intervals
+	From, To             time.Time // zero From: the beginning of today; zero To: unbounded
+	Bucket               string    // 15m, 30m or day
+	Client, Queue, Agent string    // empty: any
+	Formula              string    // of service levels; empty: each queue's own
+	Clients              []string  // the token's client filter; nil: every client. Applied with Client, not instead of it
+}
+
 // ContactQuery selects contact rows (CDRs), newest first.
 type ContactQuery struct {
 	From, To                           time.Time // of the start; zero: unbounded

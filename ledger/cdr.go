@@ -60,6 +60,10 @@ type CDR struct {
 	JitterMS    float64       `json:"jitter_ms_p95,omitempty"` // the worse leg's, milliseconds
 	Quality     *QualityByLeg `json:"quality,omitempty"`
 	Segments    []Segment     `json:"segments"`
+
+	// Again says that the row was handed out before and a wrap-up has completed it.
+	// It belongs to the hand-over, not to the record.
+	Again bool `json:"-"`
 }
 
 // QualityByLeg is what each media leg measured of what it received.

@@ -87,7 +87,7 @@ func ErlangC(w Work, agents int, within time.Duration) (Forecast, error) {
 	}
 	waiting := b / (1 - a/n*(1-b))
 	level := 1 - waiting*math.Exp(-(n-a)*float64(within)/float64(w.Handle))
-	wait := span(waiting * w.Handle.Seconds() / (n - a))
+	wait := durationOf(waiting * w.Handle.Seconds() / (n - a))
 	return Forecast{
 		Agents: agents, Waiting: waiting, MeanWait: wait, ASA: wait,
 		Queue: waiting * a / (n - a), Occupancy: a / n,
@@ -131,8 +131,8 @@ func ErlangA(w Work, agents int, within time.Duration) (Forecast, error) {
 		f.OfOffered += p * l.answered() * (1 - l.late)
 	}
 	f.Abandoned = f.Queue / (rate * patience)
-	f.MeanWait = span(f.Queue / rate)
-	f.ASA = span(wait / answered)
+	f.MeanWait = durationOf(f.Queue / rate)
+	f.ASA = durationOf(wait / answered)
 	f.OfAnswered = f.OfOffered / answered
 	return f, nil
 }
@@ -229,7 +229,7 @@ func (l *line) lengthen(q int) {
 // answered is the probability that the caller is answered before losing patience.
 func (l *line) answered() float64 { return l.c / (l.c + float64(l.q) + 1) }
 
-func span(seconds float64) time.Duration {
+func durationOf(seconds float64) time.Duration {
 	ns := seconds * float64(time.Second)
 	if ns >= math.MaxInt64 {
 		return math.MaxInt64

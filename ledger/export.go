@@ -65,7 +65,7 @@ func CSVFor(locale string) CSVOptions {
 // WriteCSV writes a header line and one line a CDR. Segments and the quality of
 // each leg are not in it; they have no place in a table of calls.
 func WriteCSV(w io.Writer, c []CDR, o CSVOptions) error {
-	t, err := newTable(w, o)
+	t, err := newTable(w, o, cdrColumns())
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func WriteCSV(w io.Writer, c []CDR, o CSVOptions) error {
 
 // ExportCSV writes what q selects, a page at a time.
 func (s *Store) ExportCSV(ctx context.Context, w io.Writer, q Query, o CSVOptions) error {
-	t, err := newTable(w, o)
+	t, err := newTable(w, o, cdrColumns())
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ type table struct {
 	cells []string
 }
 
-func newTable(w io.Writer, o CSVOptions) (*table, error) {
+func newTable(w io.Writer, o CSVOptions, header []string) (*table, error) {
 	if o.BOM {
 		if _, err := io.WriteString(w, "\ufeff"); err != nil {
 			return nil, fmt.Errorf("export CSV: %w", err)
@@ -106,7 +106,12 @@ func newTable(w io.Writer, o CSVOptions) (*table, error) {
 	if o.Semicolon {
 		t.csv.Comma = ';'
 	}
-	header := []string{
+	t.cells = make([]string, 0, len(header))
+	return t, t.write(header)
+}
+
+func cdrColumns() []string {
+	return []string{
 		"id", "client", "did", "direction", "from", "to", "queue", "trunk",
 		"started", "answered", "ended",
 		"queued_s", "ring_s", "talk_s", "hold_s", "diverted_s", "wrapup_s", "duration_s",
@@ -114,8 +119,6 @@ func newTable(w io.Writer, o CSVOptions) (*table, error) {
 		"sip_call_id", "recording_id", "recorded_s", "codec", "transport",
 		"mos_min", "loss_ratio", "jitter_ms_p95",
 	}
-	t.cells = make([]string, 0, len(header))
-	return t, t.write(header)
 }
 
 func (t *table) row(c *CDR) error {

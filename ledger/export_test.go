@@ -14,7 +14,7 @@ func TestNDJSON(t *testing.T) {
 	if err := WriteNDJSON(&b, samples(3)); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := open(t)
+	s := open(t, inFile(t))
 	s.Put(samples(3)...)
 	flush(t, s)
 	var streamed bytes.Buffer
@@ -80,7 +80,7 @@ func TestCSV(t *testing.T) {
 		t.Errorf("never answered: %q", got)
 	}
 
-	s, _ := open(t)
+	s := open(t, inFile(t))
 	s.Put(sample(0), odd)
 	flush(t, s)
 	var streamed bytes.Buffer

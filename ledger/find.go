@@ -47,12 +47,8 @@ func readCursor(text string) (Instant, string, error) {
 
 // where is the SQL of q without its limit, and its arguments.
 func (q Query) where() (string, []any, error) {
-	terms := []string{"1"}
-	var args []any
-	add := func(term string, values ...any) {
-		terms = append(terms, term)
-		args = append(args, values...)
-	}
+	var w conditions
+	add := w.add
 	if !q.From.IsZero() {
 		add("started >= ?", q.From.UnixMilli())
 	}
@@ -64,17 +60,10 @@ func (q Query) where() (string, []any, error) {
 		{"did", q.DID}, {"caller", q.Caller}, {"outcome", string(q.Outcome)},
 	} {
 		if column, value := exact[0], exact[1]; value != "" {
-			add(column+" = ?", value)
+			add(column+" = ?", storable(value))
 		}
 	}
-	if q.Clients != nil {
-		marks := make([]string, len(q.Clients))
-		values := make([]any, len(q.Clients))
-		for i, c := range q.Clients {
-			marks[i], values[i] = "?", c
-		}
-		add("client IN ("+strings.Join(marks, ",")+")", values...)
-	}
+	w.among("client", q.Clients)
 	order, beyond := "DESC", "<"
 	if q.OldestFirst {
 		order, beyond = "ASC", ">"
@@ -86,8 +75,44 @@ func (q Query) where() (string, []any, error) {
 		}
 		add("(started, id) "+beyond+" (?, ?)", int64(at), id)
 	}
-	return " WHERE " + strings.Join(terms, " AND ") +
-		" ORDER BY started " + order + ", id " + order, args, nil
+	return w.String() + " ORDER BY started " + order + ", id " + order, w.args, nil
+}
+
+// conditions are the terms of a WHERE clause and their arguments.
+type conditions struct {
+	terms []string
+	args  []any
+}
+
+// add adds a term in which every ? stands for one of the values.
+func (w *conditions) add(term string, values ...any) {
+	for _, v := range values {
+		w.args = append(w.args, v)
+		term = strings.Replace(term, "?", "$"+strconv.Itoa(len(w.args)), 1)
+	}
+	w.terms = append(w.terms, term)
+}
+
+// among adds that a column has one of the values; no values: it has none. Nil: any.
+func (w *conditions) among(column string, values []string) {
+	switch {
+	case values == nil:
+	case len(values) == 0:
+		w.terms = append(w.terms, "1 = 0")
+	default:
+		all := make([]any, len(values))
+		for i, v := range values {
+			all[i] = v
+		}
+		w.add(column+" IN (?"+strings.Repeat(", ?", len(values)-1)+")", all...)
+	}
+}
+
+func (w *conditions) String() string {
+	if len(w.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(w.terms, " AND ")
 }
 
 // page is how many rows one read transaction takes: a long one would keep the
@@ -165,7 +190,7 @@ func (s *Store) page(ctx context.Context, q Query, n int) ([][]byte, error) {
 // Get returns one CDR. ErrNotFound.
 func (s *Store) Get(ctx context.Context, id string) (CDR, error) {
 	var raw []byte
-	err := s.db.QueryRowContext(ctx, "SELECT row FROM cdr WHERE id = ?", id).Scan(&raw)
+	err := s.db.QueryRowContext(ctx, "SELECT row FROM cdr WHERE id = $1", id).Scan(&raw)
 	if errors.Is(err, sql.ErrNoRows) {
 		return CDR{}, fmt.Errorf("CDR %s: %w", id, ErrNotFound)
 	}

@@ -186,7 +186,7 @@ func (f *Fold) promise(at Instant, a acd.CallbackKept) {
 // broken ends the CDR of a callback that is made no more.
 func (f *Fold) broken(at Instant, a acd.CallbackOver) (CDR, bool) {
 	s, known := f.open[a.Call]
-	if !known {
+	if !known || a.Cause == acd.CauseHangup { // it was made: the call's own last word follows
 		return CDR{}, false
 	}
 	by := acd.Caller
@@ -251,7 +251,9 @@ func (f *Fold) wrapped(at Instant, agent acd.AgentID) (CDR, bool) {
 	if !s.closed {
 		return CDR{}, false
 	}
-	return s.row(), true
+	c := s.row()
+	c.Again = true
+	return c, true
 }
 
 func (f *Fold) finish(s *story, last acd.Event) CDR {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,14 +16,16 @@ import (
 	"testing"
 	"time"
 
+	"foyer/ledger/sqltest"
+
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv("LEDGER_TEST_WRITER"); path != "" {
-		writeUntilKilled(path)
+	if where := os.Getenv("LEDGER_TEST_WRITER"); where != "" {
+		writeUntilKilled(where)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(sqltest.Main(m))
 }
 
 // sample is the nth call of a floor with two clients.
@@ -53,10 +56,24 @@ func samples(n int) []CDR {
 	return all
 }
 
-func open(t testing.TB) (*Store, string) {
+// everywhere runs a test on every database, empty.
+func everywhere(t *testing.T, run func(t *testing.T, d Database)) {
+	sqltest.Each(t, func(t *testing.T, postgres string) {
+		if postgres != "" {
+			run(t, Database{Postgres: postgres})
+			return
+		}
+		run(t, inFile(t))
+	})
+}
+
+func inFile(t testing.TB) Database {
+	return Database{File: filepath.Join(t.TempDir(), "a dir, 100% odd?", "ledger.db")}
+}
+
+func open(t testing.TB, d Database) *Store {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "a dir, 100% odd?", "ledger.db")
-	s, err := OpenStore(t.Context(), path)
+	s, err := OpenStore(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +82,7 @@ func open(t testing.TB) (*Store, string) {
 			t.Error(err)
 		}
 	})
-	return s, path
+	return s
 }
 
 func flush(t testing.TB, s *Store) {
@@ -83,8 +100,10 @@ func ids(all []CDR) string {
 	return strings.Join(b, " ")
 }
 
-func TestStoreKeepsWhatItWasGiven(t *testing.T) {
-	s, path := open(t)
+func TestStoreKeepsWhatItWasGiven(t *testing.T) { everywhere(t, keepsWhatItWasGiven) }
+
+func keepsWhatItWasGiven(t *testing.T, d Database) {
+	s := open(t, d)
 	s.Put(samples(3)...)
 	flush(t, s)
 	got, err := s.Get(t.Context(), "c00002")
@@ -105,16 +124,20 @@ func TestStoreKeepsWhatItWasGiven(t *testing.T) {
 	if err != nil || ids(all) != "2 1 " {
 		t.Errorf("list %q, %v", ids(all), err)
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o007 != 0 {
-		t.Errorf("the file is open to others: %v %v", info.Mode(), err)
+	if d.File != "" {
+		if info, err := os.Stat(d.File); err != nil || info.Mode().Perm()&0o007 != 0 {
+			t.Errorf("the file is open to others: %v %v", info.Mode(), err)
+		}
 	}
 	if st := s.Status(); st.Written != 4 || st.Lost != 0 || st.Err != nil {
 		t.Errorf("status %+v", st)
 	}
 }
 
-func TestQueries(t *testing.T) {
-	s, _ := open(t)
+func TestQueries(t *testing.T) { everywhere(t, findsWhatIsAsked) }
+
+func findsWhatIsAsked(t *testing.T, d Database) {
+	s := open(t, d)
 	s.Put(samples(10)...)
 	flush(t, s)
 	at := func(n int) time.Time { return day().Add(time.Duration(n) * time.Second) }
@@ -153,8 +176,10 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-func TestEachGoesThroughEveryPage(t *testing.T) {
-	s, _ := open(t)
+func TestEachGoesThroughEveryPage(t *testing.T) { everywhere(t, goesThroughEveryPage) }
+
+func goesThroughEveryPage(t *testing.T, d Database) {
+	s := open(t, d)
 	s.Put(samples(2*page + 7)...)
 	flush(t, s)
 	for limit, want := range map[int]int{0: 2*page + 7, page: page, page + 1: page + 1, 3 * page: 2*page + 7} {
@@ -170,9 +195,10 @@ func TestEachGoesThroughEveryPage(t *testing.T) {
 	}
 }
 
-func TestCloseWritesWhatIsQueued(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
-	s, err := OpenStore(t.Context(), path)
+func TestCloseWritesWhatIsQueued(t *testing.T) { everywhere(t, writesWhatIsQueued) }
+
+func writesWhatIsQueued(t *testing.T, d Database) {
+	s, err := OpenStore(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +215,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("closed twice: %v", err)
 	}
-	r, err := ReadOnly(t.Context(), path)
+	r, err := ReadOnly(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,9 +225,11 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	}
 }
 
-func TestReadOnlyBesideAWriter(t *testing.T) {
-	s, path := open(t)
-	r, err := ReadOnly(t.Context(), path)
+func TestReadOnlyBesideAWriter(t *testing.T) { everywhere(t, readsBesideAWriter) }
+
+func readsBesideAWriter(t *testing.T, d Database) {
+	s := open(t, d)
+	r, err := ReadOnly(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,18 +248,25 @@ func TestReadOnlyBesideAWriter(t *testing.T) {
 	if _, err := r.DB().Exec("DELETE FROM cdr"); err == nil {
 		t.Error("a read-only store deleted")
 	}
-	if _, err := ReadOnly(t.Context(), filepath.Join(t.TempDir(), "none.db")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := ReadOnly(t.Context(), Database{File: filepath.Join(t.TempDir(), "none.db")}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 }
 
 // TestAStuckDiskLosesNothing holds the database's write lock from elsewhere, as a
 // backup may: what was put meanwhile is written when the lock goes.
-func TestAStuckDiskLosesNothing(t *testing.T) {
-	s, _ := open(t)
+func TestAStuckDiskLosesNothing(t *testing.T) { everywhere(t, losesNothing) }
+
+func losesNothing(t *testing.T, d Database) {
+	s := open(t, d)
 	tx, err := s.DB().BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if d.Postgres != "" { // which locks no more than it is asked to
+		if _, err := tx.Exec("LOCK TABLE cdr"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range samples(300) {
 		s.Put(c)
@@ -252,10 +287,11 @@ func TestAStuckDiskLosesNothing(t *testing.T) {
 
 // TestRowsThatWereFlushedSurviveAKill runs a writer as a child, kills it without
 // warning while it goes on writing, and looks for every row it had been told was safe.
-func TestRowsThatWereFlushedSurviveAKill(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
+func TestRowsThatWereFlushedSurviveAKill(t *testing.T) { everywhere(t, survivesAKill) }
+
+func survivesAKill(t *testing.T, d Database) {
 	child := exec.Command(os.Args[0], "-test.run=^$")
-	child.Env = append(os.Environ(), "LEDGER_TEST_WRITER="+path)
+	child.Env = append(os.Environ(), "LEDGER_TEST_WRITER="+asJSON(d))
 	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +312,7 @@ func TestRowsThatWereFlushedSurviveAKill(t *testing.T) {
 	if safe < 200 {
 		t.Fatalf("the child wrote %d rows", safe)
 	}
-	s, err := OpenStore(t.Context(), path)
+	s, err := OpenStore(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,8 +324,13 @@ func TestRowsThatWereFlushedSurviveAKill(t *testing.T) {
 	}
 }
 
-func writeUntilKilled(path string) {
-	s, err := OpenStore(context.Background(), path)
+func writeUntilKilled(where string) {
+	var d Database
+	var s *Store
+	err := json.Unmarshal([]byte(where), &d)
+	if err == nil {
+		s, err = OpenStore(context.Background(), d)
+	}
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -309,7 +350,7 @@ func writeUntilKilled(path string) {
 // BenchmarkPut is the cost of a CDR from Put to commit, in CPU time of the whole
 // process: the writer's, the garbage collector's, the kernel's.
 func BenchmarkPut(b *testing.B) {
-	s, _ := open(b)
+	s := open(b, inFile(b))
 	all := samples(5000)
 	b.ReportAllocs()
 	before := cpu(b)
@@ -343,4 +384,144 @@ func BenchmarkFold(b *testing.B) {
 			b.Fatal(len(got))
 		}
 	}
+}
+
+// Two programs may open the books for the first time at the same moment.
+func TestOpeningAtOnce(t *testing.T) {
+	everywhere(t, func(t *testing.T, d Database) {
+		if d.File != "" { // its migrations are for one writer at a time; a second one waits for the file's lock
+			open(t, d)
+		}
+		errs := make(chan error)
+		for range 4 {
+			go func() {
+				s, err := OpenStore(t.Context(), d)
+				if err == nil {
+					err = s.Close()
+				}
+				errs <- err
+			}()
+		}
+		for range 4 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// What comes in a SIP message may be no text at all; it must not stop the books.
+func TestAnyTextIsStored(t *testing.T) {
+	everywhere(t, func(t *testing.T, d Database) {
+		s := open(t, d)
+		odd := sample(1)
+		odd.From, odd.DID, odd.To = "+33\x00\xff'\"\\", "\x00", "é\xc3\x28\x00"
+		s.Put(odd)
+		flush(t, s)
+		all, err := s.List(t.Context(), Query{Caller: odd.From})
+		if err != nil || len(all) != 1 || !strings.HasPrefix(all[0].From, "+33\x00") {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
+}
+
+func TestAPasswordIsNotToldInErrors(t *testing.T) {
+	for _, dsn := range []string{
+		"postgres://foyer:s3cret@127.0.0.1:1/foyer?connect_timeout=2", "postgres://foyer:s3cret@127.0.0.1:x/foyer",
+		"host=127.0.0.1 port=1 user=foyer password=s3cret connect_timeout=2",
+	} {
+		_, err := OpenStore(t.Context(), Database{Postgres: dsn})
+		if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "postgres") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// counted are rows of two quarters, two queues and an agent who works for two clients.
+func counted() []Interval {
+	start := quarterOf(At(day()))
+	queue := func(n Instant, life Instant, id, client string, calls int) Interval {
+		q := &QueueCounts{Offered: calls, Calls: Calls{Answered: calls, AnsweredWithin: calls}, WaitAnswered: Millis(calls) * 3000, Within: 20_000}
+		for range calls {
+			q.Waits.count(3000)
+		}
+		return Interval{Start: start + n*quarter, Life: life, Subject: OfQueue, ID: id, Client: client, Queue: q}
+	}
+	agent := func(client string, a AgentCounts) Interval {
+		return Interval{Start: start, Life: 7, Subject: OfAgent, ID: "ana", Client: client, Agent: &a}
+	}
+	return []Interval{
+		queue(0, 7, "sales", "acme", 3), queue(0, 9, "sales", "acme", 2), queue(0, 7, "tier1", "bank", 1), queue(1, 9, "sales", "acme", 4),
+		agent("", AgentCounts{Idle: 300_000, Paused: 100_000, Scheduled: 900_000, Adhered: 600_000}),
+		agent("acme", AgentCounts{Offers: 2, Accepted: 1, Handled: 1, Talked: 200_000, Rung: 20_000}),
+		agent("bank", AgentCounts{Offers: 1, Accepted: 1, Handled: 1, Talked: 100_000, WrappedUp: 50_000, Rung: 10_000}),
+	}
+}
+
+func TestIntervalsAreKept(t *testing.T) {
+	everywhere(t, func(t *testing.T, d Database) {
+		s := open(t, d)
+		for range 2 { // folded again after a restart: the same rows
+			s.PutIntervals(counted()...)
+			flush(t, s)
+		}
+		more := counted()[:1]
+		more[0].Queue.Offered = 5 // a call that ended later
+		s.PutIntervals(more...)
+		flush(t, s)
+		from := quarterOf(At(day())).Time()
+		for _, tt := range []struct {
+			name string
+			q    IntervalQuery
+			want string
+		}{
+			{"queues", IntervalQuery{Subject: OfQueue}, "sales/7/5 sales/9/2 tier1/7/1 sales/9/4"},
+			{"from included, to not", IntervalQuery{Subject: OfQueue, From: from.Add(Quarter), To: from.Add(2 * Quarter)}, "sales/9/4"},
+			{"to not included", IntervalQuery{Subject: OfQueue, To: from.Add(Quarter)}, "sales/7/5 sales/9/2 tier1/7/1"},
+			{"one queue", IntervalQuery{Subject: OfQueue, ID: "tier1"}, "tier1/7/1"},
+			{"one client", IntervalQuery{Subject: OfQueue, Client: "bank"}, "tier1/7/1"},
+			{"may see one client", IntervalQuery{Subject: OfQueue, Clients: []string{"acme"}}, "sales/7/5 sales/9/2 sales/9/4"},
+			{"asks for a client it may not see", IntervalQuery{Subject: OfQueue, Client: "bank", Clients: []string{"acme"}}, ""},
+			{"may see none", IntervalQuery{Subject: OfAgent, Clients: []string{}}, ""},
+			{"an agent, for one client", IntervalQuery{Subject: OfAgent, Clients: []string{"acme", "other"}}, "ana/7/2"},
+			{"an agent", IntervalQuery{Subject: OfAgent}, "ana/7/0 ana/7/2 ana/7/1"},
+		} {
+			var got []string
+			err := s.EachInterval(t.Context(), tt.q, func(i *Interval) error {
+				n := 0
+				if i.Queue != nil {
+					n = i.Queue.Offered
+				} else {
+					n = i.Agent.Offers
+				}
+				got = append(got, fmt.Sprintf("%s/%d/%d", i.ID, i.Life, n))
+				return nil
+			})
+			if strings.Join(got, " ") != tt.want || err != nil {
+				t.Errorf("%s: %q, want %q, %v", tt.name, got, tt.want, err)
+			}
+		}
+	})
+}
+
+func TestEveryPageOfIntervals(t *testing.T) {
+	everywhere(t, func(t *testing.T, d Database) {
+		s := open(t, d)
+		row := counted()[0]
+		for n := range 2*page + 7 {
+			i := row
+			i.Start += Instant(n/3) * quarter
+			i.ID = []string{"a", "b", "c"}[n%3]
+			s.PutIntervals(i)
+		}
+		flush(t, s)
+		seen := map[string]bool{}
+		err := s.EachInterval(t.Context(), IntervalQuery{Subject: OfQueue}, func(i *Interval) error {
+			seen[rowName(*i)] = true
+			return nil
+		})
+		if err != nil || len(seen) != 2*page+7 {
+			t.Errorf("%d rows, %v", len(seen), err)
+		}
+	})
 }

@@ -2,16 +2,43 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 )
 
-const insertRow = `INSERT INTO cdr (id, started, client, queue, agent, outcome, did, caller, row)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+// kept is a row on its way to its table.
+type kept interface {
+	kind() kind
+	// values are those of the insert; an error when the row cannot be encoded.
+	values() ([]any, error)
+	name() string
+}
+
+// kind is the table a row belongs to.
+type kind uint8
+
+const (
+	aCDR kind = iota
+	anInterval
+	kinds
+)
+
+const insertCDR = `INSERT INTO cdr (id, started, client, queue, agent, outcome, did, caller, row)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (id) DO UPDATE SET started = excluded.started, client = excluded.client, queue = excluded.queue,
 	agent = excluded.agent, outcome = excluded.outcome, did = excluded.did, caller = excluded.caller, row = excluded.row`
+
+func (c *CDR) kind() kind   { return aCDR }
+func (c *CDR) name() string { return "CDR " + c.ID }
+
+func (c *CDR) values() ([]any, error) {
+	row, err := json.Marshal(c)
+	return []any{c.ID, int64(c.Started), c.Client, c.Queue, c.Agent,
+		string(c.Outcome), storable(c.DID), storable(c.From), string(row)}, err
+}
 
 // retryAfter is the pause before a failed group is tried again; lastTries is how
 // often Close insists.
@@ -27,7 +54,24 @@ var errClosed = errors.New("ledger: the store is closed")
 // already there replaces it. It does not wait for the disk unless the queue is
 // full. After Close, and on a read-only store, it does nothing.
 func (s *Store) Put(c ...CDR) {
-	if len(c) == 0 || s.queue == nil {
+	rows := make([]kept, len(c))
+	for i := range c {
+		rows[i] = &c[i]
+	}
+	s.put(rows)
+}
+
+// PutIntervals is Put for what was counted. The rows must not be changed afterwards.
+func (s *Store) PutIntervals(all ...Interval) {
+	rows := make([]kept, len(all))
+	for i := range all {
+		rows[i] = &all[i]
+	}
+	s.put(rows)
+}
+
+func (s *Store) put(rows []kept) {
+	if len(rows) == 0 || s.queue == nil {
 		return
 	}
 	select {
@@ -36,7 +80,7 @@ func (s *Store) Put(c ...CDR) {
 	default:
 	}
 	select {
-	case s.queue <- c:
+	case s.queue <- rows:
 	case <-s.closing:
 	}
 }
@@ -65,7 +109,7 @@ func (s *Store) Flush(ctx context.Context) error {
 // write is the writer goroutine: it gathers a group, commits it, and starts again.
 func (s *Store) write() {
 	defer close(s.finished)
-	group := make([]CDR, 0, groupRows)
+	group := make([]kept, 0, groupRows)
 	for {
 		var waiting []chan error
 		group, waiting = s.gather(group[:0])
@@ -85,7 +129,7 @@ func (s *Store) write() {
 
 // gather waits for a row, then for as many as come in time. A flush or Close ends
 // the wait, with all that was queued before it.
-func (s *Store) gather(group []CDR) ([]CDR, []chan error) {
+func (s *Store) gather(group []kept) ([]kept, []chan error) {
 	var due <-chan time.Time
 	for len(group) < groupRows {
 		select {
@@ -105,7 +149,7 @@ func (s *Store) gather(group []CDR) ([]CDR, []chan error) {
 	return group, nil
 }
 
-func (s *Store) drain(group []CDR) []CDR {
+func (s *Store) drain(group []kept) []kept {
 	for {
 		select {
 		case c := <-s.queue:
@@ -118,7 +162,7 @@ func (s *Store) drain(group []CDR) []CDR {
 
 // insist commits a group, again and again while the disk refuses. Only Close ends
 // that, after some tries.
-func (s *Store) insist(group []CDR) error {
+func (s *Store) insist(group []kept) error {
 	if len(group) == 0 {
 		return nil
 	}
@@ -150,31 +194,31 @@ func (s *Store) insist(group []CDR) error {
 
 // commit writes a group in one transaction and returns how many rows it holds; a
 // row that cannot be encoded is left out, for it never will be.
-func (s *Store) commit(group []CDR) (int, error) {
+func (s *Store) commit(group []kept) (int, error) {
 	ctx := context.Background()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
-		return 0, fmt.Errorf("write CDRs: %w", err)
+		return 0, fmt.Errorf("write rows: %w", err)
 	}
 	defer tx.Rollback()
-	insert := tx.StmtContext(ctx, s.insert)
-	defer insert.Close()
+	var inserts [kinds]*sql.Stmt
+	for k := range inserts {
+		inserts[k] = tx.StmtContext(ctx, s.inserts[k])
+		defer inserts[k].Close()
+	}
 	written := 0
-	for i := range group {
-		c := &group[i]
-		row, err := json.Marshal(c)
+	for _, row := range group {
+		values, err := row.values()
 		if err != nil {
 			continue
 		}
-		_, err = insert.ExecContext(ctx, c.ID, int64(c.Started), c.Client, c.Queue, c.Agent,
-			string(c.Outcome), c.DID, c.From, string(row))
-		if err != nil {
-			return 0, fmt.Errorf("write CDR %s: %w", c.ID, err)
+		if _, err := inserts[row.kind()].ExecContext(ctx, values...); err != nil {
+			return 0, fmt.Errorf("write %s: %w", row.name(), err)
 		}
 		written++
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, fmt.Errorf("write CDRs: %w", err)
+		return 0, fmt.Errorf("write rows: %w", err)
 	}
 	return written, nil
 }

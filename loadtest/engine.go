@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -14,10 +13,10 @@ import (
 )
 
 const (
-	tick       = 5 * time.Millisecond
-	phases     = 4 // ticks in one packet time
-	lateAfter  = 60 * time.Millisecond
-	readAtOnce = 256
+	tick      = 5 * time.Millisecond
+	phases    = 4 // ticks in one packet time
+	lateAfter = 60 * time.Millisecond
+	atOnce    = 4 // packets read of a leg by one call
 )
 
 // MediaTotals are what all legs sent and heard, in packets, since the engine
@@ -41,13 +40,13 @@ type MediaTotals struct {
 	DelayMax time.Duration
 }
 
-// engine is the media of all phones: one locked thread that sends on a 5 ms tick,
-// a quarter of the legs each time, and reads what has arrived. add, connect,
-// remove and totals may be called from any goroutine and take effect on the next
-// tick.
+// engine is the media of all phones: one locked thread that on a 5 ms tick sends
+// for a quarter of the legs and reads what has arrived for another quarter. It
+// does not ask to be woken by packets: on loopback that would be done by whoever
+// sends them, and be measured as his work, which over a real network it is not.
+// When a packet came is the kernel's to say. add, connect, remove and totals may
+// be called from any goroutine and take effect on the next tick.
 type engine struct {
-	epoll int
-
 	mu     sync.Mutex
 	posted []func()
 	closed bool
@@ -55,32 +54,39 @@ type engine struct {
 	done chan struct{}
 
 	// The thread's own.
-	byFD    []*leg
-	muted   bool
-	phase   [phases][]*leg
-	sums    MediaTotals
-	delays  *spread
-	events  [readAtOnce]unix.EpollEvent
+	muted  bool
+	phase  [phases][]*leg
+	sums   MediaTotals
+	delays *spread
+	inbox  [atOnce]letter
+	msgs   [atOnce]message
+}
+
+// letter is where one packet is read into.
+type letter struct {
 	buf     [2048]byte
 	control [64]byte
 	iov     unix.Iovec
-	msg     unix.Msghdr
+}
+
+// message is struct mmsghdr.
+type message struct {
+	header unix.Msghdr
+	length uint32
+	_      [4]byte
 }
 
 // startEngine starts the media thread. It raises GOMAXPROCS to at least four: the
 // thread sleeps in the kernel without the scheduler knowing, and keeps its
 // processor meanwhile.
-func startEngine() (*engine, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("start media: %w", err)
-	}
+func startEngine() *engine {
 	if runtime.GOMAXPROCS(0) < 4 {
 		runtime.GOMAXPROCS(4)
 	}
-	e := &engine{epoll: fd, done: make(chan struct{}), delays: &spread{}}
+	e := &engine{done: make(chan struct{}), delays: &spread{}}
+	e.aimRead()
 	go e.loop()
-	return e, nil
+	return e
 }
 
 func (e *engine) post(f func()) {
@@ -151,14 +157,13 @@ func (e *engine) loop() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(e.done)
-	e.aimRead()
 	began := time.Now()
 	for n := int64(1); ; n++ {
 		if e.apply() {
 			return
 		}
 		e.send(int(n % phases))
-		e.receive()
+		e.receive(int((n + 2) % phases))
 		ahead := time.Duration(n)*tick - time.Since(began)
 		if ahead > 0 {
 			rest(ahead)
@@ -193,24 +198,12 @@ func (e *engine) apply() bool {
 				e.drop(e.phase[i][0])
 			}
 		}
-		unix.Close(e.epoll)
 	}
 	return closed
 }
 
 // take puts a leg into the phase with the fewest, so that the load is even.
 func (e *engine) take(l *leg) {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd)}
-	if err := unix.EpollCtl(e.epoll, unix.EPOLL_CTL_ADD, l.fd, &ev); err != nil {
-		e.sums.SendFailed++
-		unix.Close(l.fd)
-		l.fd = -1
-		return
-	}
-	for len(e.byFD) <= l.fd {
-		e.byFD = append(e.byFD, nil)
-	}
-	e.byFD[l.fd] = l
 	for i := range e.phase {
 		if len(e.phase[i]) < len(e.phase[l.phase]) {
 			l.phase = i
@@ -222,11 +215,10 @@ func (e *engine) take(l *leg) {
 }
 
 func (e *engine) drop(l *leg) {
-	if l.fd < 0 || e.byFD[l.fd] != l {
+	if l.fd < 0 {
 		return
 	}
-	e.drain(l)
-	e.byFD[l.fd] = nil
+	e.read(l)
 	unix.Close(l.fd)
 	l.fd = -1
 	same := e.phase[l.phase]
@@ -261,50 +253,56 @@ func (e *engine) send(phase int) {
 	}
 }
 
-// receive reads one packet of every socket that has one, until none has.
-func (e *engine) receive() {
+// receive reads what has come for the legs of a phase.
+func (e *engine) receive(phase int) {
+	for _, l := range e.phase[phase] {
+		e.read(l)
+	}
+}
+
+// aimRead points the message headers at their buffers.
+func (e *engine) aimRead() {
+	for i := range e.msgs {
+		at, h := &e.inbox[i], &e.msgs[i].header
+		at.iov.Base = &at.buf[0]
+		at.iov.SetLen(len(at.buf))
+		h.Iov = &at.iov
+		h.SetIovlen(1)
+		h.Control = &at.control[0]
+	}
+}
+
+// read takes everything that waits in a leg's socket.
+func (e *engine) read(l *leg) {
 	for {
-		n, _, _ := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.epoll), uintptr(unsafe.Pointer(&e.events[0])),
-			readAtOnce, 0, 0, 0)
-		if int(n) <= 0 {
+		for i := range e.msgs {
+			e.msgs[i].header.SetControllen(len(e.inbox[i].control))
+		}
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&e.msgs[0])),
+			atOnce, unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+		case unix.ECONNREFUSED:
+			continue // an earlier send met a closed port; the socket is fine
+		default:
 			return
 		}
 		for i := range int(n) {
-			if l := e.byFD[e.events[i].Fd]; l != nil {
-				e.read(l)
-			}
+			e.count(l, i)
 		}
-		if n < readAtOnce {
-			return // a second packet of the same socket is read on the next tick
+		if n < atOnce {
+			return
 		}
 	}
 }
 
-func (e *engine) drain(l *leg) {
-	for e.read(l) {
-	}
-}
-
-// aimRead points the one message header at the one buffer all reads share.
-func (e *engine) aimRead() {
-	e.iov.Base = &e.buf[0]
-	e.iov.SetLen(len(e.buf))
-	e.msg.Iov = &e.iov
-	e.msg.SetIovlen(1)
-	e.msg.Control = &e.control[0]
-}
-
-func (e *engine) read(l *leg) bool {
-	e.msg.SetControllen(len(e.control))
-	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&e.msg)), 0)
-	if errno != 0 {
-		return errno == unix.ECONNREFUSED // an earlier send met a closed port; the socket is fine
-	}
-	what, m := l.hear(e.buf[:n])
+// count takes the packet in place i into the account.
+func (e *engine) count(l *leg, i int) {
+	what, m := l.hear(e.inbox[i].buf[:e.msgs[i].length])
 	switch what {
 	case fresh:
 		e.sums.Received++
-		delay := time.Duration(e.arrived() - m.sent)
+		delay := time.Duration(e.arrived(i) - m.sent)
 		e.delays.add(delay)
 		if delay > lateAfter {
 			e.sums.Late++
@@ -316,16 +314,16 @@ func (e *engine) read(l *leg) bool {
 	case unmarked:
 		e.sums.Unmarked++
 	}
-	return true
 }
 
-// arrived is the kernel's receive time of the packet just read, ns since 1970.
-func (e *engine) arrived() int64 {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&e.control[0]))
-	if e.msg.Controllen < unix.SizeofCmsghdr+16 || h.Level != unix.SOL_SOCKET || h.Type != unix.SO_TIMESTAMPNS {
+// arrived is the kernel's receive time of the packet in place i, ns since 1970.
+func (e *engine) arrived(i int) int64 {
+	control := &e.inbox[i].control
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+	if e.msgs[i].header.Controllen < unix.SizeofCmsghdr+16 || h.Level != unix.SOL_SOCKET || h.Type != unix.SO_TIMESTAMPNS {
 		return time.Now().UnixNano()
 	}
-	b := e.control[unix.SizeofCmsghdr:]
+	b := control[unix.SizeofCmsghdr:]
 	return int64(binary.NativeEndian.Uint64(b))*1e9 + int64(binary.NativeEndian.Uint64(b[8:]))
 }
 

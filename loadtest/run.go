@@ -85,11 +85,8 @@ func Start(ctx context.Context, plan Plan) (*Running, error) {
 }
 
 func (r *Running) open(ctx context.Context) error {
-	var err error
 	if r.plan.Media {
-		if r.media, err = startEngine(); err != nil {
-			return err
-		}
+		r.media = startEngine()
 	}
 	w, err := r.wire(r.plan.CallerIP)
 	if err != nil {

@@ -137,6 +137,62 @@ func TestOneStreamFromMusicToAgentToMusic(t *testing.T) {
 	}
 }
 
+// When an agent has answered, whatever was playing is over: the next packet the
+// caller gets is the agent's first word. Packets are counted, not timed.
+func TestAfterTheMusicComesTheAgent(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		agent  Stream
+		ptime  time.Duration
+		voice  byte // what the caller hears of the agent's first byte
+		others int  // peers talking besides: with many the shard goes by the tick
+		sounds []*Sound
+	}{
+		{"music", alaw(), 0, 3, 0, []*Sound{tune(8000)}},
+		{"the greeting", alaw(), 0, 3, 0, []*Sound{tune(64000), tune(8000)}},
+		{"the other law", ulaw(), 0, toPCMA[3], 0, []*Sound{tune(8000)}},
+		{"long packets", alaw(), 60 * time.Millisecond, 3, 0, []*Sound{tune(8000)}},
+		{"by the tick", alaw(), 0, 3, 2 * manyHot, []*Sound{tune(8000)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := open(t, nil)
+			if c.others > 0 {
+				others := newCrowd(t, c.others)
+				others.join(t, m)
+				for i := 0; i < len(others.legs); i += 2 {
+					Bridge(others.legs[i], others.legs[i+1])
+				}
+				others.start()
+				t.Cleanup(others.close)
+			}
+			st := alaw()
+			st.Ptime = c.ptime
+			caller := newPeer(t, m, nil, st)
+			agent := newPeer(t, m, caller.leg, c.agent)
+			caller.leg.Hear(&Playlist{Sounds: c.sounds, Loop: true})
+			first := caller.hear()
+			agent.say(c.agent.PT, frame(7)) // before the caller may hear him
+			agent.sync()
+			Bridge(caller.leg, agent.leg)
+			played := uint16(caller.sync().Sent)
+			agent.say(c.agent.PT, frame(3))
+			for n := uint16(1); n < played; n++ {
+				if k := caller.hear(); k.SequenceNumber != first.SequenceNumber+n || k.Payload[0] != 0x55 {
+					t.Fatalf("packet %d of the music: number +%d, % x", n, k.SequenceNumber-first.SequenceNumber, k.Payload[:4])
+				}
+			}
+			k := caller.hear()
+			if k.SequenceNumber != first.SequenceNumber+played || k.Payload[0] != c.voice || !k.Marker {
+				t.Errorf("after %d packets of music: number +%d, % x, marker %v", played, k.SequenceNumber-first.SequenceNumber, k.Payload[:4], k.Marker)
+			}
+			await[BridgeUp](caller)
+		})
+	}
+}
+
+// tune is a sound of n bytes that no voice of these tests has.
+func tune(n int) *Sound { return NewSound("tune", bytes.Repeat([]byte{0x55}, n)) }
+
 func TestEventsAreTranslatedOrLeftOut(t *testing.T) {
 	m := open(t, nil)
 	deaf := alaw()

@@ -1,6 +1,8 @@
 package rtp
 
 import (
+	"syscall"
+
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
@@ -10,6 +12,10 @@ import (
 // saves a tenth of its cost, and a flood from elsewhere does not fill the queue
 // the peer's packets wait in. The first socket stays on the port for strangers:
 // they are counted, and nobody is told by ICMP whether the port is in use.
+
+// Between its binding and its connecting the new socket may get a stranger's
+// packet. So whose a packet is is still looked at until the next visit, which
+// reads all that has come by then: only afterwards is the socket the peer's own.
 
 // connect splits the leg's port in two. It is done when the leg is visited, not
 // at the lock itself, as it reads what still waits in the first socket.
@@ -30,13 +36,30 @@ func (s *shard) connect(l *Leg) {
 	s.drain(l, l.open) // came before what the new socket gets
 }
 
+// trust takes the connected socket for the peer's own once it has been read empty.
+func (s *shard) trust(l *Leg) {
+	for range passMax * batchMax {
+		switch s.in.one(l.fd) {
+		case 0:
+			s.arrive(l, 0)
+		case syscall.EAGAIN:
+			l.own = true
+			return
+		case syscall.ECONNREFUSED:
+			l.unreachable++
+		default:
+			return // the next visit tries again
+		}
+	}
+}
+
 // disconnect makes the port one again: the peer is somewhere else now.
 func (s *shard) disconnect(l *Leg) {
 	if l.open == noSocket {
 		return
 	}
 	closeSockets(l.fd)
-	l.fd, l.open = l.open, noSocket
+	l.fd, l.open, l.own = l.open, noSocket, false
 	if l.lazy {
 		s.watch(l, unix.EPOLL_CTL_DEL, l.fd, readyRTP)
 	} else {

@@ -2,10 +2,13 @@ package rtp
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
 	pion "github.com/pion/rtp"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 )
 
 // connected waits until the leg's socket is the peer's own, talking meanwhile.
@@ -81,6 +84,47 @@ func TestStrangersAreCountedBesideAConnectedPeer(t *testing.T) {
 	}
 }
 
+// What a stranger got into the socket between its binding and its connecting is
+// not taken for the peer's.
+func TestOnlyAnEmptiedSocketIsThePeersOwn(t *testing.T) {
+	s, err := newShard(&Options{Log: zap.NewNop()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.release()
+	s.clock()
+	socket := func() (int32, netip.AddrPort) {
+		fd, err := openSocket(netip.AddrPortFrom(loopback, 0), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeSockets(fd) })
+		sa, err := unix.Getsockname(int(fd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fd, netip.AddrPortFrom(loopback, uint16(sa.(*unix.SockaddrInet4).Port))
+	}
+	fd, local := socket()
+	peer, at := socket()
+	stranger, _ := socket()
+	st := alaw()
+	st.Receive = true
+	l := &Leg{fd: fd, open: peer, known: true, peer: newSockaddr(at, loopback), terms: st.terms()}
+	to := newSockaddr(local, loopback)
+	data := make([]byte, headerSize+160)
+	for i, from := range []int32{stranger, peer, stranger} {
+		writeHeader(data, st.PT, false, uint16(i), 0, 1)
+		if errno := send(from, data, &to); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	s.trust(l)
+	if !l.own || l.in.packets != 1 || l.refused != 2 {
+		t.Errorf("own %v, taken %d, refused %d", l.own, l.in.packets, l.refused)
+	}
+}
+
 func TestAPeerThatMovesIsFollowedByTheNegotiation(t *testing.T) {
 	m := open(t, nil)
 	a, b := bridged(t, m, alaw(), alaw())
@@ -99,6 +143,11 @@ func TestAPeerThatMovesIsFollowedByTheNegotiation(t *testing.T) {
 	a.leg.Set(st)
 	a.sync()
 	a.connected(false)
+	trusted := make(chan bool)
+	a.leg.post(func(*shard) { trusted <- a.leg.own })
+	if <-trusted {
+		t.Error("the socket for everybody is taken for the peer's own")
+	}
 	b.say(8, frame(4))
 	if k := a.hear(); k.Payload[0] != 4 {
 		t.Errorf("at the new place: % x", k.Payload[:4])

@@ -46,6 +46,7 @@ type Leg struct {
 	quiet   bool // Quiet has been told for this silence
 	silent  bool // Silent has been told for it
 	lazy    bool // not in epoll: read when visited
+	own     bool // fd gives the peer's packets alone
 	channel uint8
 	since   int64    // hears or player began: packets older are not relayed
 	presser *presser // while keys are to be pressed

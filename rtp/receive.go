@@ -10,7 +10,12 @@ import (
 // the peer's own packets waiting behind it.
 func (s *shard) readRTP(l *Leg, fd int32) {
 	for range batchMax {
-		errno := s.in.one(fd)
+		var errno syscall.Errno
+		if l.own && fd == l.fd {
+			errno = s.in.own(fd, &l.peer)
+		} else {
+			errno = s.in.one(fd)
+		}
 		if errno == syscall.ECONNREFUSED {
 			l.unreachable++ // told here instead of at the next send
 			continue
@@ -134,7 +139,10 @@ func (s *shard) copy(l *Leg, p *packet) {
 
 // visit is the slow work of a leg, ten times a second.
 func (s *shard) visit(l *Leg) {
-	if l.known && l.open == noSocket && !l.single {
+	switch {
+	case l.open != noSocket && !l.own:
+		s.trust(l)
+	case l.known && l.open == noSocket && !l.single:
 		s.connect(l)
 	}
 	if l.lazy {

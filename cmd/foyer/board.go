@@ -48,10 +48,12 @@ type board struct {
 	ring    *ring.Ring[posted]
 	floor   *acd.Floor
 	fold    *ledger.Fold
+	tally   *ledger.Tally
 	hash    *acd.Hash
 	journal *journal
-	carry   func(acd.Action)                 // carries out one action; must not block
-	cdr     func(again bool, c []ledger.CDR) // keeps finished CDRs; again when a wrap-up only completes them
+	carry   func(acd.Action)         // carries out one action; must not block
+	cdr     func([]ledger.CDR)       // keeps finished CDRs
+	counted func(...ledger.Interval) // keeps what was counted
 	log     *zap.Logger
 
 	asks chan func()
@@ -73,6 +75,8 @@ func newBoard(j *journal, log *zap.Logger) *board {
 		ring:    ring.New[posted](ringSize),
 		floor:   acd.NewFloor(),
 		fold:    ledger.NewFold(),
+		tally:   ledger.NewTally(nil),
+		counted: func(...ledger.Interval) {},
 		hash:    acd.NewHash(),
 		journal: j,
 		log:     log,
@@ -105,7 +109,7 @@ func (b *board) run(ctx context.Context) {
 		case <-b.ring.Ready():
 			continue
 		case <-timer.C:
-			if at, ok := b.floor.Deadline(); ok && !b.now().Before(at) {
+			if !b.now().Before(b.nextTick()) {
 				batch = append(batch, posted{b.now().UnixNano(), acd.Event{Kind: acd.Tick}})
 			}
 			b.take(batch)
@@ -148,17 +152,28 @@ func (b *board) empty(batch []posted) {
 	}
 }
 
-// sleep is the time to the floor's next deadline, or until the news that wait in
+// sleep is the time to the next tick, or until the news that wait in
 // batch have waited enough.
 func (b *board) sleep(batch []posted) time.Duration {
-	until := time.Hour
-	if at, ok := b.floor.Deadline(); ok {
-		until = at.Sub(b.now())
-	}
+	until := b.nextTick().Sub(b.now())
 	if len(batch) > 0 {
 		until = min(until, time.Until(time.Unix(0, batch[0].at))+newsPause)
 	}
 	return max(until, 0)
+}
+
+// nextTick is when the floor or the count must hear that time has passed: the count
+// at the end of every quarter of an hour, so that the journal says of a quiet switch
+// that it was up.
+func (b *board) nextTick() time.Time {
+	next := b.now().Add(time.Hour)
+	if at, counting := b.tally.Next(); counting && at.Before(next) {
+		next = at
+	}
+	if at, ok := b.floor.Deadline(); ok && at.Before(next) {
+		next = at
+	}
+	return next
 }
 
 // now is wall time that never goes back, without the monotonic reading that a
@@ -196,7 +211,10 @@ func (b *board) take(batch []posted) {
 		actions := b.floor.Step(r.At, r.Event)
 		b.hash.Add(r, actions)
 		if done := b.fold.Apply(r.At, r.Event, actions); len(done) > 0 {
-			b.cdr(r.Event.Kind != acd.Closed && r.Event.Kind != acd.Started, done)
+			b.cdr(done)
+		}
+		if rows := b.tally.Apply(r.At, r.Event, actions); len(rows) > 0 {
+			b.counted(rows...)
 		}
 		for _, a := range actions {
 			b.carry(a)

@@ -259,7 +259,7 @@ func (e *cdrExport) Run(c *cli) error {
 	if q.From, q.To, err = e.times(cfg.Site.Timezone); err != nil {
 		return err
 	}
-	store, err := ledger.ReadOnly(context.Background(), cdrPath(cfg))
+	store, err := ledger.ReadOnly(context.Background(), books(cfg))
 	if err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
@@ -283,7 +283,10 @@ func (e *cdrExport) Run(c *cli) error {
 	return store.ExportNDJSON(context.Background(), out, q)
 }
 
-func cdrPath(cfg *config.Config) string { return filepath.Join(cfg.Site.DataDir, "foyer.db") }
+// books is where call records, counts, tokens and the audit trail are kept.
+func books(cfg *config.Config) ledger.Database {
+	return ledger.Database{File: filepath.Join(cfg.Site.DataDir, "foyer.db"), Postgres: cfg.Database.Postgres.Reveal()}
+}
 
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

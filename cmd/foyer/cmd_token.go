@@ -84,7 +84,7 @@ func openBooks(ctx context.Context, cfg *config.Config) (*ledger.Store, error) {
 	if err := os.MkdirAll(cfg.Site.DataDir, 0o750); err != nil {
 		return nil, fmt.Errorf("site.data_dir: %w", err)
 	}
-	store, err := ledger.OpenStore(ctx, cdrPath(cfg))
+	store, err := ledger.OpenStore(ctx, books(cfg))
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}

@@ -4,20 +4,28 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // The diary is what is told of calls afterwards and decides nothing: the SIP
-// messages of their legs and which legs were whose. It is written in passing: entries gather for diaryPause and go to the store together,
-// because one message each would cost more than the call itself. What gathers is
-// lost with the process; what was written is not.
+// messages of their legs and which legs were whose. It is written in passing:
+// entries gather for diaryPause and go to the store together, because one message
+// each would cost more than the call itself. What gathers is lost with the
+// process; what was written is not.
+//
+// A page is packed: the messages of a call say the same things again and again,
+// and the store keeps the last megabytes it was given in memory.
 type diary struct {
 	mu   sync.Mutex
 	page []byte // entries of the page being written; guarded by mu
 
+	pages atomic.Uint64 // written
 	write func([]byte)
 	wake  chan struct{}
 	stop  chan struct{}
@@ -37,6 +45,27 @@ const (
 	threadEntry entryKind = 't' // a leg of a call, by call
 	endEntry    entryKind = 'e' // the call's last word was said, by call
 )
+
+// packed stands before a page that was packed, where an entry's kind stands in
+// one that was not: those written by older versions are read too.
+const packed = 'p'
+
+func packPage(page []byte) []byte {
+	b := make([]byte, 1+s2.MaxEncodedLen(len(page)))
+	b[0] = packed
+	return b[:1+len(s2.Encode(b[1:], page))]
+}
+
+func unpackPage(page []byte) ([]byte, error) {
+	if len(page) == 0 || page[0] != packed {
+		return page, nil
+	}
+	page, err := s2.Decode(nil, page[1:])
+	if err != nil {
+		return nil, fmt.Errorf("diary page: %w", err)
+	}
+	return page, nil
+}
 
 func newDiary(write func([]byte)) *diary {
 	d := &diary{write: write, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
@@ -92,7 +121,8 @@ func (d *diary) flush() {
 	d.page = nil
 	d.mu.Unlock()
 	if len(page) > 0 {
-		d.write(page)
+		d.write(packPage(page))
+		d.pages.Add(1)
 	}
 }
 
@@ -113,8 +143,13 @@ func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at t
 	if err := j.conn.FlushWithContext(ctx); err != nil {
 		return err
 	}
+	j.settleDiary()
 	from := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
 	err := j.scan(ctx, diaryStream, from, func(m *jetstream.MsgMetadata, page []byte) error {
+		page, err := unpackPage(page)
+		if err != nil {
+			return err
+		}
 		for len(page) > 0 {
 			kind := entryKind(page[0])
 			key, rest, ok := cutField(page[1:])

@@ -51,8 +51,10 @@ func (ex *exchange) shut() {
 	}
 	if ex.stopBoard != nil {
 		ex.wait.Wait()
+		ex.board.post(acd.Event{Kind: acd.Tick}) // the journal's word that the switch was up until now
 		ex.stopBoard()
 		<-ex.boardDone
+		ex.cdrs.PutIntervals(ex.board.tally.Pending()...)
 		ex.stopTaps()
 		<-ex.tapsDone
 	}

@@ -136,14 +136,13 @@ func (ex *exchange) phoneChanged(e sip.RegEvent) {
 }
 
 // keep stores CDRs and counts what they tell.
-func (ex *exchange) keep(again bool, rows []ledger.CDR) {
+func (ex *exchange) keep(rows []ledger.CDR) {
 	rows = slices.DeleteFunc(rows, ex.finished)
 	ex.cdrs.Put(rows...)
-	if again {
-		return
-	}
 	for i := range rows {
-		ex.metrics.counted(&rows[i])
+		if !rows[i].Again {
+			ex.metrics.counted(&rows[i])
+		}
 	}
 }
 

@@ -240,7 +240,7 @@ func TestCallerHearsPlaceAndWait(t *testing.T) {
 	s.until("both calls over", func() bool { return s.ex.calls.count() == 0 })
 }
 
-const callbackQueue = `require: [fr], overflow: [{after: 1s, offer: callback}], callback: {mode: MODE, attempts: 2, retry: 1m, dial_for: 10s}, ring: {timeout: 3s}`
+const callbackQueue = `require: [fr], overflow: [{after: 1s, offer: callback}], callback: {mode: MODE, attempts: 2, retry: 1m, dial_for: 10s}, ring: {timeout: 12s}`
 
 func callbacks(mode string) stageOption {
 	return with("require: [fr], ring: {timeout: 3s}", strings.Replace(callbackQueue, "MODE", mode, 1))
@@ -371,7 +371,7 @@ const noticed = 30 * time.Second
 // for by the phone that comes back from somewhere else.
 func TestAgentsLineIsLostAndFoundAgain(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, with("media_timeout: 2s", "media_timeout: 40s"), with("require: [fr], ring: {timeout: 3s}", "require: [fr], rejoin: 30s, ring: {timeout: 5s}"))
+	s := newStage(t, hasty, with("media_timeout: 2s", "media_timeout: 40s"), with("require: [fr], ring: {timeout: 3s}", "require: [fr], rejoin: 30s, ring: {timeout: 5s}"))
 	cara, ana := s.caller("127.0.0.2", 1300), s.agent("ana", 500)
 	out, _ := s.connected(cara, ana)
 	cara.hears(500)
@@ -405,7 +405,7 @@ func TestAgentsLineIsLostAndFoundAgain(t *testing.T) {
 // waited longer, and another agent takes the call.
 func TestAgentsLineIsLostForGood(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, with("media_timeout: 2s", "media_timeout: 40s"), with("require: [fr], ring: {timeout: 3s}", "require: [fr], rejoin: 1s, ring: {timeout: 5s}"))
+	s := newStage(t, hasty, with("media_timeout: 2s", "media_timeout: 40s"), with("require: [fr], ring: {timeout: 3s}", "require: [fr], rejoin: 1s, ring: {timeout: 5s}"))
 	cara, ana := s.caller("127.0.0.2", 1300), s.agent("ana", 500)
 	out, _ := s.connected(cara, ana)
 	other := s.caller("127.0.0.2", 1100)

@@ -27,6 +27,8 @@ type journal struct {
 	js     jetstream.JetStream
 	diary  *diary
 
+	diaryFrom uint64 // the diary's last page when it was opened
+
 	// After a write that failed the next ones fail at once until rest is over,
 	// for every call waits for the board and the board for the journal.
 	failed bool
@@ -111,8 +113,12 @@ func (j *journal) connect(traceAge time.Duration) error {
 		{Name: diaryStream, Subjects: []string{diaryStream}, MaxAge: traceAge, MaxBytes: storeBytes, NoAck: true},
 	} {
 		s.Storage = jetstream.FileStorage
-		if _, err := j.js.CreateOrUpdateStream(ctx, s); err != nil {
+		made, err := j.js.CreateOrUpdateStream(ctx, s)
+		if err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+		if s.Name == diaryStream {
+			j.diaryFrom = made.CachedInfo().State.LastSeq
 		}
 	}
 	// A lost page of the diary is not worth stopping a call for.
@@ -126,10 +132,26 @@ func (j *journal) close() {
 	}
 	if j.conn != nil {
 		j.conn.FlushTimeout(2 * time.Second)
+		j.settleDiary()
 		j.conn.Close()
 	}
 	j.server.Shutdown()
 	j.server.WaitForShutdown()
+}
+
+// settleDiary waits until the store has what the diary gave it. The diary is not
+// acknowledged, and a server that shuts down drops what it has not stored yet.
+func (j *journal) settleDiary() {
+	if j.diary == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	stream, err := j.js.Stream(ctx, diaryStream)
+	for err == nil && stream.CachedInfo().State.LastSeq < j.diaryFrom+j.diary.pages.Load() {
+		time.Sleep(time.Millisecond)
+		_, err = stream.Info(ctx)
+	}
 }
 
 // append writes a page and returns once it is stored: a kill after that loses

@@ -12,6 +12,7 @@ import (
 
 	"foyer/cmd/foyer/config"
 	"foyer/console"
+	"foyer/ledger"
 )
 
 // version is set when a release is built (-ldflags "-X main.version=…").
@@ -27,6 +28,7 @@ type cli struct {
 	Status    statusCmd    `cmd:"" help:"One screen: calls, queues and agents of the running switch."`
 	Recording recordingCmd `cmd:"" help:"List, fetch and verify recordings."`
 	Cdr       cdrCmd       `cmd:"" help:"Call detail records."`
+	Report    reportCmd    `cmd:"" help:"Service levels, queues, agents and intervals, added up."`
 	Call      callCmd      `cmd:"" help:"Live calls of the running switch."`
 	Agent     agentCmd     `cmd:"" help:"Agents of the running switch."`
 	Queue     queueCmd     `cmd:"" help:"Queues of the running switch, and who waits in them."`
@@ -52,7 +54,7 @@ func main() {
 	var c cli
 	parser := kong.Must(&c, kong.Name("foyer"),
 		kong.Description("A contact-centre switch for agents who work from home."),
-		kong.Vars{"scopes": strings.Join(console.Scopes(), ", ")},
+		kong.Vars{"scopes": strings.Join(console.Scopes(), ", "), "formulas": strings.Join(ledger.Formulas(), ", ")},
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
 	ctx, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)

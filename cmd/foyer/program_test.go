@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"foyer/ledger"
+	"foyer/ledger/sqltest"
 	"foyer/recorder"
 	"foyer/sip/siptest"
 )
@@ -62,7 +63,7 @@ func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
 		f.Value.Set("8")
 	}
-	code := m.Run()
+	code := sqltest.Main(m).Run()
 	if built.path != "" {
 		os.RemoveAll(filepath.Dir(built.path))
 	}

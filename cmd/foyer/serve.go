@@ -132,11 +132,12 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	if ex.journal, err = openJournal(dir, cfg.Observability.SIPTrace.RingBuffer); err != nil {
 		return err
 	}
-	if ex.cdrs, err = ledger.OpenStore(context.Background(), cdrPath(cfg)); err != nil {
+	if ex.cdrs, err = ledger.OpenStore(context.Background(), books(cfg)); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
 	ex.board = newBoard(ex.journal, ex.log.Named("board"))
 	ex.board.carry, ex.board.cdr = ex.carry, ex.keep
+	ex.board.tally, ex.board.counted = ledger.NewTally(shiftsOf(cfg)), ex.cdrs.PutIntervals
 	if err := ex.recover(); err != nil {
 		return err
 	}
@@ -152,8 +153,9 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	return nil
 }
 
-// recover replays the last life's journal so that every call it saw has its CDR,
-// also those the kill cut short: the Started event of this life closes them.
+// recover replays the last life's journal so that every call it saw has its CDR and
+// is counted, also those the kill cut short: the Started event of this life closes
+// them.
 func (ex *exchange) recover() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -169,7 +171,9 @@ func (ex *exchange) recover() error {
 			if r.Event.Kind == acd.CallbackAsked {
 				asked[r.Event.Call] = r.Event.Facts
 			}
-			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, floor.Step(r.At, r.Event))...)
+			actions := floor.Step(r.At, r.Event)
+			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
+			ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
 		}
 		return nil
 	})

@@ -131,7 +131,7 @@ func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	s := &stage{t: t, began: time.Now(), ex: ex, cfg: cfg, server: cfg.Listen.SIPUDP.String(), ctx: ctx}
+	s := &stage{t: t, began: time.Now().Truncate(time.Millisecond), ex: ex, cfg: cfg, server: cfg.Listen.SIPUDP.String(), ctx: ctx}
 	t.Cleanup(func() {
 		s.strike()
 		cancel()

@@ -1,6 +1,27 @@
 package config
 
-import "filippo.io/age"
+import (
+	"filippo.io/age"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// checkDatabase never repeats the connection string: it holds a password.
+func (k *checker) checkDatabase() {
+	to := &k.c.Database.Postgres
+	at, given := k.at[to]
+	switch {
+	case !given:
+		if at, section := k.at[&k.c.Database]; section {
+			k.errorf(at, "database needs \"postgres\"; without the section the database is foyer.db in site.data_dir")
+		}
+	case k.literal[to] && !k.c.Demo:
+		k.errorf(at, "database.postgres must not be literal; use ${cred:database}, ${env:NAME} or ${file:…}")
+	case to.Given():
+		if _, err := pgconn.ParseConfig(to.Reveal()); err != nil {
+			k.errorf(at, "database.postgres must be a connection string of PostgreSQL, such as postgres://foyer:PASSWORD@db.example:5432/foyer")
+		}
+	}
+}
 
 func (k *checker) checkPolicies() {
 	for i := range k.c.RecordingPolicies {

@@ -85,9 +85,9 @@ type ServiceLevel struct {
 	Target       float64       `yaml:"target" default:"0.80" min:"0" max:"1"` // ratio, 0 to 1
 	Within       time.Duration `yaml:"within" default:"20s" min:"1s" max:"1h"`
 	ShortAbandon time.Duration `yaml:"short_abandon" default:"5s" min:"0s" max:"1m"`
-	// Formula says what abandoned calls count: exclude_short leaves out those
-	// shorter than ShortAbandon, all_abandons_count leaves out none.
-	Formula string `yaml:"formula" default:"exclude_short" enum:"exclude_short all_abandons_count"`
+	// Formula says how the share is made, above all what abandoned calls count; see
+	// docs/numbers.md. It is applied when a report is read, to the past as well.
+	Formula string `yaml:"formula" default:"exclude_short" enum:"exclude_short quick_abandons_met answered_only all_abandons_count late_abandons_count short_abandons_met"`
 }
 
 // NoAnswer is what becomes of an agent who let MaxOffers calls in a row ring out.

@@ -16,7 +16,18 @@ type Agent struct {
 	Contract        string `yaml:"contract" default:"employee" enum:"employee independent"`
 	Device          string `yaml:"device" default:"sip" enum:"sip any" later:"webrtc"`
 
-	_ struct{} `later:"weekly_hours shifts disconnect accessibility rate"`
+	// Shifts are when the agent has agreed to be there: what adherence is held against.
+	Shifts Shifts `yaml:"shifts"`
+
+	_ struct{} `later:"weekly_hours disconnect accessibility rate"`
+}
+
+// Shifts are an agent's hours, every week the same, in site.timezone. A meal is the
+// gap between two of them.
+type Shifts struct {
+	Weekly Week `yaml:"weekly"`
+
+	_ struct{} `later:"calendar"`
 }
 
 // Assignment is a queue an agent serves. It may be written as the queue's id alone.

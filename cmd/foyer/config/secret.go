@@ -13,6 +13,9 @@ import (
 // and logs, as asterisks.
 type Secret struct{ value string }
 
+// Given says whether there is one.
+func (s Secret) Given() bool { return s.value != "" }
+
 // Reveal is the secret itself.
 func (s Secret) Reveal() string { return s.value }
 

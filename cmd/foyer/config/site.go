@@ -17,6 +17,7 @@ type Config struct {
 	Demo bool `yaml:"demo" default:"false"`
 
 	Site              Site              `yaml:"site" need:"yes"`
+	Database          Database          `yaml:"database"`
 	Listen            Listen            `yaml:"listen" need:"yes"`
 	Registrar         Registrar         `yaml:"registrar"`
 	Media             Media             `yaml:"media"`
@@ -56,6 +57,13 @@ type Site struct {
 	// DataDir holds the journal, the database and, by default, the recordings.
 	DataDir string `yaml:"data_dir" default:"/var/lib/foyer"`
 	Mode    string `yaml:"mode" default:"production" enum:"production demo"`
+}
+
+// Database is where call records, counts, tokens and the audit trail are kept. The
+// journal is in site.data_dir in any case.
+type Database struct {
+	// Postgres is a connection string; when not given, they are in foyer.db in site.data_dir.
+	Postgres Secret `yaml:"postgres"`
 }
 
 // Observability is what the switch says of itself.
