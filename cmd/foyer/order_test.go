@@ -256,6 +256,9 @@ func TestCallbackIsCancelledWhileItIsMade(t *testing.T) {
 		rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{Limit: 10})
 		return err == nil && len(rows) == 3 && s.ex.calls.count() == 0
 	})
+	if c := s.cdr(); c.ID != id || c.Outcome != ledger.Answered || c.EndedBy != "supervisor" || c.RecordingID == "" || c.Quality == nil {
+		t.Errorf("a callback that was made has the record of a call: %s", asJSON(c))
+	}
 	s.metrics(`foyer_callbacks_total{queue="accueil",result="cancelled"} 2`, `foyer_callbacks_total{queue="accueil",result="made"} 1`,
 		`foyer_queue_callbacks{queue="accueil",state="calling"} 0`)
 }
