@@ -130,7 +130,8 @@ type CallbackOver struct {
 	Call   CallID
 	Queue  QueueID
 	Number string
-	Cause  Cause // why the call ended; CauseHangup: it was made
+	Cause  Cause // how it ended
+	Made   bool  // its customer was on the line: the call's own last word follows
 }
 
 // Moved: an agent went from one state to another. For boards, metrics and CDRs.

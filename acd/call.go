@@ -295,7 +295,7 @@ func (f *Floor) settle(c *call, cause Cause, by Party) {
 	f.unlink(c)
 	if c.back != nil {
 		delete(f.promised, c.back.key)
-		f.emit(CallbackOver{Call: c.id, Queue: c.line.cfg.ID, Number: c.back.number, Cause: cause})
+		f.emit(CallbackOver{Call: c.id, Queue: c.line.cfg.ID, Number: c.back.number, Cause: cause, Made: c.back.present})
 	}
 	f.emit(Settled{Call: c.id, Cause: cause, By: by})
 	f.leave(c.line)

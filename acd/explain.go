@@ -203,7 +203,7 @@ func (t *Telling) last(at time.Time, a Action) {
 			t.end(at, Caller, CauseCallback)
 		}
 	case CallbackOver:
-		if a.Call == t.call && a.Cause != CauseHangup { // else it was made
+		if a.Call == t.call && !a.Made {
 			t.turn(at, a)
 			t.end(at, Switch, a.Cause)
 		}

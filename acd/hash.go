@@ -90,6 +90,9 @@ func (h *Hash) rarer(a Action) {
 	case CallbackOver:
 		h.words('l', string(a.Call), string(a.Queue), a.Number)
 		h.number(uint64(a.Cause))
+		if a.Made {
+			h.number(1)
+		}
 	case Overdue:
 		h.words('u', string(a.Agent), a.Reason)
 		h.number(uint64(a.State))

@@ -354,7 +354,11 @@ func decision(a Action) string {
 	case CallbackKept:
 		return fmt.Sprintf("callback %s for %s as number %d", a.Callback, a.Number, a.Position)
 	case CallbackOver:
-		return fmt.Sprintf("callback-over %s %s", a.Call, a.Cause)
+		made := ""
+		if a.Made {
+			made = " (made)"
+		}
+		return fmt.Sprintf("callback-over %s %s%s", a.Call, a.Cause, made)
 	case Overdue:
 		return strings.TrimRight(fmt.Sprintf("overdue %s %s %s", a.Agent, a.State, a.Reason), " ")
 	case Queued:

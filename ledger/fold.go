@@ -120,8 +120,6 @@ func (f *Fold) before(at Instant, ev acd.Event) {
 		f.with(ev.Call, func(s *story) { s.hold(at, ev.By) })
 	case acd.Resumed:
 		f.with(ev.Call, func(s *story) { s.resume(at, ev.By) })
-	case acd.CallerBack:
-		f.with(ev.Call, func(s *story) { s.reached = true })
 	}
 }
 
@@ -188,7 +186,7 @@ func (f *Fold) promise(at Instant, a acd.CallbackKept) {
 // broken ends the CDR of a callback that is made no more.
 func (f *Fold) broken(at Instant, a acd.CallbackOver) (CDR, bool) {
 	s, known := f.open[a.Call]
-	if !known || s.reached { // the call's own last word follows
+	if !known || a.Made { // the call's own last word follows
 		return CDR{}, false
 	}
 	by := acd.Caller

@@ -22,7 +22,6 @@ type story struct {
 	settled       acd.Cause // the floor's word, for want of a better one
 	settledBy     acd.Party
 	message       bool // diverted to a voicemail box
-	reached       bool // the customer of a callback was on the line
 }
 
 func newStory(at Instant, ev acd.Event) *story {

@@ -133,6 +133,7 @@ func (r *recording) take(s *Store, t *rtp.TapRecord) bool {
 
 func (r *recording) start(s *Store, t *rtp.TapRecord) {
 	r.open[t.Channel]++
+	r.begun[t.Channel] = true
 	if r.startAt == 0 {
 		r.startAt = t.At
 	}
@@ -157,6 +158,9 @@ func (r *recording) stop(s *Store, t *rtp.TapRecord) {
 }
 
 func (r *recording) packet(s *Store, t *rtp.TapRecord) {
+	if !r.begun[t.Channel] { // a full tap has lost the mark of the beginning: this is the beginning
+		r.start(s, t)
+	}
 	if r.open[t.Channel] == 0 || t.Codec == rtp.NoCodec || len(t.Payload) == 0 {
 		return
 	}

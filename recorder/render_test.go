@@ -57,7 +57,19 @@ func TestSilentPartyIsSilent(t *testing.T) {
 	}
 }
 
-func TestPacketsOutsideTheTapAreIgnored(t *testing.T) {
+func TestPacketsAfterTheTapAreIgnored(t *testing.T) {
+	outside(t, true)
+}
+
+// A tap that is full may lose the mark of the beginning. What comes is recorded all
+// the same: the first packet is the beginning.
+func TestBeginningWithoutItsMark(t *testing.T) {
+	outside(t, false)
+}
+
+// outside records two seconds of four, with or without the mark of their beginning.
+func outside(t *testing.T, marked bool) {
+	t.Helper()
 	b := running(t, Options{}, nil)
 	records := caller.packets(4 * time.Second)
 	handle, id := b.begin(Meta{})
@@ -65,16 +77,17 @@ func TestPacketsOutsideTheTapAreIgnored(t *testing.T) {
 		return rtp.TapRecord{Kind: k, At: callStart.Add(at).UnixNano()}
 	}
 	var all []rtp.TapRecord
-	all = append(all, records[:50]...)
-	all = append(all, mark(rtp.TapStart, time.Second))
+	if marked {
+		all = append(all, mark(rtp.TapStart, time.Second))
+	}
 	all = append(all, records[50:150]...)
 	all = append(all, mark(rtp.TapStop, 3*time.Second))
 	all = append(all, records[150:]...)
 	b.feed(handle, all)
 	b.End(handle)
 	b.End(handle)
-	if info := b.waitEnded(); info.DurationS != 2 {
-		t.Errorf("lasts %v s", info.DurationS)
+	if info := b.waitEnded(); info.DurationS != 2 || info.State != "complete" {
+		t.Errorf("%s, lasts %v s", info.State, info.DurationS)
 	}
 	if w := rendered(t, b.dir, id, ""); w.length() != 2*time.Second || level(w.left, 440) < 11000 {
 		t.Errorf("length %v, level %.0f", w.length(), level(w.left, 440))

@@ -83,6 +83,7 @@ type recording struct {
 	fill    *chunk   // being filled, or nil
 	full    []*chunk // to be written, oldest first; the writer takes them off
 	open    [channels]int
+	begun   [channels]bool
 	startAt int64 // first start, unix ns
 	stopAt  int64 // last stop
 	lastAt  int64 // last packet
