@@ -12,7 +12,7 @@ PACKAGES    := baresip-core sip-tester linphone-cli sox espeak-ng sipsak tshark 
 STATICCHECK := $(GO) tool staticcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test check arrows race fuzz bench prompts setup clean
+.PHONY: help build run demo test check arrows race fuzz soak bench prompts setup clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$package || exit 1; \
 		done; \
 	done
+
+soak: ## a million random days on small floors, and 20,000 long ones, against every invariant of the floor
+	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsKeepEveryInvariant$$' -rapid.checks=1000000
+	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsComeToRest$$' -rapid.checks=20000
 
 bench: build ## the figures of the whole switch, under load, in one table
 	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer $(BENCH)

@@ -4,7 +4,10 @@ import "time"
 
 // Action is something the floor has decided and the switch must carry out.
 // Carrying one out twice is harmless.
-type Action interface{ action() }
+type Action interface{ about() CallID }
+
+// About is the call whose owner must carry an action out; "" when it is for others.
+func About(a Action) CallID { return a.about() }
 
 // Offer: ring Agent for Call. Match says why this agent. Several offers of one
 // call may be out at once; the first to be answered has it.
@@ -169,22 +172,22 @@ type Settled struct {
 	By    Party
 }
 
-func (Offer) action()         {}
-func (Withdraw) action()      {}
-func (Connect) action()       {}
-func (Dial) action()          {}
-func (Refuse) action()        {}
-func (Divert) action()        {}
-func (Comfort) action()       {}
-func (Rejoin) action()        {}
-func (Part) action()          {}
-func (Hangup) action()        {}
-func (Prove) action()         {}
-func (Announce) action()      {}
-func (OfferCallback) action() {}
-func (CallbackKept) action()  {}
-func (CallbackOver) action()  {}
-func (Moved) action()         {}
-func (Overdue) action()       {}
-func (Queued) action()        {}
-func (Settled) action()       {}
+func (a Offer) about() CallID         { return a.Call }
+func (a Withdraw) about() CallID      { return a.Call }
+func (a Connect) about() CallID       { return a.Call }
+func (a Dial) about() CallID          { return a.Call }
+func (a Refuse) about() CallID        { return a.Call }
+func (a Divert) about() CallID        { return a.Call }
+func (a Comfort) about() CallID       { return a.Call }
+func (a Rejoin) about() CallID        { return a.Call }
+func (a Part) about() CallID          { return a.Call }
+func (a Hangup) about() CallID        { return a.Call }
+func (a Prove) about() CallID         { return a.Call }
+func (a Announce) about() CallID      { return a.Call }
+func (a OfferCallback) about() CallID { return a.Call }
+func (a CallbackKept) about() CallID  { return a.Call }
+func (a CallbackOver) about() CallID  { return a.Call }
+func (Moved) about() CallID           { return "" }
+func (Overdue) about() CallID         { return "" }
+func (a Queued) about() CallID        { return a.Call }
+func (Settled) about() CallID         { return "" }

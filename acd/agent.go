@@ -73,6 +73,7 @@ type agent struct {
 	pause     why // goes with wantsPause
 	reachable bool
 	leaving   bool        // no longer configured; gone when their call is
+	moved     bool        // to be seated anew by a reconfiguration
 	room      [media]bool // may be given one more contact of this kind
 	isFresh   bool        // has got room since the last match
 	touched   bool        // changed since the last audit

@@ -19,6 +19,7 @@ type Floor struct {
 	now    time.Time
 	agents map[AgentID]*agent
 	roster []*agent // every agent, by id
+	listed []*agent // as configured
 	lines  map[QueueID]*line
 	order  []*line // every line, as configured; those removed since come last
 	calls  map[CallID]*call

@@ -23,6 +23,8 @@ type line struct {
 	strength int
 	calls    int   // its calls, waiting, ringing or talking
 	removed  bool  // no longer configured; gone when its last call is
+	changed  bool  // by a reconfiguration that is going on
+	reseated bool  // by the same: agents have come or gone
 	shut     bool  // its customers may not be called back now
 	due      timer // when being empty takes effect on those who wait
 	stats    counts

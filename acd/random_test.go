@@ -100,31 +100,13 @@ func dumbChoice(f *Floor, c *call, made OfferID, taken map[*agent][]grant, turns
 			continue
 		}
 		if c.line.cfg.Strategy == WeightedRandom && c.prefer == nil {
-			return dumbDraw(f, c, relaxed, made, taken)
+			return slices.MaxFunc(may, func(a, b *agent) int {
+				s, t := a.seatIn(c.line), b.seatIn(c.line)
+				lot := func(s *seat) uint64 { return lotOf(c.id, c.offer+made+1, s.agent.id, s.level) }
+				return cmp.Or(cmp.Compare(t.tier, s.tier), cmp.Compare(lot(s), lot(t)))
+			})
 		}
 		return slices.MinFunc(may, func(a, b *agent) int { return dumbOrder(c.line, a, b, turns) })
-	}
-	return nil
-}
-
-// dumbDraw draws among everybody with room at the first tier, the left out as well:
-// who is drawn and may not is drawn again.
-func dumbDraw(f *Floor, c *call, relaxed int, made OfferID, taken map[*agent][]grant) *agent {
-	everybody := *c
-	everybody.excluded = nil
-	var row []*seat
-	for _, a := range f.roster {
-		if mayTake(f, &everybody, a, relaxed, taken[a]) && (relaxed == 0 || !qualifies(f, c, a, relaxed-1)) {
-			row = append(row, a.seatIn(c.line))
-		}
-	}
-	slices.SortFunc(row, func(s, t *seat) int {
-		return cmp.Or(cmp.Compare(s.tier, t.tier), cmp.Compare(s.agent.id, t.agent.id))
-	})
-	at := *c
-	at.offer += made
-	if s := draw(row, &at); s != nil {
-		return s.agent
 	}
 	return nil
 }
@@ -273,6 +255,7 @@ func checkMatch(t *rapid.T, o Offer) {
 // world draws what happens on a small floor. What it knows of the floor it
 // learns from the actions, like the switch.
 type world struct {
+	cfg     *Config // the last one
 	t       *rapid.T
 	f       *Floor
 	now     time.Time
@@ -317,21 +300,50 @@ func (w *world) config() *Config {
 		if w.one(8) && len(w.events) > 0 {
 			continue
 		}
-		a := AgentCfg{ID: id, Skills: map[string]int{"fr": w.number(4)}, ReadyOnRegister: !w.one(4), Tiers: map[QueueID]int{}}
-		for _, q := range someQueues {
-			if w.one(2) {
-				a.Queues = append(a.Queues, q)
-			}
-			if w.one(3) {
-				a.Tiers[q] = 1 + w.number(3)
-			}
+		cfg.Agents = append(cfg.Agents, w.agent(id))
+	}
+	w.cfg = cfg
+	return cfg
+}
+
+func (w *world) agent(id AgentID) AgentCfg {
+	a := AgentCfg{ID: id, Skills: map[string]int{"fr": w.number(4)}, ReadyOnRegister: !w.one(4), Tiers: map[QueueID]int{}}
+	for _, q := range someQueues {
+		if w.one(2) {
+			a.Queues = append(a.Queues, q)
 		}
 		if w.one(3) {
-			a.Capacity = &Capacity{Voice: uint8(w.number(3)), Chat: uint8(w.number(4)), Mail: uint8(w.number(3))}
+			a.Tiers[q] = 1 + w.number(3)
 		}
-		cfg.Agents = append(cfg.Agents, a)
 	}
-	return cfg
+	if w.one(3) {
+		a.Capacity = &Capacity{Voice: uint8(w.number(3)), Chat: uint8(w.number(4)), Mail: uint8(w.number(3))}
+	}
+	return a
+}
+
+// edited is the last configuration with one thing changed, as most reloads are.
+func (w *world) edited() *Config {
+	cfg := *w.cfg
+	cfg.Agents, cfg.Queues = slices.Clone(cfg.Agents), slices.Clone(cfg.Queues)
+	i := w.number(len(someAgents))
+	switch what := w.number(4); {
+	case what == 0 && len(cfg.Queues) > 0:
+		i %= len(cfg.Queues)
+		cfg.Queues[i] = w.queue(cfg.Queues[i].ID)
+	case len(cfg.Agents) == 0:
+	case what == 1:
+		i %= len(cfg.Agents)
+		cfg.Agents = slices.Delete(cfg.Agents, i, i+1)
+	case what == 2:
+		i %= len(cfg.Agents)
+		cfg.Agents[0], cfg.Agents[i] = cfg.Agents[i], cfg.Agents[0]
+	default:
+		i %= len(cfg.Agents)
+		cfg.Agents[i] = w.agent(cfg.Agents[i].ID)
+	}
+	w.cfg = &cfg
+	return &cfg
 }
 
 // one is true for one case in n.
@@ -378,6 +390,9 @@ func (w *world) queue(id QueueID) Queue {
 		q.NoneReady = w.door()
 	}
 	q.Empty = w.door()
+	if w.one(3) {
+		q.Closed = w.door()
+	}
 	if w.one(2) {
 		q.Overflow = []Overflow{{After: 20 * time.Second, Offer: true}, {After: 25 * time.Second, To: w.target()}, {After: time.Minute}}
 	}
@@ -447,7 +462,11 @@ func (w *world) next() {
 	switch w.number(28) {
 	case 0:
 		if w.one(2) {
-			ev = Event{Kind: Reconfigured, Config: w.config()}
+			cfg := w.edited
+			if w.one(2) {
+				cfg = w.config
+			}
+			ev = Event{Kind: Reconfigured, Config: cfg()}
 		}
 	case 1:
 		ev.Kind = Login
@@ -477,6 +496,9 @@ func (w *world) next() {
 		}
 		if w.one(4) {
 			ev.Agent = agent
+		}
+		if w.one(8) {
+			ev.Cause = CauseClosed
 		}
 	case 17, 18:
 		if len(w.live) > 0 {
@@ -557,7 +579,7 @@ func (w *world) aboutACallback() Event {
 }
 
 func TestRandomFloorsKeepEveryInvariant(t *testing.T) {
-	runs, steps := "20000", 40
+	runs, steps := "100000", 40 // a million of them: make soak
 	if testing.Short() {
 		runs = "2000"
 	}

@@ -2,6 +2,8 @@ package acd
 
 import (
 	"cmp"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -11,15 +13,19 @@ import (
 // Whoever and whatever is no longer configured drains: a removed agent ends the
 // call in hand, a removed queue is served by the agents it had until its last
 // call is over.
+//
+// No call is routed meanwhile, so only what has changed is touched: lines whose
+// rules are other ones, and the agents who are other ones or serve such a line.
 func (f *Floor) reconfigure(cfg *Config) {
 	if cfg == nil {
 		return
 	}
 	f.setRules(cfg)
-	f.setLines(cfg.Queues)
-	f.setAgents(cfg.Agents)
-	f.seatAgents()
-	for _, a := range slices.Clone(f.roster) {
+	touched := f.setLines(cfg.Queues)
+	moved := f.setAgents(cfg.Agents, touched)
+	f.seatAgents(moved)
+	for _, a := range moved {
+		a.moved = false
 		w := why{}
 		if a.leaving {
 			w = why{cause: CauseAdmin, by: Supervisor}
@@ -27,10 +33,13 @@ func (f *Floor) reconfigure(cfg *Config) {
 		f.rest(a, w)
 	}
 	for _, l := range slices.Clone(f.order) {
-		f.takeOver(l)
+		if l.changed {
+			f.takeOver(l)
+		}
+		f.watchEmpty(l, CauseUnreachable)
 	}
 	for c := f.first; c != nil; c = c.younger {
-		if c.state == CallWaiting {
+		if c.state == CallWaiting || !c.line.changed {
 			continue
 		}
 		c.relaxed = min(c.relaxed, len(c.line.cfg.Relax))
@@ -40,13 +49,22 @@ func (f *Floor) reconfigure(cfg *Config) {
 		}
 		f.due.set(&c.due, f.callNext(c))
 	}
+	for _, l := range f.order {
+		l.changed = false
+	}
 }
 
 // setRules takes over what belongs to no queue and no agent.
 func (f *Floor) setRules(cfg *Config) {
-	f.limits = make(map[string]time.Duration, len(cfg.Reasons))
+	limits := make(map[string]time.Duration, len(cfg.Reasons))
 	for _, r := range cfg.Reasons {
-		f.limits[r.ID] = r.Max
+		limits[r.ID] = r.Max
+	}
+	if !maps.Equal(f.limits, limits) {
+		f.limits = limits
+		for _, a := range f.roster {
+			f.due.set(&a.due, f.agentNext(a))
+		}
 	}
 	f.pauseEndsIdle = cfg.PauseEndsIdle
 	f.stickiest, f.longestReturn = 0, 0
@@ -57,11 +75,12 @@ func (f *Floor) setRules(cfg *Config) {
 }
 
 // setLines makes f.order the configured lines, then the removed ones that still
-// have calls.
-func (f *Floor) setLines(queues []Queue) {
+// have calls. It notes which have changed, and returns the queues that are these,
+// or whose agents serve these as guests.
+func (f *Floor) setLines(queues []Queue) (touched map[QueueID]bool) {
 	before := f.order
 	for _, l := range before {
-		l.removed = true
+		l.changed, l.removed = l.removed, true // a removed one that is back has changed
 	}
 	f.order = make([]*line, 0, len(queues))
 	for _, q := range queues {
@@ -69,9 +88,10 @@ func (f *Floor) setLines(queues []Queue) {
 		if l == nil {
 			l = f.newLine()
 			f.lines[q.ID] = l
-			l.removed = true
+			l.removed, l.changed = true, true
 		}
 		if l.removed { // else named twice: the first counts
+			l.changed = l.changed || !reflect.DeepEqual(l.cfg, q)
 			l.cfg, l.removed = q, false
 			f.order = append(f.order, l)
 		}
@@ -80,12 +100,24 @@ func (f *Floor) setLines(queues []Queue) {
 		switch {
 		case !l.removed:
 		case l.calls > 0:
+			l.changed = true
 			f.order = append(f.order, l)
 		default:
+			l.changed = true
 			f.due.unset(&l.due)
 			delete(f.lines, l.cfg.ID)
 		}
 	}
+	touched = map[QueueID]bool{}
+	for _, l := range slices.Concat(before, f.order) {
+		if l.changed {
+			touched[l.cfg.ID] = true
+			for _, x := range l.cfg.Relax {
+				touched[x.Widen] = true
+			}
+		}
+	}
+	return touched
 }
 
 func (f *Floor) newLine() *line {
@@ -94,43 +126,125 @@ func (f *Floor) newLine() *line {
 	return l
 }
 
-func (f *Floor) setAgents(agents []AgentCfg) {
+// setAgents takes over who is at work, and lists, by id, those who must be seated
+// anew. They are out of all rows before anything changes that a row is ordered by.
+func (f *Floor) setAgents(agents []AgentCfg, touched map[QueueID]bool) (moved []*agent) {
 	for _, a := range f.roster {
-		a.leaving = true
+		a.moved, a.leaving = a.leaving, true // who was to go, and stays after all, has moved
 	}
+	known, last := len(f.roster), -1
+	listed, reordered := make([]*agent, len(agents)), false
 	for i := range agents {
 		cfg := &agents[i]
-		a := f.agents[cfg.ID]
+		a := f.known(i, cfg.ID)
 		if a == nil {
-			a = &agent{id: cfg.ID, since: f.now, born: f.now}
+			a = &agent{id: cfg.ID, cfg: cfg, since: f.now, born: f.now, moved: true, rank: last}
 			a.due.of = a
 			f.agents[cfg.ID] = a
 			f.roster = append(f.roster, a)
 		}
-		a.leaving, a.cfg, a.rank = false, cfg, i
+		if a.rank < last { // listed in another order, which top_down goes by
+			reordered = true
+		}
+		listed[i], last = a, a.rank
+		a.leaving = false
+		a.moved = a.moved || !cfg.alike(a.cfg)
 	}
-	slices.SortFunc(f.roster, func(a, b *agent) int { return cmp.Compare(a.id, b.id) })
+	if len(f.roster) > known {
+		slices.SortFunc(f.roster, func(a, b *agent) int { return cmp.Compare(a.id, b.id) })
+	}
+	for _, a := range f.roster {
+		if a.moved || a.leaving || reordered || a.servesAny(touched) {
+			a.moved = true
+			moved = append(moved, a)
+		}
+	}
+	f.unseat(moved)
+	for i, a := range listed {
+		a.cfg, a.rank = &agents[i], i
+	}
+	f.listed = listed
+	return moved
 }
 
-// seatAgents seats everybody anew: in the queues they are configured for, in
-// those that are widened to these, and in the removed ones they were serving.
-func (f *Floor) seatAgents() {
+// known is an agent of the last configuration, most likely in the same place there.
+func (f *Floor) known(place int, id AgentID) *agent {
+	if place < len(f.listed) && f.listed[place].id == id {
+		return f.listed[place]
+	}
+	return f.agents[id]
+}
+
+// alike says whether nothing has changed of an agent.
+func (c *AgentCfg) alike(d *AgentCfg) bool {
+	return c.ReadyOnRegister == d.ReadyOnRegister && slices.Equal(c.Queues, d.Queues) &&
+		maps.Equal(c.Skills, d.Skills) && maps.Equal(c.Tiers, d.Tiers) &&
+		(c.Capacity == d.Capacity || c.Capacity != nil && d.Capacity != nil && *c.Capacity == *d.Capacity)
+}
+
+// servesAny says whether an agent serves one of some queues, or has a seat in a
+// line that has changed.
+func (a *agent) servesAny(touched map[QueueID]bool) bool {
+	return len(touched) > 0 &&
+		(slices.ContainsFunc(a.cfg.Queues, func(q QueueID) bool { return touched[q] }) ||
+			slices.ContainsFunc(a.seats, func(s *seat) bool { return s.line.changed }))
+}
+
+// unseat takes agents out of the lines they serve. All who have a seat in a line
+// that has changed are among them. The seats are left to them, to be looked up.
+func (f *Floor) unseat(moved []*agent) {
+	for _, l := range f.order {
+		if l.changed {
+			clear(l.seats)
+			l.seats = l.seats[:0]
+			l.in, l.able, l.strength = [agentStates]int{}, 0, 0
+			l.ready = make([]row[*seat], len(l.cfg.Relax)+1)
+			for i := range l.ready {
+				l.ready[i].compare = l.bySeat
+			}
+		}
+	}
+	var thinned []*line
+	for _, a := range moved {
+		for _, s := range a.seats {
+			l := s.line
+			if l.changed {
+				continue
+			}
+			if s.listed {
+				l.ready[s.ring].remove(s)
+			}
+			if s.counted() {
+				l.able--
+				l.in[a.state]--
+				if a.state.atWork() {
+					l.strength -= s.share
+				}
+			}
+			if !l.reseated {
+				l.reseated = true
+				thinned = append(thinned, l)
+			}
+		}
+	}
+	for _, l := range thinned {
+		l.reseated = false
+		l.seats = slices.DeleteFunc(l.seats, func(s *seat) bool { return s.agent.moved })
+	}
+}
+
+// seatAgents seats agents anew: in the queues they are configured for, in those
+// that are widened to these, and in the removed ones they were serving.
+func (f *Floor) seatAgents(moved []*agent) {
 	widens := map[QueueID][]*line{}
 	for _, l := range f.order {
-		clear(l.seats)
-		l.seats = l.seats[:0]
-		l.in, l.able, l.strength = [agentStates]int{}, 0, 0
-		l.ready = make([]row[*seat], len(l.cfg.Relax)+1)
-		for i := range l.ready {
-			l.ready[i].compare = l.bySeat
-		}
 		for _, x := range l.cfg.Relax {
 			if x.Widen != "" {
 				widens[x.Widen] = append(widens[x.Widen], l)
 			}
 		}
 	}
-	for _, a := range f.roster {
+	for _, a := range moved {
 		before := a.seats
 		a.seats = nil
 		if a.leaving {
@@ -151,6 +265,12 @@ func (f *Floor) seatAgents() {
 		}
 		f.share(a)
 	}
+	for _, l := range f.order {
+		if l.reseated {
+			l.reseated = false
+			slices.SortFunc(l.seats, func(s, t *seat) int { return cmp.Compare(s.agent.id, t.agent.id) })
+		}
+	}
 }
 
 func (f *Floor) seat(a *agent, l *line, before []*seat, guest bool) {
@@ -166,6 +286,7 @@ func (f *Floor) seat(a *agent, l *line, before []*seat, guest bool) {
 	s.judge()
 	a.seats = append(a.seats, s)
 	l.seats = append(l.seats, s)
+	l.reseated = true
 	if s.counted() {
 		l.able++
 		l.in[a.state]++
@@ -206,7 +327,6 @@ func (f *Floor) takeOver(l *line) {
 		f.freshen(c)
 		f.due.set(&c.due, f.callNext(c))
 	}
-	f.watchEmpty(l, CauseUnreachable)
 }
 
 // dismiss removes an agent who is no longer configured.
@@ -232,7 +352,13 @@ func (f *Floor) leave(l *line) {
 	}
 	for _, s := range l.seats {
 		a := s.agent
+		for _, s := range a.seats {
+			if s.counted() && a.state.atWork() {
+				s.line.strength -= s.share
+			}
+		}
 		a.seats = slices.DeleteFunc(a.seats, func(s *seat) bool { return s.line == l })
+		f.share(a)
 	}
 }
 

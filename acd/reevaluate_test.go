@@ -3,7 +3,6 @@ package acd
 import (
 	"cmp"
 	"fmt"
-	"math/bits"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 
 // reevaluate finds the winner of a match anew, from what the match says alone and
 // the plain rule of its strategy. "" when the match left no choice.
-func reevaluate(m *Match, listed func(*Candidate) bool) AgentID {
+func reevaluate(m *Match) AgentID {
 	if m.Wanted != "" {
 		return m.Wanted
 	}
@@ -24,9 +23,6 @@ func reevaluate(m *Match, listed func(*Candidate) bool) AgentID {
 			free = append(free, c)
 		}
 	}
-	if m.Strategy == WeightedRandom {
-		return redraw(m, listed)
-	}
 	return slices.MinFunc(free, func(a, b Candidate) int {
 		rule := 0
 		switch m.Strategy {
@@ -34,39 +30,11 @@ func reevaluate(m *Match, listed func(*Candidate) bool) AgentID {
 			rule = cmp.Compare(a.Rank, b.Rank)
 		case SkillThenIdle:
 			rule = cmp.Compare(b.Level, a.Level)
+		case WeightedRandom:
+			rule = cmp.Compare(lotOf(m.Call, m.Offer, b.Agent, b.Level), lotOf(m.Call, m.Offer, a.Agent, a.Level))
 		}
 		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Tier, b.Tier), rule, cmp.Compare(b.Idle, a.Idle), cmp.Compare(a.Agent, b.Agent))
 	}).Agent
-}
-
-// redraw draws the same lots over those of the first step and tier: the free, and
-// those the call leaves out, whose lots do not count.
-func redraw(m *Match, listed func(*Candidate) bool) AgentID {
-	w := m.Candidates[slices.IndexFunc(m.Candidates, func(c Candidate) bool { return c.Agent == m.Winner })]
-	var row []Candidate
-	for _, c := range m.Candidates {
-		if c.Failed == "" && c.Step == w.Step && c.Tier == w.Tier || c.Failed != "" && listed(&c) && c.Tier == w.Tier {
-			row = append(row, c)
-		}
-	}
-	slices.SortFunc(row, func(a, b Candidate) int { return cmp.Compare(a.Agent, b.Agent) })
-	lot := uint64(m.Offer)
-	for _, b := range []byte(m.Call) {
-		lot = (lot ^ uint64(b)) * 0x100000001b3
-	}
-	for range 64 {
-		hi, lo := bits.Mul64(lot^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
-		lot = hi ^ lo
-		c := row[lot%uint64(len(row))]
-		weight := uint64(c.Level)
-		if weight == 0 {
-			weight = 5
-		}
-		if c.Failed == "" && lot>>40%5 < weight {
-			return c.Agent
-		}
-	}
-	return row[slices.IndexFunc(row, func(c Candidate) bool { return c.Failed == "" })].Agent
 }
 
 // An explanation is worth something only if whoever reads it comes to the same
@@ -99,7 +67,7 @@ func TestReevaluatingAnExplanationGivesTheSameWinner(t *testing.T) {
 					continue
 				}
 				m := o.Match
-				again := reevaluate(m, func(c *Candidate) bool { return f.wasListed(m, c) })
+				again := reevaluate(m)
 				if again != m.Winner {
 					t.Fatalf("%s to %s: the rule %s chooses %s from %+v", m.Call, m.Winner, m.Strategy, again, m.Candidates)
 				}
@@ -140,18 +108,4 @@ func (w *world) calm() {
 		w.live = append(w.live, id)
 		w.step(Event{Kind: Arrived, Call: id, Queue: someQueues[w.number(3)]})
 	}
-}
-
-// wasListed says whether an agent the call left out stood in the row drawn from
-// all the same.
-func (f *Floor) wasListed(m *Match, c *Candidate) bool {
-	switch c.Failed {
-	case "declined", "busy", "no_answer", "unreachable", "failed":
-	default:
-		return false
-	}
-	a := f.agents[c.Agent]
-	s := a.seatIn(f.lines[m.Queue])
-	w := f.agents[m.Winner].seatIn(f.lines[m.Queue])
-	return s != nil && w != nil && s.ring == w.ring && a.reachable && !a.backoff.After(f.now)
 }

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the expected decisions in testd
 // within, short, priority, require=fr:3,en, relax=30s:fr:1,60s:tier:2,90s:widen:help
 // (level 0 drops a skill), max-tier, strategy, at-once, next, max-offers,
 // no-answer=stay, overflow=60s:help,90s:out, max-waiting, the doors full,
-// none-ready and empty (refuse, to:help, number:+33…, voicemail; also targets of
+// none-ready, empty and closed (refuse, to:help, number:+33…, voicemail; also targets of
 // overflow, as is "callback", which asks), prefer, last-agent=WITHIN:WAIT, return,
 // rejoin, announce=FIRST:EVERY, max-error, callback=agent:ATTEMPTS:RETRY or caller:….
 // Of an agent: no-phone, on-register, a queue with a tier as sales@2, chat=2, mail=3,
@@ -36,7 +36,7 @@ var update = flag.Bool("update", false, "rewrite the expected decisions in testd
 //
 // Events: register, lost, login, logout, ready, pause REASON, wrapped [CODE],
 // extend, release (all of an agent); arrive CALL QUEUE [PRIORITY] [from=NUMBER]
-// [for=AGENT]; alert, answer, fail CAUSE, bridge, hold [PARTY] [consult], resume
+// [for=AGENT] [closed]; alert, answer, fail CAUSE, bridge, hold [PARTY] [consult], resume
 // [PARTY], link-lost, link-back (of CALL AGENT, and "#1" for an offer other than
 // the last); gone CALL [PARTY] [CAUSE]; callback NEW CALL NUMBER, or
 // callback NEW - NUMBER QUEUE since=TIME for one asked before the start;
@@ -248,6 +248,8 @@ func arrival(w []string) Event {
 			ev.Facts = &Facts{From: value}
 		case "for":
 			ev.Agent = AgentID(value)
+		case "closed":
+			ev.Cause = CauseClosed
 		default:
 			ev.Priority, _ = strconv.Atoi(word)
 		}
@@ -493,7 +495,7 @@ func setting(q *Queue, key, value string) (err error) {
 		"priority": &q.Priority, "max-offers": &q.MaxOffers, "max-extend": &q.MaxExtend, "max-tier": &q.MaxTier,
 		"at-once": &q.AtOnce, "max-waiting": &q.MaxWaiting,
 	}
-	doors := map[string]*Door{"full": &q.Full, "none-ready": &q.NoneReady, "empty": &q.Empty}
+	doors := map[string]*Door{"full": &q.Full, "none-ready": &q.NoneReady, "empty": &q.Empty, "closed": &q.Closed}
 	switch {
 	case spans[key] != nil:
 		*spans[key], err = time.ParseDuration(value)

@@ -2,9 +2,6 @@ package acd
 
 import (
 	"math"
-	"math/bits"
-	"slices"
-	"sort"
 	"time"
 )
 
@@ -39,39 +36,46 @@ func (l *line) choose(c *call) *seat {
 	return nil
 }
 
-// draws is how many lots are drawn before the first who may is taken. A lot fails
-// for four in five at the most, so it hardly ever comes to that.
-const draws = 64
-
 // draw takes one of the first tier of a row that has somebody the call does not
-// leave out, by chance, in proportion to level. Chance is made of the call's id and
-// the number of the offer, so that a replay draws the same.
+// leave out, by chance, in proportion to level: each draws as many lots as their
+// level, and the highest lot wins. A lot is made of the call's id, the number of
+// the offer and the agent's id alone, so that a replay draws the same, and whoever
+// reads the reasons of the offer too.
 func draw(row []*seat, c *call) *seat {
-	open := slices.IndexFunc(row, func(s *seat) bool { _, out := c.excludes(s.agent); return !out })
-	if open < 0 {
-		return nil
-	}
-	tier := row[open].tier
-	from := sort.Search(open, func(i int) bool { return row[i].tier >= tier })
-	to := sort.Search(len(row), func(i int) bool { return row[i].tier > tier })
-	row, open = row[from:to], open-from
-	lot := uint64(c.offer) + 1
-	for _, b := range []byte(c.id) {
-		lot = (lot ^ uint64(b)) * 0x100000001b3
-	}
-	for range draws {
-		hi, lo := bits.Mul64(lot^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
-		lot = hi ^ lo
-		s := row[lot%uint64(len(row))]
-		weight := s.level
-		if weight == 0 {
-			weight = 5 // the queue requires nothing: all alike
+	var best *seat
+	var highest uint64
+	for _, s := range row {
+		if best != nil && s.tier != best.tier {
+			break
 		}
-		if _, out := c.excludes(s.agent); !out && int(lot>>40%5) < weight {
-			return s
+		if _, out := c.excludes(s.agent); out {
+			continue
+		}
+		if lot := lotOf(c.id, c.offer+1, s.agent.id, s.level); best == nil || lot > highest {
+			best, highest = s, lot
 		}
 	}
-	return row[open]
+	return best
+}
+
+// lotOf is the highest of the lots an agent of a level draws for an offer. Where a
+// queue requires nothing, all draw one.
+func lotOf(c CallID, n OfferID, a AgentID, level int) uint64 {
+	seed := uint64(n)
+	for _, id := range [...]string{string(c), string(a)} {
+		for i := range len(id) {
+			seed = (seed ^ uint64(id[i])) * 0x100000001b3
+		}
+	}
+	var highest uint64
+	for range max(level, 1) {
+		seed += 0x9e3779b97f4a7c15 // splitmix64 (Steele, Lea and Flood 2014)
+		z := seed
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		highest = max(highest, z^z>>31)
+	}
+	return highest
 }
 
 // A queue that rings several agents for one call does so with those whom no

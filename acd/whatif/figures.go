@@ -9,36 +9,36 @@ import (
 
 // Figures are what a day comes to.
 type Figures struct {
-	Queues []QueueFigures `json:"queues"` // as configured
-	Total  QueueFigures   `json:"total"`
+	Queues []QueueFigures // as configured
+	Total  QueueFigures
 	// Agents is how many were at work at some time.
-	Agents int `json:"agents"`
+	Agents int
 	// Decisions is how many actions the floor took.
-	Decisions int `json:"decisions"`
+	Decisions int
 }
 
 // QueueFigures are those of a queue. Waits count from the arrival of the call, or
 // from the loss of its agent. A call that moves on counts in each queue; in the
 // total it counts once.
 type QueueFigures struct {
-	Queue     acd.QueueID   `json:"queue,omitempty"`
-	Offered   int           `json:"offered"`
-	Answered  int           `json:"answered"`
-	InTime    int           `json:"in_time"` // of the answered, within the queue's target
-	Abandoned int           `json:"abandoned"`
-	Short     int           `json:"short"`     // of the abandoned, sooner than the queue counts
-	Moved     int           `json:"moved"`     // to another queue, outside, or to voicemail
-	Refused   int           `json:"refused"`   // ended by the switch or an operator before an answer
-	Callbacks int           `json:"callbacks"` // callers who chose to be called back
-	CalledBk  int           `json:"called_back"`
-	Mean      time.Duration `json:"asa"` // of the answered
-	P90       time.Duration `json:"p90"` // of the answered
-	Longest   time.Duration `json:"longest"`
-	Handling  time.Duration `json:"handling"` // talk, hold and wrap-up of its calls
+	Queue     acd.QueueID
+	Offered   int
+	Answered  int
+	InTime    int // of the answered, within the queue's target
+	Abandoned int
+	Short     int // of the abandoned, sooner than the queue counts
+	Moved     int // to another queue, outside, or to voicemail
+	Refused   int // ended by the switch or an operator before an answer
+	Callbacks int // callers who chose to be called back
+	CalledBk  int
+	Mean      time.Duration // of the answered
+	P90       time.Duration // of the answered
+	Longest   time.Duration
+	Handling  time.Duration // talk, hold and wrap-up of its calls
 	// Of the agents who serve it, in all their queues:
-	Ready    time.Duration `json:"ready"`
-	Busy     time.Duration `json:"busy"`
-	LoggedIn time.Duration `json:"logged_in"`
+	Ready    time.Duration
+	Busy     time.Duration
+	LoggedIn time.Duration
 }
 
 // ServiceLevelName says which of the many service levels this is.

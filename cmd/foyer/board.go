@@ -67,7 +67,7 @@ type board struct {
 	failures atomic.Uint64 // events whose journal write failed
 	deaf     atomic.Bool   // the newest journal write failed
 
-	violations atomic.Uint64 // moves of the floor that no table allows
+	violations atomic.Uint64 // invariants of the floor that were found broken, and repaired
 }
 
 func newBoard(j *journal, log *zap.Logger) *board {
@@ -84,7 +84,7 @@ func newBoard(j *journal, log *zap.Logger) *board {
 	}
 	b.floor.OnViolation = func(what string) {
 		b.violations.Add(1)
-		log.Error("floor: a move no rule allows", zap.String("what", what))
+		log.Error("floor: an invariant was broken", zap.String("what", what))
 	}
 	return b
 }

@@ -59,57 +59,28 @@ func (ex *exchange) carry(a acd.Action) {
 		if a.Number != "" {
 			ex.callbackFor(a.Call, a.Queue, a.Number)
 		}
-		ex.calls.post(a.Call, a)
-	case acd.Withdraw:
-		ex.calls.post(a.Call, a)
-	case acd.Connect:
-		ex.calls.post(a.Call, a)
-	case acd.Refuse:
-		ex.calls.post(a.Call, a)
-	case acd.Queued:
-		ex.calls.post(a.Call, a)
+	case acd.Dial:
+		ex.callbackFor(a.Call, a.Queue, a.Number)
+	case acd.CallbackOver:
+		ex.log.Info("callback over", zap.String("call", string(a.Call)), zap.String("queue", string(a.Queue)), zap.String("cause", a.Cause.String()))
+	case acd.Prove:
+		if ex.calls.card(a.Call) == nil {
+			ex.log.Error("the floor had a call that is gone", zap.String("call", string(a.Call)))
+			// Not from here: the board must not wait for its own ring.
+			ex.wait.Go(func() {
+				ex.board.post(acd.Event{Kind: acd.Gone, Call: a.Call, By: acd.Switch, Cause: acd.CauseLost})
+			})
+		}
 	case acd.Moved:
 		ex.log.Info("agent moved", zap.String("agent", string(a.Agent)), zap.String("from", a.From.String()),
 			zap.String("to", a.To.String()), zap.String("reason", a.Reason), zap.String("cause", a.Cause.String()),
 			zap.String("by", a.By.String()), zap.String("call", string(a.Call)))
-	default:
-		ex.carryRarer(a)
-	}
-}
-
-// carryRarer hands over what is seldom decided.
-func (ex *exchange) carryRarer(a acd.Action) {
-	switch a := a.(type) {
-	case acd.Dial:
-		ex.callbackFor(a.Call, a.Queue, a.Number)
-		ex.calls.post(a.Call, a)
-	case acd.Divert:
-		ex.calls.post(a.Call, a)
-	case acd.Announce:
-		ex.calls.post(a.Call, a)
-	case acd.OfferCallback:
-		ex.calls.post(a.Call, a)
-	case acd.CallbackKept:
-		ex.calls.post(a.Call, a)
-	case acd.CallbackOver:
-		ex.log.Info("callback over", zap.String("call", string(a.Call)), zap.String("queue", string(a.Queue)), zap.String("cause", a.Cause.String()))
-		ex.calls.post(a.Call, a)
-	case acd.Comfort:
-		ex.calls.post(a.Call, a)
-	case acd.Rejoin:
-		ex.calls.post(a.Call, a)
-	case acd.Part:
-		ex.calls.post(a.Call, a)
-	case acd.Hangup:
-		ex.calls.post(a.Call, a)
-	case acd.Prove:
-		if ex.calls.card(a.Call) == nil {
-			ex.log.Error("the floor had a call that is gone", zap.String("call", string(a.Call)))
-			go ex.board.post(acd.Event{Kind: acd.Gone, Call: a.Call, By: acd.Switch, Cause: acd.CauseLost}) // the board must not wait for its own ring
-		}
 	case acd.Overdue:
 		ex.log.Warn("agent overdue", zap.String("agent", string(a.Agent)), zap.String("state", a.State.String()),
 			zap.String("reason", a.Reason), zap.Duration("for", a.For))
+	}
+	if id := acd.About(a); id != "" {
+		ex.calls.post(id, a)
 	}
 }
 

@@ -33,11 +33,12 @@ type cli struct {
 	Agent     agentCmd     `cmd:"" help:"Agents of the running switch."`
 	Queue     queueCmd     `cmd:"" help:"Queues of the running switch, and who waits in them."`
 	Callback  callbackCmd  `cmd:"" help:"Customers who will be called back."`
-	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to."`
+	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to, or why an agent got none."`
 	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens for the API."`
 	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
+	Replay    replayCmd    `cmd:"" help:"Play a recorded day again, as it was or with a change, and print its figures."`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

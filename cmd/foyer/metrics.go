@@ -250,7 +250,7 @@ func newGauges(ex *exchange) *gauges {
 	add("recording_backlog_seconds", "Age of the oldest audio not yet written.")
 	add("floor_events_total", "Events the floor has taken.")
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
-	add("floor_violations_total", "Moves of a call or an agent that no rule allows: faults of ours.")
+	add("floor_violations_total", "Broken invariants of the floor, found and repaired: faults of ours.")
 	add("journal_errors_total", "Events that could not be journalled.")
 	return g
 }

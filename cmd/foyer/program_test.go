@@ -77,9 +77,10 @@ func TestMain(m *testing.M) {
 // foyer runs a command to its end.
 func foyer(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	path := program(t) // not on the time of the command
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(t), args...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -258,6 +259,8 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 			t.Errorf("foyer %v: exit %d\n%s%s", cmd, code, out, errs)
 		}
 	}
+	explainsAna(t, l)
+	replaysTheDay(t, "-c", file)
 	metrics, _ := l.get("/metrics")
 	for _, want := range []string{`foyer_calls_total{client="essai",direction="inbound",outcome="answered"} 1`, "foyer_rtp_ports_used 0", `foyer_agents{state="ready"} 1`} {
 		if !strings.Contains(metrics, want) {
@@ -273,6 +276,66 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 	}
 	if out, errs, code := foyer(t, "explain", row.ID, "-c", file, "--lang", "fr"); code != 0 || !strings.Contains(out, "ana") {
 		t.Errorf("explain without a switch: exit %d\n%s%s", code, out, errs)
+	}
+	explainsAna(t, l)
+	replaysTheDay(t, "-c", file)
+	replaysTheDay(t, filepath.Join(dir, "data"))
+	export := filepath.Join(dir, "day.ndjson.gz")
+	if out, errs, code := foyer(t, "journal", "export", export, "-c", file); code != 0 || out+errs != "" {
+		t.Fatalf("journal export: exit %d\n%s%s", code, out, errs)
+	}
+	replaysTheDay(t, export)
+	replaysTheDay(t, export, "--with", file)
+}
+
+// explainsAna asks why an agent got what she got, as an operator does who has just
+// been asked by her. Ana has had one call of a customer, and bo none: his phone
+// never registered.
+func explainsAna(t *testing.T, l *life) {
+	t.Helper()
+	for _, c := range []struct {
+		agent, lang string
+		says        []string
+	}{
+		{"ana", "en", []string{"ana was offered 1 call and answered 1", "FROM", "ready", "answered after", "in_call"}},
+		{"ana", "fr", []string{"ana", "1 appel", "in_call"}},
+	} {
+		out, errs, code := foyer(t, "explain", "--agent", c.agent, "--lang", c.lang, "-c", l.file)
+		for _, want := range c.says {
+			if code != 0 || !strings.Contains(out, want) {
+				t.Errorf("explain --agent %s --lang %s: exit %d, no %q in\n%s%s", c.agent, c.lang, code, want, out, errs)
+			}
+		}
+	}
+	for _, c := range []struct{ args, say string }{
+		{"--agent nobody", "nobody"},
+		{"--agent ana --from 14h", "--from: \"14h\" is neither a time of today (14:30)"},
+		{"--agent ana --from 2026-01-02 --to 2026-01-01", "--from 2026-01-02 00:00:00 is not before --to 2026-01-01 00:00:00"},
+		{"", "name a call, or an agent with --agent"},
+		{"x --agent ana", "name a call, or an agent with --agent"},
+	} {
+		out, errs, code := foyer(t, append(append([]string{"explain"}, strings.Fields(c.args)...), "-c", l.file)...)
+		if code != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, c.say) {
+			t.Errorf("explain %s: exit %d\n%s%s", c.args, code, out, errs)
+		}
+	}
+}
+
+// replaysTheDay plays the one call of the journal again, alone and with bo at home.
+func replaysTheDay(t *testing.T, args ...string) {
+	t.Helper()
+	for _, change := range [][]string{nil, {"--remove-agents", "bo"}} {
+		out, errs, code := foyer(t, append(append([]string{"replay", "-o", "json"}, args...), change...)...)
+		var p replaying
+		if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || errs != "" {
+			t.Errorf("replay %v %v: exit %d, %v\n%s%s", args, change, code, err, out, errs)
+			continue
+		}
+		for _, d := range p.Days {
+			if d.Total.Offered != 1 || d.Total.Answered != 1 || d.Agents != 1 || len(d.Queues) != 1 || d.Queues[0].Queue != "accueil" {
+				t.Errorf("replay %v %v: %s", args, change, asJSON(d))
+			}
+		}
 	}
 }
 
