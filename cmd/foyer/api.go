@@ -63,23 +63,19 @@ func (ex *exchange) readyNow(context.Context) error {
 	return ex.healthy()
 }
 
-// Calls lists the calls that are up, oldest first.
+// Calls lists the calls that are up, oldest first: those on the floor, and those
+// it has sent to a number outside or a voicemail box.
 func (d *desk) Calls(ctx context.Context) []console.LiveCall {
-	snap := d.ex.board.snapshot(ctx)
 	var list []console.LiveCall
-	for _, v := range snap.Calls {
+	elsewhere := d.ex.calls.elsewhere()
+	for _, v := range d.ex.board.snapshot(ctx).Calls {
 		card := d.ex.calls.card(v.ID)
-		if card == nil {
+		if card == nil || elsewhere[v.ID] != nil {
 			continue
 		}
-		l := console.LiveCall{
-			ID: string(v.ID), Client: card.client, DID: card.did, From: card.from, Trunk: card.trunk,
-			Queue: string(v.Queue), State: v.State.String(), Position: v.Position, Agent: string(v.Agent), Callback: v.Callback != "",
-			Started: card.started, Since: v.Since, Recording: card.recording,
-		}
-		if !card.answered.IsZero() {
-			l.Answered = &card.answered
-		}
+		l := liveCall(v.ID, card)
+		l.Queue, l.State, l.Position, l.Since = string(v.Queue), v.State.String(), v.Position, v.Since
+		l.Agent, l.Callback = string(v.Agent), v.Callback != ""
 		if len(v.Ringing) > 1 {
 			l.Ringing = idsOf(v.Ringing)
 		}
@@ -91,8 +87,24 @@ func (d *desk) Calls(ctx context.Context) []console.LiveCall {
 		}
 		list = append(list, l)
 	}
-	slices.SortStableFunc(list, func(a, b console.LiveCall) int { return a.Started.Compare(b.Started) })
+	for id, card := range elsewhere {
+		l := liveCall(id, card)
+		l.Queue, l.State, l.Since = string(card.queue), card.elsewhere, card.since
+		list = append(list, l)
+	}
+	slices.SortFunc(list, func(a, b console.LiveCall) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
 	return list
+}
+
+// liveCall is what a call's own card says of it.
+func liveCall(id acd.CallID, k *card) console.LiveCall {
+	l := console.LiveCall{
+		ID: string(id), Client: k.client, DID: k.did, From: k.from, Trunk: k.trunk, Started: k.started, Recording: k.recording,
+	}
+	if !k.answered.IsZero() {
+		l.Answered = &k.answered
+	}
+	return l
 }
 
 // Agents lists every agent of the configuration with their phones.

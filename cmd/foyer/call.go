@@ -56,6 +56,11 @@ type card struct {
 	client, did, from, trunk, recording string
 	started, answered                   time.Time
 	held, leaving                       bool
+
+	// Of a call that is up and no longer the floor's: diverted or voicemail, and since when.
+	elsewhere string
+	queue     acd.QueueID
+	since     time.Time
 }
 
 // show publishes the call's card anew.
@@ -65,6 +70,18 @@ func (c *call) show() {
 		recording: c.rec.id, started: c.begun, answered: c.connected,
 		held:    c.caller.held || c.agent != nil && c.agent.held,
 		leaving: c.phase >= leaving,
+		queue:   c.dest.queue,
+	}
+	switch c.phase {
+	case diverted:
+		k.elsewhere = "diverted"
+	case messaging:
+		k.elsewhere = "voicemail"
+	}
+	if was := c.card.Load(); was != nil && was.elsewhere == k.elsewhere {
+		k.since = was.since
+	} else {
+		k.since = time.Now()
 	}
 	c.card.Store(k)
 }

@@ -175,6 +175,19 @@ func (t *callTable) card(id acd.CallID) *card {
 	return c.card.Load()
 }
 
+// elsewhere are the calls that are up and no longer the floor's.
+func (t *callTable) elsewhere() map[acd.CallID]*card {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found := map[acd.CallID]*card{}
+	for id, c := range t.calls {
+		if k := c.card.Load(); k != nil && k.elsewhere != "" {
+			found[id] = k
+		}
+	}
+	return found
+}
+
 // postAll leaves msg with every call.
 func (t *callTable) postAll(msg any) {
 	t.mu.Lock()

@@ -68,6 +68,9 @@ func newMetrics(version string) *metrics {
 	m.agentMoves = counter("agent_moves_total", "Agents' changes of state.", "state", "reason")
 	m.callbacks = counter("callbacks_total", "What became of promises to call back.", "queue", "result")
 	m.linkLost = counter("link_lost_total", "Lines of agents lost in a talk: the sound came back, the agent was rung at another phone, was gone for good, or the caller left before.", "result")
+	for _, result := range []string{"back", "rung_back", "gone", "left"} {
+		m.linkLost.WithLabelValues(result) // an alert must see the first one grow from 0
+	}
 	m.mos = histogram("rtp_mos", "Estimated voice quality of received audio at the end of a leg.", []float64{1, 2, 2.5, 3, 3.3, 3.6, 3.8, 4, 4.1, 4.2, 4.3, 4.4}, "leg")
 	m.oneWay = counter("rtp_one_way_calls_total", "Legs we sent audio to and never heard from.", "leg")
 	m.noMedia = counter("rtp_no_media_timeouts_total", "Talking legs ended for silence on the wire.", "leg")

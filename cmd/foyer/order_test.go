@@ -208,6 +208,32 @@ func TestOperatorAsksForACallback(t *testing.T) {
 	s.metrics(`foyer_callbacks_total{queue="accueil",result="cancelled"} 1`)
 }
 
+// A caller whom the floor has sent elsewhere is still on the line, to be seen and hung up.
+func TestDivertedCallsAreShown(t *testing.T) {
+	t.Parallel()
+	for to, state := range map[string]string{`"+33140000000"`: "diverted", "voicemail": "voicemail"} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			s, _ := withCarrier(t, with(`overflow: [{after: 1s, to: hangup}]`, `overflow: [{after: 1s, to: `+to+`}]`))
+			caller := s.caller(carrierHost, callerTone)
+			out := caller.call("+33170000004")
+			caller.expect(out, "200 INVITE")
+			var list struct{ Items []console.LiveCall }
+			s.until("the call is "+state, func() bool {
+				_, text := s.ask("GET", "/calls", "")
+				return json.Unmarshal([]byte(text), &list) == nil && len(list.Items) == 1 && list.Items[0].State == state
+			})
+			c := list.Items[0]
+			if c.Queue != "hasty" || c.Client != "essai" || c.Since.Sub(c.Started) < time.Second {
+				t.Errorf("%+v", c)
+			}
+			s.wants(204, "POST", "/calls/"+c.ID+"/hangup", "")
+			caller.expect(out, "BYE")
+			s.until("it is over", func() bool { return s.ex.calls.count() == 0 })
+		})
+	}
+}
+
 // A callback is cancelled while an agent is rung for it, and while its customer
 // is: both telephones fall silent.
 func TestCallbackIsCancelledWhileItIsMade(t *testing.T) {
@@ -256,6 +282,9 @@ func TestCallbackIsCancelledWhileItIsMade(t *testing.T) {
 		rows, err := s.ex.cdrs.List(s.ctx, ledger.Query{Limit: 10})
 		return err == nil && len(rows) == 3 && s.ex.calls.count() == 0
 	})
+	if c := s.cdr(); c.ID != id || c.Outcome != ledger.Answered || c.EndedBy != "supervisor" || c.RecordingID == "" || c.Quality == nil {
+		t.Errorf("a callback that was made has the record of a call: %s", asJSON(c))
+	}
 	s.metrics(`foyer_callbacks_total{queue="accueil",result="cancelled"} 2`, `foyer_callbacks_total{queue="accueil",result="made"} 1`,
 		`foyer_queue_callbacks{queue="accueil",state="calling"} 0`)
 }
@@ -271,14 +300,7 @@ func (s *stage) metrics(lines ...string) {
 			ok = strings.Contains(string(text), "\n"+want)
 		}
 		if !ok {
-			s.t.Errorf("metrics lack %s", want)
-		}
-	}
-	if s.t.Failed() {
-		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(line, "foyer_queue") || strings.HasPrefix(line, "foyer_agent") || strings.HasPrefix(line, "foyer_callback") {
-				s.t.Log(strings.TrimSpace(line))
-			}
+			s.t.Errorf("metrics lack %s in\n%s", want, text)
 		}
 	}
 }

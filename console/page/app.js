@@ -60,6 +60,7 @@ const who = (number) => (number === "anonymous" ? t("anonymous") : number || "�
 const result = (key) => words["s." + key] ?? words["c." + key] ?? key; // of an offer, or why an agent was passed over
 const agentName = (id) => (id && names.get(id)) || id;
 const queueName = (id) => (id && labels.get(id)) || id;
+const several = (ids) => (ids ?? []).map(agentName).join(", ");
 const pill = (state, note) => ({ pill: word("s.", state), kind: state, note });
 
 // moment is a time of day, with its date when that is not today.
@@ -96,8 +97,8 @@ function showCalls(calls) {
   sync($("calls"), calls, (c) => c.id, (c) => [
     { text: who(c.from) },
     { text: c.position ? queueName(c.queue) + " · " + t("position", c.position) : queueName(c.queue) },
-    pill(c.state),
-    { text: agentName(c.agent) },
+    pill(c.state, c.callback ? t("callback") : ""),
+    { text: several(c.ringing) || agentName(c.agent) },
     { text: ago(c.since), num: true },
     { text: ago(c.started), num: true },
     { buttons: [
@@ -109,17 +110,29 @@ function showCalls(calls) {
   text($("n-talking"), number.format(calls.filter((c) => c.state === "talking" || c.state === "held").length));
 }
 
+// remark is what a supervisor should know of an agent beside the state: first what
+// is wrong, then why they are paused, then what comes next.
+function remark(a) {
+  if (a.link_lost) return t("linkLost", ago(a.link_lost));
+  const said = [];
+  if (a.overdue) said.push(t("overdue"));
+  if (a.reason) said.push(a.reason);
+  if (a.next !== a.state && a.next !== "ready" && !["off", "registered"].includes(a.state)) said.push(t("then", word("s.", a.next) + (a.next_reason ? " (" + a.next_reason + ")" : "")));
+  return said.join(" · ");
+}
+
 function showAgents(agents) {
   const move = (a, state, body) => () => run(() => post("/agents/" + encodeURIComponent(a.id) + "/" + state, body));
   names = new Map(agents.map((a) => [a.id, a.name]));
   sync($("agents"), agents, (a) => a.id, (a) => [
     { text: a.name || a.id },
-    pill(a.state, a.reason),
+    { ...pill(a.state, remark(a)), bad: a.overdue || !!a.link_lost },
     { text: ago(a.since), num: true },
     { text: t(a.reachable ? "reachable" : "unreachable"), bad: !a.reachable && a.state !== "off" },
     { buttons: [
-      { label: t("makeReady"), aria: t("makeReadyOf", a.name || a.id), hide: a.state !== "not_ready" && a.state !== "wrap_up", press: move(a, "ready") },
-      { label: t("pause"), aria: t("pauseOf", a.name || a.id), hide: a.state === "off" || a.state === "not_ready", press: move(a, "pause", { reason: "console" }) },
+      { label: t("makeReady"), aria: t("makeReadyOf", a.name || a.id), hide: !["not_ready", "wrap_up", "registered"].includes(a.state), press: move(a, "ready") },
+      { label: t("pause"), aria: t("pauseOf", a.name || a.id), hide: ["off", "registered", "not_ready"].includes(a.state), press: move(a, "pause", { reason: "console" }) },
+      { label: t("release"), aria: t("releaseOf", a.name || a.id), hide: a.in_hand.length === 0, press: (node) => twice(node, t("sure"), move(a, "release")) },
     ] },
   ]);
   text($("n-ready"), number.format(agents.filter((a) => a.state === "ready").length));
@@ -131,6 +144,8 @@ function showQueues(queues) {
     { text: q.open ? q.label || q.id : t("closedQueue", q.label || q.id) },
     { text: number.format(q.waiting), num: true },
     { text: q.waiting ? span(q.oldest_wait_s) : "", num: true },
+    { text: q.expected_wait.known ? t("band", span(q.expected_wait.p50_s), span(q.expected_wait.p90_s)) : "", num: true },
+    { text: q.callbacks.taken ? number.format(q.callbacks.waiting + q.callbacks.calling + q.callbacks.later) : "", num: true },
     { text: number.format(q.ready) + " / " + number.format(q.logged_in), num: true },
     { text: number.format(q.answered), num: true },
     { text: number.format(q.abandoned), num: true },

@@ -11,7 +11,7 @@ const missing = (value) => value === undefined || value === null || value === ""
 
 // cell describes one column of a row:
 //   {text, num, bad}     a text
-//   {pill, kind, note}   a state, drawn as a coloured word with a mark, and what is to be said of it
+//   {pill, kind, note, bad}  a state, drawn as a coloured word with a mark, and what is to be said of it
 //   {buttons: [{label, aria, kind, hide, disabled, press}]}
 export function sync(section, items, keyOf, cellsOf) {
   const body = section.querySelector("tbody");
@@ -69,6 +69,7 @@ function fill(td, cell) {
     text(note, cell.note);
     note.className = "note";
     note.hidden = !cell.note;
+    note.classList.toggle("bad", !!cell.bad);
     return;
   }
   td.classList.toggle("none", missing(cell.text));
