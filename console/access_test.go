@@ -27,6 +27,8 @@ func TestAClientFilterHidesTheOthers(t *testing.T) {
 		{"GET", "/api/v1/queues/sales", 404, "", ""},
 		{"GET", "/api/v1/agents", 200, `"ana"`, `"bo"`},
 		{"GET", "/api/v1/agents/ana", 200, `"queues":["tier1"],"clients":["bank"]`, `c1`}, // nor with whom else she talks
+		{"GET", "/api/v1/agents/ana/explain", 404, "", ""},                                // she also serves another client
+		{"GET", "/api/v1/agents/bo/explain", 404, "", ""},
 		{"POST", "/api/v1/agents/bo/pause", 422, "", ""},
 		{"POST", "/api/v1/agents/bo/logout", 404, "", ""},
 		{"GET", "/api/v1/recordings", 200, `"r2"`, `"r1"`},

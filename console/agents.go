@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -16,6 +17,7 @@ type AgentRef struct {
 func (c *console) agentRoutes(api huma.API) {
 	huma.Register(api, route("list-agents", "GET /agents", AgentsRead, "Agents and what they are doing"), c.listAgents)
 	huma.Register(api, route("get-agent", "GET /agents/{id}", AgentsRead, "One agent"), c.getAgent)
+	huma.Register(api, route("explain-agent", "GET /agents/{id}/explain", AgentsRead, "Why calls did or did not come to an agent"), c.explainAgent)
 	for state, summary := range map[string]string{
 		"login":  "Log an agent in",
 		"logout": "Log an agent out, after the call they are in",
@@ -108,6 +110,53 @@ func (c *console) getAgent(ctx context.Context, in *AgentRef) (*one[AgentView], 
 		return nil, err
 	}
 	return &one[AgentView]{v}, nil
+}
+
+func (c *console) explainAgent(ctx context.Context, in *struct {
+	AgentRef
+	From time.Time `query:"from" doc:"Half an hour before to if absent"`
+	To   time.Time `query:"to" doc:"Now if absent or later"`
+	Lang string    `query:"lang" enum:"fr,en" doc:"Of the sentences; the site's language if absent"`
+}) (*one[AgentExplanation], error) {
+	if c.Diagnosis == nil {
+		return nil, notHere("explanation")
+	}
+	q := AgentQuestion{Agent: in.ID, From: in.From, To: in.To, Lang: c.lang(in.Lang)}
+	if now := time.Now(); q.To.IsZero() || q.To.After(now) {
+		q.To = now
+	}
+	if q.From.IsZero() {
+		q.From = q.To.Add(-30 * time.Minute)
+	}
+	if q.From.After(q.To) {
+		return nil, problem(http.StatusBadRequest, "bad_query", "from is after to, or in the future.", "Ask for a time that has begun.")
+	}
+	if !c.knowsAll(ctx, in.ID) {
+		return nil, notFound("agent", in.ID)
+	}
+	why, err := c.Diagnosis.ExplainAgent(ctx, q)
+	if err != nil {
+		return nil, c.problem(err, "agent", in.ID)
+	}
+	return &one[AgentExplanation]{why}, nil
+}
+
+// knowsAll says whether the actor may know of all that an agent does: who may see
+// only some clients may not read of the calls of others.
+func (c *console) knowsAll(ctx context.Context, id string) bool {
+	a := who(ctx)
+	if a.clients == nil {
+		return true
+	}
+	if c.Floor == nil {
+		return false
+	}
+	for _, v := range c.Floor.Agents(ctx) {
+		if v.ID == id {
+			return len(v.Clients) > 0 && !slices.ContainsFunc(v.Clients, func(client string) bool { return !a.sees(client) })
+		}
+	}
+	return false
 }
 
 func (c *console) setAgent(ctx context.Context, id, state, reason string) (*done, error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"go.uber.org/zap"
 )
 
 // CallRef is the call a path names.
@@ -30,6 +32,9 @@ func (c *console) callRoutes(api huma.API) {
 	trace.Responses = answers("application/json", "text/plain")
 	huma.Register(api, trace, c.traceCall)
 	huma.Register(api, route("explain-call", "GET /calls/{id}/explain", CallsRead, "Why a call was offered to whom"), c.explainCall)
+	journal := route("export-journal", "GET /journal.ndjson", AdminScope, "Everything that happened, as it was written down")
+	journal.Responses = answers("application/x-ndjson")
+	huma.Register(api, journal, c.exportJournal)
 }
 
 // answers describes a 200 whose body huma does not see.
@@ -176,6 +181,22 @@ func (c *console) explainCall(ctx context.Context, in *struct {
 		why.Offers = []OfferExplanation{}
 	}
 	return &one[Explanation]{why}, nil
+}
+
+func (c *console) exportJournal(_ context.Context, in *struct {
+	From time.Time `query:"from" doc:"With the start of the switch before it, so that it can be replayed"`
+	To   time.Time `query:"to"`
+}) (*huma.StreamResponse, error) {
+	if c.Diagnosis == nil {
+		return nil, notHere("journal")
+	}
+	return &huma.StreamResponse{Body: func(out huma.Context) {
+		out.SetHeader("Content-Type", "application/x-ndjson")
+		if err := c.Diagnosis.Journal(out.Context(), out.BodyWriter(), in.From, in.To); err != nil {
+			c.Log.Error("journal export broke off", zap.Error(err))
+			panic(http.ErrAbortHandler) // the pages are on their way: a cut connection is the only honest end
+		}
+	}}, nil
 }
 
 // lang is a language the console speaks.

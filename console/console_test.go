@@ -106,6 +106,18 @@ func (h *house) Explain(_ context.Context, call, lang string) (Explanation, erro
 	return Explanation{Call: call, Lang: lang, Text: "Ana."}, nil
 }
 
+func (h *house) ExplainAgent(_ context.Context, q AgentQuestion) (AgentExplanation, error) {
+	if q.Agent == "none" {
+		return AgentExplanation{}, ErrNotFound
+	}
+	return AgentExplanation{Agent: q.Agent, Lang: q.Lang, From: q.From, To: q.To, Text: "Nobody waited.", Stretches: []Stretch{}}, nil
+}
+
+func (h *house) Journal(_ context.Context, w io.Writer, from, to time.Time) error {
+	io.WriteString(w, `{"d":"0","r":[]}`+"\n")
+	return h.broken
+}
+
 func (h *house) List(_ context.Context, q ContactQuery) ([]any, string, error) {
 	h.asked = q
 	if q.After == "bad" {
@@ -247,7 +259,9 @@ func routes() []struct{ method, path, body, scope string } {
 		{"POST", "/api/v1/calls/c1/hangup", "", CallsControl},
 		{"GET", "/api/v1/calls/c1/trace", "", CallsRead},
 		{"GET", "/api/v1/calls/c1/explain?lang=en", "", CallsRead},
+		{"GET", "/api/v1/journal.ndjson", "", AdminScope},
 		{"GET", "/api/v1/agents", "", AgentsRead},
+		{"GET", "/api/v1/agents/ana/explain", "", AgentsRead},
 		{"GET", "/api/v1/agents/ana", "", AgentsRead},
 		{"POST", "/api/v1/agents/ana/login", "", AgentsControl},
 		{"POST", "/api/v1/agents/ana/logout", "", AgentsControl},
@@ -382,6 +396,11 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/api/v1/calls/c1/trace?format=pcap", "", 422, "format"},
 		{"GET", "/api/v1/calls/c1/explain", "", 200, `"lang":"fr","text":"Ana.","offers":[]`},
 		{"GET", "/api/v1/calls/c1/explain?lang=en", "", 200, `"lang":"en"`},
+		{"GET", "/api/v1/agents/ana/explain?from=2026-03-01T14:00:00Z&to=2026-03-01T14:30:00Z", "", 200, `"lang":"fr","from":"2026-03-01T14:00:00Z","to":"2026-03-01T14:30:00Z","text":"Nobody waited.","stretches":[]`},
+		{"GET", "/api/v1/agents/none/explain", "", 404, `"code":"not_found"`},
+		{"GET", "/api/v1/agents/ana/explain?from=2026-03-01T14:30:00Z&to=2026-03-01T14:00:00Z", "", 400, `from is after to`},
+		{"GET", "/api/v1/agents/ana/explain?from=noon", "", 422, `from`},
+		{"GET", "/api/v1/journal.ndjson?from=2026-03-01T14:00:00Z", "", 200, `{"d":"0","r":[]}`},
 		{"GET", "/api/v1/agents/cy", "", 200, `"queues":[],"clients":[]`},
 		{"GET", "/api/v1/agents/nobody", "", 404, `"code":"not_found"`},
 		{"POST", "/api/v1/agents/nobody/ready", "", 404, `"code":"not_found"`},

@@ -43,11 +43,17 @@ type Control interface {
 	SetAgent(ctx context.Context, agent, state, reason, by string) error
 }
 
-// Diagnosis answers what happened to one call, live or past. ErrNotFound.
+// Diagnosis answers what happened to one call, live or past, or to an agent. ErrNotFound.
 type Diagnosis interface {
 	Trace(ctx context.Context, call string) ([]TraceLine, error)
 	// Explain writes its sentences in lang, fr or en.
 	Explain(ctx context.Context, call, lang string) (Explanation, error)
+	// ExplainAgent says why calls did or did not come to an agent. ErrNotFound when
+	// nothing is known of them in that time.
+	ExplainAgent(ctx context.Context, q AgentQuestion) (AgentExplanation, error)
+	// Journal writes the record of all that happened between two moments, a JSON
+	// value a line; zero moments are no bounds.
+	Journal(ctx context.Context, w io.Writer, from, to time.Time) error
 }
 
 // Recordings is the shelf of recordings.

@@ -111,6 +111,45 @@ type Candidate struct {
 	Failed string  `json:"failed,omitempty" doc:"The first filter that excluded the agent; absent when eligible"`
 }
 
+// AgentQuestion asks what an agent did between two moments.
+type AgentQuestion struct {
+	Agent    string
+	From, To time.Time
+	Lang     string
+}
+
+// AgentExplanation says what an agent did, and why calls did not come to them.
+type AgentExplanation struct {
+	Agent     string    `json:"agent"`
+	Lang      string    `json:"lang"`
+	From      time.Time `json:"from"`
+	To        time.Time `json:"to"`
+	Text      string    `json:"text" doc:"In sentences"`
+	Stretches []Stretch `json:"stretches" doc:"One after the other, without a gap"`
+}
+
+// Stretch is a time in which an agent did one thing.
+type Stretch struct {
+	From   time.Time  `json:"from"`
+	To     time.Time  `json:"to"`
+	State  string     `json:"state" enum:"away,unreachable,not_ready,ready,offered,in_call,wrap_up"`
+	Reason string     `json:"reason,omitempty" doc:"Why not ready"`
+	By     string     `json:"by,omitempty" doc:"Who brought it about"`
+	Call   string     `json:"call,omitempty"`
+	Queue  string     `json:"queue,omitempty"`
+	Result string     `json:"result,omitempty" doc:"Of an offer"`
+	Given  []WentPast `json:"given,omitempty" doc:"Calls that others were offered while this agent was ready"`
+	Waited []WentPast `json:"waited,omitempty" doc:"Calls that waited meanwhile and could not have this agent"`
+	Text   string     `json:"text"`
+}
+
+// WentPast counts calls that did not come to an agent, by why.
+type WentPast struct {
+	Agent string `json:"agent,omitempty" doc:"Who was offered them"`
+	Why   string `json:"why"`
+	Calls int    `json:"calls"`
+}
+
 // Recording is one recording as listed.
 type Recording struct {
 	ID         string    `json:"id"`

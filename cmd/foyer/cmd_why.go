@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -58,11 +60,17 @@ func printableLines(s string) string {
 }
 
 type explainCmd struct {
-	Call string `arg:"" help:"The call: the id of its CDR, recording or log lines."`
-	Lang string `help:"fr or en; the site's language when not given." enum:"fr,en,site" default:"site"`
+	Call  string `arg:"" optional:"" help:"The call: the id of its CDR, recording or log lines."`
+	Agent string `help:"Instead of a call: say why this agent got the calls they got, and no others."`
+	From  string `help:"With --agent: from this time of today or moment on (14:00, or RFC 3339)."`
+	To    string `help:"With --agent: up to this time or moment; now when not given."`
+	Lang  string `help:"fr or en; the site's language when not given." enum:"fr,en,site" default:"site"`
 }
 
 func (e *explainCmd) Run(c *cli) error {
+	if (e.Call == "") == (e.Agent == "") {
+		return errors.New("name a call, or an agent with --agent (and --from, --to)")
+	}
 	cfg, err := loadConfig(c.Config)
 	if err != nil {
 		return err
@@ -70,6 +78,9 @@ func (e *explainCmd) Run(c *cli) error {
 	lang := e.Lang
 	if lang == "site" {
 		lang = cfg.Site.Locale
+	}
+	if e.Agent != "" {
+		return e.agent(cfg, lang)
 	}
 	var x console.Explanation
 	err = newOperator(cfg).get("/calls/"+url.PathEscape(e.Call)+"/explain?lang="+lang, &x)
@@ -83,6 +94,75 @@ func (e *explainCmd) Run(c *cli) error {
 		return err
 	}
 	return printExplanation(x)
+}
+
+func (e *explainCmd) agent(cfg *config.Config, lang string) error {
+	q, err := e.question(time.Now().In(cfg.Site.Timezone), lang)
+	if err != nil {
+		return err
+	}
+	ask := url.Values{"from": {q.From.Format(time.RFC3339Nano)}, "to": {q.To.Format(time.RFC3339Nano)}, "lang": {lang}}
+	var x console.AgentExplanation
+	err = newOperator(cfg).get("/agents/"+url.PathEscape(q.Agent)+"/explain?"+ask.Encode(), &x)
+	if errors.Is(err, errNotRunning) {
+		err = withJournal(cfg, func(d *desk) (err error) {
+			x, err = d.ExplainAgent(context.Background(), q)
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return printAgentExplanation(os.Stdout, x, cfg.Site.Timezone)
+}
+
+// question is what the flags ask; half an hour when they do not say.
+func (e *explainCmd) question(now time.Time, lang string) (console.AgentQuestion, error) {
+	q := console.AgentQuestion{Agent: e.Agent, To: now, Lang: lang}
+	var err error
+	if e.To != "" {
+		if q.To, err = timeOfDay(e.To, now); err != nil {
+			return q, fmt.Errorf("--to: %w", err)
+		}
+	}
+	q.From = q.To.Add(-30 * time.Minute)
+	if e.From != "" {
+		if q.From, err = timeOfDay(e.From, now); err != nil {
+			return q, fmt.Errorf("--from: %w", err)
+		}
+	}
+	if q.To.After(now) {
+		q.To = now
+	}
+	if !q.From.Before(q.To) {
+		return q, fmt.Errorf("--from %s is not before --to %s", q.From.Format("2006-01-02 15:04:05"), q.To.Format("2006-01-02 15:04:05"))
+	}
+	return q, nil
+}
+
+// timeOfDay reads a time of today, a day or a moment.
+func timeOfDay(s string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{"15:04", "15:04:05"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			y, m, d := now.Date()
+			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, now.Location()), nil
+		}
+	}
+	t, err := moment(s, now.Location())
+	if err != nil {
+		return t, fmt.Errorf("%q is neither a time of today (14:30), nor a day (2026-11-23), nor a moment (2026-11-23T09:30:00+01:00)", s)
+	}
+	return t, nil
+}
+
+func printAgentExplanation(out io.Writer, x console.AgentExplanation, zone *time.Location) error {
+	fmt.Fprintln(out, x.Text)
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "\nFROM\tTO\tSTATE\tWHY")
+	for _, s := range x.Stretches {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.From.In(zone).Format(time.TimeOnly), s.To.In(zone).Format(time.TimeOnly), s.State, s.Text)
+	}
+	return w.Flush()
 }
 
 func printExplanation(x console.Explanation) error {
@@ -100,27 +180,6 @@ func printExplanation(x console.Explanation) error {
 		}
 	}
 	return w.Flush()
-}
-
-type journalCmd struct {
-	Verify journalVerify `cmd:"" help:"Replay the journal through the floor and check that it decides the same again."`
-}
-
-type journalVerify struct{}
-
-func (journalVerify) Run(c *cli) error {
-	cfg, err := loadConfig(c.Config)
-	if err != nil {
-		return err
-	}
-	return withJournal(cfg, func(d *desk) error {
-		r, err := d.ex.journal.verify(context.Background())
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%d events in %d lives replayed, %d decisions: the same again (hash %016x)\n", r.events, r.lives, r.decisions, r.hash)
-		return nil
-	})
 }
 
 // withJournal opens the journal of a switch that is not running.

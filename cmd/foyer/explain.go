@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"foyer/acd"
@@ -17,39 +19,15 @@ type verdict struct {
 }
 
 // verify replays every life in the journal through a floor of its own and
-// compares, page by page, the hash of all decisions with the one the switch
-// wrote down when it decided.
+// compares its decisions with those of the switch.
 func (j *journal) verify(ctx context.Context) (verdict, error) {
-	var v verdict
-	var floor *acd.Floor
-	var hash *acd.Hash
-	err := j.read(ctx, 1, func(p page) error {
-		for i, r := range p.Records {
-			if r.Event.Kind == acd.Started {
-				floor, hash = acd.NewFloor(), acd.NewHash()
-				v.lives++
-			}
-			if floor == nil {
-				continue // the beginning of this life is older than the journal keeps
-			}
-			if i == 0 && r.Event.Kind != acd.Started && p.Decided != hash.Sum() {
-				return fmt.Errorf("event %d of %s: the replay decides otherwise than the switch did (hash %016x, was %016x)",
-					r.Seq, r.At.Format("2006-01-02 15:04:05.000"), hash.Sum(), p.Decided)
-			}
-			actions := floor.Step(r.At, r.Event)
-			hash.Add(r, actions)
-			v.events++
-			v.decisions += len(actions)
-		}
-		return nil
-	})
-	if err == nil && hash == nil {
-		err = errors.New("the journal is empty")
+	all, err := storedPages(ctx, j, "journal")
+	if err != nil {
+		return verdict{}, err
 	}
-	if hash != nil {
-		v.hash = hash.Sum()
-	}
-	return v, err
+	var k judge
+	err = all.each(ctx, func(p page, _ int64) error { return k.page(p) })
+	return k.verdict, cmp.Or(err, k.ended())
 }
 
 // Explain says why a call went to whom it went: the life of the switch it came in
@@ -108,6 +86,80 @@ func explanationView(x acd.Explanation) console.Explanation {
 		v.Offers = append(v.Offers, view)
 	}
 	return v
+}
+
+// ExplainAgent says what an agent did between two moments, and why calls did not
+// come to them.
+func (d *desk) ExplainAgent(ctx context.Context, q console.AgentQuestion) (console.AgentExplanation, error) {
+	unknown := fmt.Errorf("agent %s between %s and %s: %w", q.Agent, q.From.Format(time.RFC3339), q.To.Format(time.RFC3339), console.ErrNotFound)
+	from, err := d.ex.journal.lifeAt(ctx, q.From)
+	if err != nil {
+		return console.AgentExplanation{}, err
+	}
+	telling, begun := acd.NewAgentTelling(acd.Question{Agent: acd.AgentID(q.Agent), From: q.From, To: q.To}), false
+	err = d.ex.journal.read(ctx, from, func(p page) error {
+		for _, r := range p.Records {
+			if begun = begun || r.Event.Kind == acd.Started; begun && !telling.Take(r) {
+				return errStop
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return console.AgentExplanation{}, err
+	}
+	if !telling.Known() {
+		return console.AgentExplanation{}, unknown
+	}
+	return agentExplanationView(telling.Explain(q.Lang, d.cfg.Site.Timezone)), nil
+}
+
+func agentExplanationView(x acd.AgentExplanation) console.AgentExplanation {
+	v := console.AgentExplanation{Agent: string(x.Agent), Lang: x.Lang, From: x.From, To: x.To, Text: x.Sentence, Stretches: []console.Stretch{}}
+	for i := range x.Stretches {
+		s := &x.Stretches[i]
+		view := console.Stretch{
+			From: s.From, To: s.To, State: s.Doing.String(), Reason: s.Reason, Call: string(s.Call), Queue: string(s.Queue), Result: s.Result, Text: s.Why,
+		}
+		if s.By != acd.Nobody {
+			view.By = s.By.String()
+		}
+		for _, g := range s.Given {
+			view.Given = append(view.Given, console.WentPast{Agent: string(g.Agent), Why: g.Why, Calls: g.Calls})
+		}
+		for _, u := range s.Waited {
+			view.Waited = append(view.Waited, console.WentPast{Why: u.Why, Calls: u.Calls})
+		}
+		v.Stretches = append(v.Stretches, view)
+	}
+	return v
+}
+
+// Journal writes the pages between two moments, one a line, with the beginning of
+// the life of the switch they belong to. A zero moment is no bound.
+func (d *desk) Journal(ctx context.Context, w io.Writer, from, to time.Time) error {
+	var first uint64 = 1
+	if !from.IsZero() {
+		life, err := d.ex.journal.lifeAt(ctx, from)
+		if err != nil {
+			return err
+		}
+		first = max(life, 1)
+	}
+	err := d.ex.journal.bodies(ctx, first, func(at time.Time, body []byte) error {
+		if !to.IsZero() && at.After(to) {
+			return errStop
+		}
+		if _, err := w.Write(body); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "\n")
+		return err
+	})
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
 }
 
 // seconds is a duration as the API writes it, to the millisecond.

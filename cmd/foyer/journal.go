@@ -198,14 +198,19 @@ func (j *journal) lifeAt(ctx context.Context, moment time.Time) (uint64, error) 
 
 // read gives every page from a place on, in order, and ends with each's error.
 func (j *journal) read(ctx context.Context, from uint64, each func(page) error) error {
-	since := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
-	return j.scan(ctx, journalStream, since, func(_ *jetstream.MsgMetadata, body []byte) error {
+	return j.bodies(ctx, from, func(_ time.Time, body []byte) error {
 		var p page
 		if err := json.Unmarshal(body, &p); err != nil {
 			return fmt.Errorf("journal page: %w", err)
 		}
 		return each(p)
 	})
+}
+
+// bodies gives every page as it was written, with the moment it was, from a place on.
+func (j *journal) bodies(ctx context.Context, from uint64, each func(at time.Time, body []byte) error) error {
+	since := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
+	return j.scan(ctx, journalStream, since, func(m *jetstream.MsgMetadata, body []byte) error { return each(m.Timestamp, body) })
 }
 
 // scan hands every stored message of a stream from a place on to each, with the
