@@ -73,6 +73,7 @@ type Tally struct {
 	calls    map[acd.CallID]*counted
 	agents   map[acd.AgentID]*timed
 	came     map[acd.AgentID]bool
+	first    time.Time
 	last     time.Time
 	done     int
 }
@@ -109,6 +110,9 @@ func NewTally(from, to time.Time) *Tally {
 // Observe takes one record and what the floor decided on it. It fits acd.Replay.
 func (t *Tally) Observe(r acd.Record, done []acd.Action) {
 	ev := &r.Event
+	if t.first.IsZero() {
+		t.first = r.At
+	}
 	switch ev.Kind {
 	case acd.Started:
 		t.stop(t.last)
@@ -346,6 +350,18 @@ func (t *Tally) stop(at time.Time) {
 		t.spend(id, t.agents[id], at)
 	}
 	clear(t.agents)
+}
+
+// Span is the time that was counted.
+func (t *Tally) Span() (from, to time.Time) {
+	from, to = t.first, t.last
+	if from.Before(t.from) {
+		from = t.from
+	}
+	if !t.to.IsZero() && to.After(t.to) {
+		to = t.to
+	}
+	return from, to
 }
 
 // Figures are what was counted up to a moment; the zero moment is the last record.

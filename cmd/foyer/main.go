@@ -29,7 +29,8 @@ type cli struct {
 	Cdr       cdrCmd       `cmd:"" help:"Call detail records."`
 	Call      callCmd      `cmd:"" help:"Live calls of the running switch."`
 	Agent     agentCmd     `cmd:"" help:"Agents of the running switch."`
-	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to."`
+	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to, or why an agent got none."`
+	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
 	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens for the API."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
