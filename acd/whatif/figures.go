@@ -1,6 +1,7 @@
 package whatif
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -30,15 +31,42 @@ type QueueFigures struct {
 	Moved     int           `json:"moved"`     // to another queue, outside, or to voicemail
 	Refused   int           `json:"refused"`   // ended by the switch or an operator before an answer
 	Callbacks int           `json:"callbacks"` // callers who chose to be called back
-	CalledBk  int           `json:"called_back"`
-	Mean      time.Duration `json:"asa"` // of the answered
-	P90       time.Duration `json:"p90"` // of the answered
-	Longest   time.Duration `json:"longest"`
-	Handling  time.Duration `json:"handling"` // talk, hold and wrap-up of its calls
+	Returned  int           `json:"called_back"`
+	Mean      time.Duration `json:"-"` // of the answered
+	P90       time.Duration `json:"-"` // of the answered
+	Longest   time.Duration `json:"-"`
+	Handling  time.Duration `json:"-"` // talk, hold and wrap-up of its calls
 	// Of the agents who serve it, in all their queues:
-	Ready    time.Duration `json:"ready"`
-	Busy     time.Duration `json:"busy"`
-	LoggedIn time.Duration `json:"logged_in"`
+	Ready    time.Duration `json:"-"`
+	Busy     time.Duration `json:"-"`
+	LoggedIn time.Duration `json:"-"`
+}
+
+// MarshalJSON writes times in seconds, and the shares that can be told.
+func (q QueueFigures) MarshalJSON() ([]byte, error) {
+	type counts QueueFigures
+	out := struct {
+		counts
+		Mean      float64  `json:"asa_s"`
+		P90       float64  `json:"p90_s"`
+		Longest   float64  `json:"longest_s"`
+		Handling  float64  `json:"handling_s"`
+		Ready     float64  `json:"ready_s"`
+		Busy      float64  `json:"busy_s"`
+		LoggedIn  float64  `json:"logged_in_s"`
+		Level     *float64 `json:"service_level,omitempty"`
+		Occupancy *float64 `json:"occupancy,omitempty"`
+	}{
+		counts: counts(q), Mean: q.Mean.Seconds(), P90: q.P90.Seconds(), Longest: q.Longest.Seconds(), Handling: q.Handling.Seconds(),
+		Ready: q.Ready.Seconds(), Busy: q.Busy.Seconds(), LoggedIn: q.LoggedIn.Seconds(),
+	}
+	if l, ok := q.ServiceLevel(); ok {
+		out.Level = &l
+	}
+	if o, ok := q.Occupancy(); ok {
+		out.Occupancy = &o
+	}
+	return json.Marshal(out)
 }
 
 // ServiceLevelName says which of the many service levels this is.
@@ -226,7 +254,7 @@ func (t *Tally) answered(at time.Time, c *counted) {
 	rules := t.rules[c.queue]
 	for _, q := range []*count{t.queue(c.queue), &t.total} {
 		if c.callback {
-			q.CalledBk++
+			q.Returned++
 			continue
 		}
 		q.Answered++
@@ -243,7 +271,7 @@ func (t *Tally) unanswer(c *counted) {
 	rules := t.rules[c.queue]
 	for _, q := range []*count{t.queue(c.queue), &t.total} {
 		if c.callback {
-			q.CalledBk--
+			q.Returned--
 			continue
 		}
 		q.Answered--

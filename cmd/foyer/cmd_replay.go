@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,8 @@ func (r *replayCmd) Run(k *kong.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
+	// Pages are decoded and thrown away by the million, and little is kept.
+	debug.SetGCPercent(400)
 	ctx := context.Background()
 	all, done, err := r.open(ctx, cfg)
 	if err != nil {
