@@ -64,6 +64,7 @@ type wrap struct {
 	length time.Duration
 	agent  bool
 	code   string
+	cut    bool // the switch stopped in the middle of it
 }
 
 // dialled is what became of calling a customer back.

@@ -77,6 +77,11 @@ func (l *Learner) restart() {
 	for _, p := range l.live {
 		l.interrupt(p)
 	}
+	for _, s := range l.agents { // each has a call of its own, so the order does not matter
+		if c := l.day.callers[s.about]; c != nil && s.state == acd.WrapUp {
+			c.after = wrap{length: max(l.last.Sub(s.since), time.Millisecond), agent: true, cut: true}
+		}
+	}
 	clear(l.live)
 	clear(l.agents)
 }
@@ -336,7 +341,7 @@ func (l *Learner) Day() *Day {
 			if c.talk > 0 {
 				u.talks = append(u.talks, c.talk)
 			}
-			if c.after.length > 0 {
+			if c.after.length > 0 && !c.after.cut {
 				u.wraps = append(u.wraps, c.after)
 			}
 		}

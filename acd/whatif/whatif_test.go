@@ -219,6 +219,9 @@ func TestADayOfEverythingPlays(t *testing.T) {
 		{400, acd.Event{Kind: acd.CallbackAsked, Call: "b3", Queue: "help", Number: "+33612345679"}},
 		{401, acd.Event{Kind: acd.MakeReady, Agent: "ana", By: acd.Agent}},
 		{410, acd.Event{Kind: acd.Arrived, Call: "c4", Queue: "help"}},
+		{420, acd.Event{Kind: acd.CallerMissed, Call: "b3", Cause: acd.CauseNoAnswer}},
+		{424, offer(acd.Answered, "c4", "ana", 1)}, {424, offer(acd.Bridged, "c4", "ana", 1)},
+		{450, acd.Event{Kind: acd.Gone, Call: "c4", By: acd.Caller, Cause: acd.CauseHangup}}, {460, acd.Event{Kind: acd.Tick}},
 		{500, acd.Event{Kind: acd.Started, Config: cfg}},
 		{501, acd.Event{Kind: acd.Reachable, Agent: "ana"}}, {502, acd.Event{Kind: acd.MakeReady, Agent: "ana", By: acd.Agent}},
 		{510, acd.Event{Kind: acd.Arrived, Call: "c5", Queue: "help"}},
@@ -237,7 +240,7 @@ func TestADayOfEverythingPlays(t *testing.T) {
 	if was.Total != is.Total {
 		t.Errorf("was\n%+v\nis\n%+v", was.Total, is.Total)
 	}
-	if q := was.Total; q.Offered != 5 || q.Answered != 3 || q.Returned != 1 || q.Callbacks != 1 {
+	if q := was.Total; q.Offered != 5 || q.Answered != 4 || q.Returned != 1 || q.Callbacks != 1 {
 		t.Errorf("%+v", q)
 	}
 	text, err := json.Marshal(is)
