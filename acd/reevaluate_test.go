@@ -74,7 +74,7 @@ func redraw(m *Match, listed func(*Candidate) bool) AgentID {
 func TestReevaluatingAnExplanationGivesTheSameWinner(t *testing.T) {
 	runs := "3000"
 	if testing.Short() {
-		runs = "300"
+		runs = "1500" // of which rapid makes a fifth
 	}
 	setRapidChecks(t, runs)
 	var judged, several [RingProgressively + 1]int

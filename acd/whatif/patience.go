@@ -33,17 +33,6 @@ func (p *patience) saw(wait time.Duration, left bool) {
 	p.waits = append(p.waits, seenWait{max(wait, 0), left})
 }
 
-// leavers is how many callers gave up.
-func (p *patience) leavers() int {
-	n := 0
-	for _, w := range p.waits {
-		if w.left {
-			n++
-		}
-	}
-	return n
-}
-
 // settle makes the estimate.
 func (p *patience) settle() {
 	slices.SortFunc(p.waits, func(a, b seenWait) int {
