@@ -170,13 +170,13 @@ func printExplanation(x console.Explanation) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	for _, o := range x.Offers {
 		fmt.Fprintf(w, "\n%s\n", o.Text)
-		fmt.Fprintln(w, "ORDER\tAGENT\tIDLE\tLEVEL\tEXCLUDED BY")
+		fmt.Fprintln(w, "ORDER\tAGENT\tTIER\tSTEP\tRANK\tLEVEL\tIDLE\tEXCLUDED BY")
 		for i, c := range o.Candidates {
 			order, excluded := fmt.Sprint(i+1), "-"
 			if c.Failed != "" {
 				order, excluded = "-", c.Failed
 			}
-			fmt.Fprintf(w, "%s\t%s\t%.1fs\t%d\t%s\n", order, c.Agent, c.IdleS, c.Level, excluded)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%.1fs\t%s\n", order, c.Agent, max(c.Tier, 1), c.Step, c.Rank, c.Level, c.IdleS, excluded)
 		}
 	}
 	return w.Flush()
