@@ -104,6 +104,28 @@ func TestArrowsKeepTheFloorPure(t *testing.T) {
 	}
 }
 
+// What-if plays days on the floor from outside, like the switch: the floor must not
+// know of it, and it knows nothing but the floor, or its figures would depend on more
+// than the journal.
+func TestArrowsKeepWhatIfOutsideTheFloor(t *testing.T) {
+	seen := false
+	for path, imported := range imports(t) {
+		for _, i := range imported {
+			_, ours := room(i)
+			switch {
+			case path == "foyer/acd/whatif" && ours && i != "foyer/acd":
+				t.Errorf("%s imports %s: it may import acd only", path, i)
+			case i == "foyer/acd/whatif" && path != "foyer/cmd/foyer":
+				t.Errorf("%s imports %s: only the program asks what if", path, i)
+			}
+		}
+		seen = seen || path == "foyer/acd/whatif"
+	}
+	if !seen {
+		t.Error("foyer/acd/whatif is gone; so should be this test")
+	}
+}
+
 type source struct {
 	syntax *ast.File
 	set    *token.FileSet

@@ -44,6 +44,9 @@ type Row struct {
 	Won   bool          `json:"won,omitempty"`
 	Idle  time.Duration `json:"idle,omitempty"`
 	Level int           `json:"level,omitempty"`
+	Tier  int           `json:"tier,omitempty"` // as in Candidate, like the next two
+	Step  int           `json:"step,omitempty"`
+	Rank  int64         `json:"rank,omitempty"`
 	// Failed is the first filter the agent did not pass, as in Candidate; Why says
 	// it in words. Both are empty for an eligible agent.
 	Failed string `json:"failed,omitempty"`

@@ -42,7 +42,7 @@ func reevaluate(m *Match) AgentID {
 func TestReevaluatingAnExplanationGivesTheSameWinner(t *testing.T) {
 	runs := "3000"
 	if testing.Short() {
-		runs = "300"
+		runs = "1500" // of which rapid makes a fifth
 	}
 	setRapidChecks(t, runs)
 	var judged, several [RingProgressively + 1]int

@@ -83,7 +83,7 @@ func TestExplainAnAgent(t *testing.T) {
 			"2 calls waited that this agent could not have (2, has declined this call).",
 		"fr": "Entre 10:00:00 et 10:03:00, ana s'est vu proposer 2 appels et en a pris 1. " +
 			"Temps : prêt 29 s, en conversation 1 min 00 s, en post-appel 10 s, sollicité 6 s, non prêt 30 s, injoignable 20 s et non connecté 25 s. " +
-			"Pendant que ana était prêt, 2 appels sont allés à d'autres : 1 à qui attendait depuis plus longtemps (cy 1); 1 à qui a un niveau plus élevé (bo 1); " +
+			"Quand ana était prêt, 2 appels sont allés à d'autres : 1 à qui attendait depuis plus longtemps (cy 1); 1 à qui a un niveau plus élevé (bo 1); " +
 			"2 appels attendaient, que cet agent ne pouvait avoir (2, a refusé cet appel).",
 	} {
 		if got := asked(t, anasMorning, lang, 0, 180).Sentence; !strings.HasPrefix(got, want) {

@@ -335,7 +335,7 @@ func rows(g tongue, o *ExplainedOffer) []Row {
 		c := &o.Match.Candidates[i]
 		list = append(list, Row{
 			Offer: o.Offer, Agent: c.Agent, Won: c.Agent == o.Agent,
-			Idle: c.Idle, Level: c.Level, Failed: c.Failed, Why: g.filter(c),
+			Idle: c.Idle, Level: c.Level, Tier: c.Tier, Step: c.Step, Rank: c.Rank, Failed: c.Failed, Why: g.filter(c),
 		})
 	}
 	return list

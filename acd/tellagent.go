@@ -224,7 +224,7 @@ func (t *AgentTelling) summary(g tongue, list []Stretch) string {
 	}
 	text += ". " + g.times(spent)
 	if spent[Waiting] > 0 {
-		text += " " + g.say("While %s was ready, %s.", "Pendant que %s était prêt, %s.", t.Agent, g.wentPast(&all))
+		text += " " + g.say("While %s was ready, %s.", "Quand %s était prêt, %s.", t.Agent, g.wentPast(&all))
 	}
 	if t.cut {
 		text += " " + g.say("Only the first %d stretches are told.", "Seules les %d premières périodes sont racontées.", mostStretches)

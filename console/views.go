@@ -184,6 +184,9 @@ type Candidate struct {
 	Agent  string  `json:"agent"`
 	IdleS  float64 `json:"idle_s,omitempty"`
 	Level  int     `json:"level,omitempty"`
+	Tier   int     `json:"tier,omitempty" doc:"Where it is not 1"`
+	Step   int     `json:"step,omitempty" doc:"Of relaxation, from which on the agent qualifies"`
+	Rank   int64   `json:"rank,omitempty" doc:"What the strategy orders by, where it is neither idle time nor level: contacts handled, nanoseconds talked, the turn, the place in the list"`
 	Failed string  `json:"failed,omitempty" doc:"The first filter that excluded the agent; absent when eligible"`
 }
 

@@ -91,6 +91,9 @@ func (d *Day) Check(c Change) error {
 	}
 	slices.Sort(queues)
 	queues = slices.Compact(queues)
+	if err := d.served(queues, c.Config != nil); err != nil {
+		return err
+	}
 	known := func(q acd.QueueID) error {
 		if q != "" && !slices.Contains(queues, q) {
 			return fmt.Errorf("queue %s was not there on that day; there were %s", q, list(queues))
@@ -111,6 +114,20 @@ func (d *Day) Check(c Change) error {
 		if !agents[a] {
 			return fmt.Errorf("agent %s was not there on that day", a)
 		}
+	}
+	return nil
+}
+
+// served says which callers a configuration has no queue for.
+func (d *Day) served(queues []acd.QueueID, other bool) error {
+	lost := map[acd.QueueID]int{}
+	for i := range d.script {
+		if ev := &d.script[i].ev; other && ev.Kind == acd.Arrived && !slices.Contains(queues, ev.Queue) {
+			lost[ev.Queue]++
+		}
+	}
+	for _, q := range inOrder(lost) {
+		return fmt.Errorf("the other configuration has no queue %s, for which %d calls came", q, lost[q])
 	}
 	return nil
 }

@@ -64,6 +64,7 @@ type wrap struct {
 	length time.Duration
 	agent  bool
 	code   string
+	cut    bool // the switch stopped in the middle of it
 }
 
 // dialled is what became of calling a customer back.
@@ -81,8 +82,11 @@ type asking struct {
 // habits is how an agent takes offers, and how long they stay away after a missed one.
 type habits struct {
 	offers []tried
-	back   []time.Duration
+	back   []time.Duration // of each missed offer that paused them
 }
+
+// notBack stands where something else ended such a pause, and will again.
+const notBack = time.Duration(-1)
 
 // custom is what is usual in a queue.
 type custom struct {
@@ -192,15 +196,10 @@ func (h *habits) taken(lot uint64, known tried) (tried, bool) {
 
 // backAfter is how long an agent stays away who was paused for their nth missed call.
 func (d *Day) backAfter(agent acd.AgentID, nth int) time.Duration {
-	n := lot(string(agent), "back", strconv.Itoa(nth))
-	if h := d.agents[agent]; h != nil {
-		if nth <= len(h.back) {
-			return h.back[nth-1]
-		}
-		if b, ok := pick(h.back, n); ok {
-			return b
-		}
+	if h := d.agents[agent]; h != nil && nth <= len(h.back) {
+		return h.back[nth-1]
 	}
+	n := lot(string(agent), "back", strconv.Itoa(nth))
 	if b, ok := pick(d.anyone.back, n); ok {
 		return b
 	}

@@ -1,6 +1,7 @@
 package whatif
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -21,24 +22,51 @@ type Figures struct {
 // from the loss of its agent. A call that moves on counts in each queue; in the
 // total it counts once.
 type QueueFigures struct {
-	Queue     acd.QueueID
-	Offered   int
-	Answered  int
-	InTime    int // of the answered, within the queue's target
-	Abandoned int
-	Short     int // of the abandoned, sooner than the queue counts
-	Moved     int // to another queue, outside, or to voicemail
-	Refused   int // ended by the switch or an operator before an answer
-	Callbacks int // callers who chose to be called back
-	CalledBk  int
-	Mean      time.Duration // of the answered
-	P90       time.Duration // of the answered
-	Longest   time.Duration
-	Handling  time.Duration // talk, hold and wrap-up of its calls
+	Queue     acd.QueueID   `json:"queue,omitempty"`
+	Offered   int           `json:"offered"`
+	Answered  int           `json:"answered"`
+	InTime    int           `json:"in_time"` // of the answered, within the queue's target
+	Abandoned int           `json:"abandoned"`
+	Short     int           `json:"short"`     // of the abandoned, sooner than the queue counts
+	Moved     int           `json:"moved"`     // to another queue, outside, or to voicemail
+	Refused   int           `json:"refused"`   // ended by the switch or an operator before an answer
+	Callbacks int           `json:"callbacks"` // callers who chose to be called back
+	Returned  int           `json:"called_back"`
+	Mean      time.Duration `json:"-"` // of the answered
+	P90       time.Duration `json:"-"` // of the answered
+	Longest   time.Duration `json:"-"`
+	Handling  time.Duration `json:"-"` // talk, hold and wrap-up of its calls
 	// Of the agents who serve it, in all their queues:
-	Ready    time.Duration
-	Busy     time.Duration
-	LoggedIn time.Duration
+	Ready    time.Duration `json:"-"`
+	Busy     time.Duration `json:"-"`
+	LoggedIn time.Duration `json:"-"`
+}
+
+// MarshalJSON writes times in seconds, and the shares that can be told.
+func (q QueueFigures) MarshalJSON() ([]byte, error) {
+	type counts QueueFigures
+	out := struct {
+		counts
+		Mean      float64  `json:"asa_s"`
+		P90       float64  `json:"p90_s"`
+		Longest   float64  `json:"longest_s"`
+		Handling  float64  `json:"handling_s"`
+		Ready     float64  `json:"ready_s"`
+		Busy      float64  `json:"busy_s"`
+		LoggedIn  float64  `json:"logged_in_s"`
+		Level     *float64 `json:"service_level,omitempty"`
+		Occupancy *float64 `json:"occupancy,omitempty"`
+	}{
+		counts: counts(q), Mean: q.Mean.Seconds(), P90: q.P90.Seconds(), Longest: q.Longest.Seconds(), Handling: q.Handling.Seconds(),
+		Ready: q.Ready.Seconds(), Busy: q.Busy.Seconds(), LoggedIn: q.LoggedIn.Seconds(),
+	}
+	if l, ok := q.ServiceLevel(); ok {
+		out.Level = &l
+	}
+	if o, ok := q.Occupancy(); ok {
+		out.Occupancy = &o
+	}
+	return json.Marshal(out)
 }
 
 // ServiceLevelName says which of the many service levels this is.
@@ -73,6 +101,7 @@ type Tally struct {
 	calls    map[acd.CallID]*counted
 	agents   map[acd.AgentID]*timed
 	came     map[acd.AgentID]bool
+	first    time.Time
 	last     time.Time
 	done     int
 }
@@ -109,6 +138,9 @@ func NewTally(from, to time.Time) *Tally {
 // Observe takes one record and what the floor decided on it. It fits acd.Replay.
 func (t *Tally) Observe(r acd.Record, done []acd.Action) {
 	ev := &r.Event
+	if t.first.IsZero() {
+		t.first = r.At
+	}
 	switch ev.Kind {
 	case acd.Started:
 		t.stop(t.last)
@@ -222,7 +254,7 @@ func (t *Tally) answered(at time.Time, c *counted) {
 	rules := t.rules[c.queue]
 	for _, q := range []*count{t.queue(c.queue), &t.total} {
 		if c.callback {
-			q.CalledBk++
+			q.Returned++
 			continue
 		}
 		q.Answered++
@@ -239,7 +271,7 @@ func (t *Tally) unanswer(c *counted) {
 	rules := t.rules[c.queue]
 	for _, q := range []*count{t.queue(c.queue), &t.total} {
 		if c.callback {
-			q.CalledBk--
+			q.Returned--
 			continue
 		}
 		q.Answered--
@@ -346,6 +378,18 @@ func (t *Tally) stop(at time.Time) {
 		t.spend(id, t.agents[id], at)
 	}
 	clear(t.agents)
+}
+
+// Span is the time that was counted.
+func (t *Tally) Span() (from, to time.Time) {
+	from, to = t.first, t.last
+	if from.Before(t.from) {
+		from = t.from
+	}
+	if !t.to.IsZero() && to.After(t.to) {
+		to = t.to
+	}
+	return from, to
 }
 
 // Figures are what was counted up to a moment; the zero moment is the last record.

@@ -77,6 +77,11 @@ func (l *Learner) restart() {
 	for _, p := range l.live {
 		l.interrupt(p)
 	}
+	for _, s := range l.agents { // each has a call of its own, so the order does not matter
+		if c := l.day.callers[s.about]; c != nil && s.state == acd.WrapUp {
+			c.after = wrap{length: max(l.last.Sub(s.since), time.Millisecond), agent: true, cut: true}
+		}
+	}
 	clear(l.live)
 	clear(l.agents)
 }
@@ -127,7 +132,9 @@ func (l *Learner) ofAgent(at time.Time, ev *acd.Event) {
 		}
 		s.calls = true
 		if s.state == acd.NotReady && s.reason == acd.ReasonMissed {
-			l.habits(ev.Agent).back = append(l.habits(ev.Agent).back, at.Sub(s.since))
+			if back := l.habits(ev.Agent).back; len(back) > 0 {
+				back[len(back)-1] = at.Sub(s.since)
+			}
 			return
 		}
 		l.keep(at, ev)
@@ -285,6 +292,9 @@ func (l *Learner) moved(at time.Time, a acd.Moved) {
 		}
 	}
 	s.state, s.reason, s.since, s.about = a.To, a.Reason, at, a.Call
+	if a.To == acd.NotReady && a.Reason == acd.ReasonMissed {
+		l.habits(a.Agent).back = append(l.habits(a.Agent).back, notBack)
+	}
 	if a.To == acd.Ready {
 		s.calls = true
 	}
@@ -313,7 +323,11 @@ func (l *Learner) Day() *Day {
 	d := &l.day
 	d.end = l.last
 	for _, id := range inOrder(d.agents) {
-		d.anyone.back = append(d.anyone.back, d.agents[id].back...)
+		for _, b := range d.agents[id].back {
+			if b != notBack {
+				d.anyone.back = append(d.anyone.back, b)
+			}
+		}
 	}
 	for _, id := range inOrder(d.callers) {
 		c := d.callers[id]
@@ -327,7 +341,7 @@ func (l *Learner) Day() *Day {
 			if c.talk > 0 {
 				u.talks = append(u.talks, c.talk)
 			}
-			if c.after.length > 0 {
+			if c.after.length > 0 && !c.after.cut {
 				u.wraps = append(u.wraps, c.after)
 			}
 		}

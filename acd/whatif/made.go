@@ -55,6 +55,7 @@ func (p Plan) day() *Day {
 		begin: p.Begin, end: p.Begin.Add(p.Length),
 		callers: map[acd.CallID]*caller{}, agents: map[acd.AgentID]*habits{}, queues: map[acd.QueueID]*custom{},
 	}
+	d.anyone.back = []time.Duration{20 * time.Second, time.Minute, 90 * time.Second}
 	d.script = append(d.script, beat{p.Begin, acd.Event{Kind: acd.Started, Config: p.config()}})
 	for n := range p.Agents {
 		p.agent(d, acd.AgentID(fmt.Sprintf("agent%04d", n+1)))
@@ -100,7 +101,7 @@ func (p Plan) agent(d *Day, id acd.AgentID) {
 		say(at, acd.Pause, reason)
 		say(at+p.Length/50*time.Duration(n+1), acd.MakeReady, "")
 	}
-	h := &habits{back: []time.Duration{20 * time.Second, time.Minute, 90 * time.Second}}
+	h := &habits{}
 	for n := range 40 {
 		word := strconv.Itoa(n)
 		o := tried{agent: id, alerted: 200 * time.Millisecond, after: 2*time.Second + p.time(2*time.Second, string(id), "answer", word), result: acd.Answered}

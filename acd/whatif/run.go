@@ -32,8 +32,13 @@ type playing struct {
 	talked   time.Duration
 	turn     int // counts talks and waits: what was planned for an older one is void
 	offers   map[acd.AgentID]int
+	rung     map[acd.OfferID]bool
 	dials    int
 	callback bool
+}
+
+func newPlaying(id acd.CallID, c *caller) *playing {
+	return &playing{caller: c, id: id, offers: map[acd.AgentID]int{}, rung: map[acd.OfferID]bool{}}
 }
 
 // player is an agent on the floor.
@@ -148,7 +153,8 @@ func (r *run) arrive(at time.Time, ev acd.Event) {
 	if c == nil || r.calls[ev.Call] != nil {
 		return
 	}
-	p := &playing{caller: c, id: ev.Call, offers: map[acd.AgentID]int{}, callback: ev.Kind == acd.CallbackAsked}
+	p := newPlaying(ev.Call, c)
+	p.callback = ev.Kind == acd.CallbackAsked
 	r.calls[ev.Call] = p
 	r.step(at, ev)
 	if r.calls[ev.Call] != p || p.callback {
@@ -162,7 +168,7 @@ func (r *run) arrive(at time.Time, ev acd.Event) {
 				return false
 			}
 			if c := r.day.callers[a.ev.Call]; c != nil {
-				r.calls[a.ev.Call] = &playing{caller: c, id: a.ev.Call, offers: map[acd.AgentID]int{}, callback: true}
+				r.calls[a.ev.Call] = newPlaying(a.ev.Call, c)
 			}
 			return true
 		})
@@ -185,6 +191,10 @@ func (r *run) react(a acd.Action) {
 	switch a := a.(type) {
 	case acd.Offer:
 		r.offered(a)
+	case acd.Withdraw:
+		if p := r.calls[a.Call]; p != nil {
+			delete(p.rung, a.Offer)
+		}
 	case acd.Connect:
 		if p := r.calls[a.Call]; p != nil {
 			r.talk(p, a)
@@ -211,8 +221,8 @@ func (r *run) offered(a acd.Offer) {
 		return
 	}
 	p.offers[a.Agent]++
-	turn := p.turn
-	still := func() bool { return r.calls[p.id] == p && p.turn == turn }
+	p.rung[a.Offer] = true
+	still := func() bool { return r.calls[p.id] == p && p.rung[a.Offer] }
 	o := r.day.outcomeOf(p.id, p.caller, a.Agent, p.offers[a.Agent])
 	if o.alerted >= 0 && (o.result == 0 || o.alerted <= o.after) {
 		r.plan(o.alerted, acd.Event{Kind: acd.Alerting, Call: a.Call, Agent: a.Agent, Offer: a.Offer}, still)
@@ -271,7 +281,11 @@ func (r *run) moved(a acd.Moved) {
 	case a.To == acd.NotReady && a.Reason == acd.ReasonMissed:
 		p.missed++
 		nth := p.missed
-		r.plan(r.day.backAfter(a.Agent, nth), acd.Event{Kind: acd.MakeReady, Agent: a.Agent, By: acd.Agent}, func() bool {
+		after := r.day.backAfter(a.Agent, nth)
+		if after == notBack {
+			return
+		}
+		r.plan(after, acd.Event{Kind: acd.MakeReady, Agent: a.Agent, By: acd.Agent}, func() bool {
 			return r.agents[a.Agent] == p && p.missed == nth && p.state == acd.NotReady && p.reason == acd.ReasonMissed
 		})
 	}

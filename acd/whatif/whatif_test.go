@@ -1,9 +1,11 @@
 package whatif
 
 import (
+	"encoding/json"
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,6 +163,7 @@ func TestWhatDoesNotFitTheDayIsSaid(t *testing.T) {
 		"": {Add: 1, Skills: map[string]int{"fr": 1}},
 		"queue sales was not there on that day; there were queue01, queue02, queue03, queue04":      {Add: 1, Queues: []acd.QueueID{"sales"}},
 		"queue nil was not there on that day; there were queue01, queue02, queue03, queue04":        {Strategy: map[acd.QueueID]acd.Strategy{"nil": acd.TopDown}},
+		"the other configuration has no queue queue01, for which 14 calls came":                     {Config: &acd.Config{}},
 		"agent bo was not there on that day":                                                        {Remove: []acd.AgentID{"bo"}},
 		"the added agents qualify for no queue; give them skills that a queue asks, or name queues": {Add: 1},
 	} {
@@ -171,6 +174,81 @@ func TestWhatDoesNotFitTheDayIsSaid(t *testing.T) {
 		if got != want {
 			t.Errorf("%+v: %q, want %q", c, got, want)
 		}
+	}
+}
+
+// Restarts, callbacks, lost lines, holds and every way to wrap up: a day of all of
+// them is taken apart and played without the floor finding anything wrong.
+func TestADayOfEverythingPlays(t *testing.T) {
+	cfg := &acd.Config{
+		Queues: []acd.Queue{
+			{ID: "sales", MaxOffers: 1, RingTimeout: 15 * time.Second, WrapMode: acd.WrapCoded, WrapUp: 20 * time.Second, Rejoin: 5 * time.Second, Within: 20 * time.Second,
+				Callback: acd.Callback{Attempts: 2, Retry: time.Minute, DialFor: 20 * time.Second}},
+			{ID: "help", MaxOffers: 1, RingTimeout: 15 * time.Second, WrapMode: acd.WrapExtendable, WrapUp: 10 * time.Second, ExtendBy: 10 * time.Second, MaxExtend: 2,
+				Callback: acd.Callback{Attempts: 1, CallerFirst: true}},
+		},
+		Agents: []acd.AgentCfg{{ID: "ana", Queues: []acd.QueueID{"sales", "help"}}, {ID: "bo", Queues: []acd.QueueID{"sales"}}},
+	}
+	type at struct {
+		s  int
+		ev acd.Event
+	}
+	offer := func(k acd.Kind, c acd.CallID, a acd.AgentID, n acd.OfferID) acd.Event {
+		return acd.Event{Kind: k, Call: c, Agent: a, Offer: n, By: acd.Agent}
+	}
+	var records []acd.Record
+	for i, e := range []at{
+		{0, acd.Event{Kind: acd.Started, Config: cfg}},
+		{0, acd.Event{Kind: acd.Reachable, Agent: "ana"}}, {1, acd.Event{Kind: acd.MakeReady, Agent: "ana", By: acd.Agent}},
+		{2, acd.Event{Kind: acd.Arrived, Call: "c1", Queue: "sales"}},
+		{4, offer(acd.Answered, "c1", "ana", 1)}, {4, offer(acd.Bridged, "c1", "ana", 1)},
+		{10, offer(acd.Held, "c1", "ana", 1)}, {15, offer(acd.Resumed, "c1", "ana", 1)}, {20, offer(acd.LinkLost, "c1", "ana", 1)},
+		{22, acd.Event{Kind: acd.Reachable, Agent: "bo"}}, {22, acd.Event{Kind: acd.MakeReady, Agent: "bo", By: acd.Agent}},
+		{25, acd.Event{Kind: acd.Tick}}, // to the head of the queue, and to bo
+		{27, offer(acd.Answered, "c1", "bo", 2)}, {27, offer(acd.Bridged, "c1", "bo", 2)},
+		{30, acd.Event{Kind: acd.Logout, Agent: "ana", By: acd.Agent}},
+		{60, acd.Event{Kind: acd.Gone, Call: "c1", By: acd.Caller, Cause: acd.CauseHangup}},
+		{75, acd.Event{Kind: acd.WrapUpDone, Agent: "bo", Reason: "sold", By: acd.Agent}},
+		{80, acd.Event{Kind: acd.Pause, Agent: "bo", Reason: "lunch", By: acd.Agent}},
+		{90, acd.Event{Kind: acd.Arrived, Call: "c2", Queue: "sales", Facts: &acd.Facts{From: "+33612345678"}}},
+		{95, acd.Event{Kind: acd.CallbackAsked, Call: "b2", Origin: "c2", Queue: "sales", Number: "+33612345678"}},
+		{200, acd.Event{Kind: acd.MakeReady, Agent: "bo", By: acd.Agent}},
+		{203, offer(acd.Answered, "b2", "bo", 1)}, {210, acd.Event{Kind: acd.CallerMissed, Call: "b2", Cause: acd.CauseBusy}},
+		{270, acd.Event{Kind: acd.Tick}}, {273, offer(acd.Answered, "b2", "bo", 2)}, {280, acd.Event{Kind: acd.CallerBack, Call: "b2"}},
+		{280, offer(acd.Bridged, "b2", "bo", 2)}, {330, acd.Event{Kind: acd.Gone, Call: "b2", By: acd.Agent, Cause: acd.CauseHangup}},
+		{400, acd.Event{Kind: acd.CallbackAsked, Call: "b3", Queue: "help", Number: "+33612345679"}},
+		{401, acd.Event{Kind: acd.MakeReady, Agent: "ana", By: acd.Agent}},
+		{410, acd.Event{Kind: acd.Arrived, Call: "c4", Queue: "help"}},
+		{420, acd.Event{Kind: acd.CallerMissed, Call: "b3", Cause: acd.CauseNoAnswer}},
+		{424, offer(acd.Answered, "c4", "ana", 1)}, {424, offer(acd.Bridged, "c4", "ana", 1)},
+		{450, acd.Event{Kind: acd.Gone, Call: "c4", By: acd.Caller, Cause: acd.CauseHangup}}, {460, acd.Event{Kind: acd.Tick}},
+		{500, acd.Event{Kind: acd.Started, Config: cfg}},
+		{501, acd.Event{Kind: acd.Reachable, Agent: "ana"}}, {502, acd.Event{Kind: acd.MakeReady, Agent: "ana", By: acd.Agent}},
+		{510, acd.Event{Kind: acd.Arrived, Call: "c5", Queue: "help"}},
+		{513, offer(acd.Answered, "c5", "ana", 1)}, {513, offer(acd.Bridged, "c5", "ana", 1)},
+		{540, acd.Event{Kind: acd.Gone, Call: "c5", By: acd.Caller, Cause: acd.CauseHangup}},
+		{545, acd.Event{Kind: acd.Extend, Agent: "ana", By: acd.Agent}}, {560, acd.Event{Kind: acd.Tick}},
+		{600, acd.Event{Kind: acd.Logout, Agent: "ana", By: acd.Agent}},
+	} {
+		records = append(records, acd.Record{Seq: uint64(i + 1), At: morning.Add(time.Duration(e.s) * time.Second), Event: e.ev})
+	}
+	count := NewTally(time.Time{}, time.Time{})
+	acd.Replay(slices.Values(records), count.Observe)
+	was := count.Figures(time.Time{})
+	d := learned(records)
+	is := played(d, Change{})
+	if was.Total != is.Total {
+		t.Errorf("was\n%+v\nis\n%+v", was.Total, is.Total)
+	}
+	if q := was.Total; q.Offered != 5 || q.Answered != 4 || q.Returned != 1 || q.Callbacks != 1 {
+		t.Errorf("%+v", q)
+	}
+	text, err := json.Marshal(is)
+	if err != nil || !strings.Contains(string(text), `"queue":"sales"`) || !strings.Contains(string(text), `"service_level":1`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	for s := acd.LongestIdle; s <= acd.RingProgressively; s++ {
+		played(d, Change{Strategy: map[acd.QueueID]acd.Strategy{"": s}, Remove: []acd.AgentID{"bo"}})
 	}
 }
 

@@ -4,152 +4,101 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math"
+	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"foyer/acd"
 	"foyer/acd/whatif"
 	"foyer/cmd/foyer/config"
 )
 
-// replayCmd plays a recorded day again; what its figures mean stands in docs/replay.md.
 type replayCmd struct {
-	Journal string `arg:"" optional:"" help:"A data directory, or a file of 'foyer journal export'; the configured switch's own when not given."`
 	days
-	AddAgents    int      `placeholder:"N" help:"So many agents more."`
-	Skill        []string `placeholder:"fr=4,…" help:"Skills of the added agents."`
-	Queues       []string `placeholder:"ID,…" help:"Queues of the added agents; all they qualify for when not given."`
-	RemoveAgents []string `placeholder:"ID,…" help:"Agents who stay at home."`
-	Strategy     []string `placeholder:"[QUEUE=]NAME,…" help:"Another strategy, of all queues or of one."`
-	With         string   `placeholder:"FILE" help:"Another configuration file." type:"path"`
-	Rate         string   `placeholder:"0.42/min" help:"What a minute (min) or hour (h) of an agent costs."`
-	Output       string   `short:"o" help:"table or json." enum:"table,json" default:"table"`
+	Journal      string         `arg:"" optional:"" help:"A data directory, or a file of foyer journal export. The journal of the configured switch when not given."`
+	AddAgents    int            `help:"Play with so many agents more." placeholder:"N"`
+	Skill        map[string]int `help:"Skills of the added agents." placeholder:"fr=4" mapsep:","`
+	Queues       []string       `help:"Queues of the added agents; all they qualify for when not given." placeholder:"A,B"`
+	RemoveAgents []string       `help:"Play without these agents." placeholder:"ANA,BO"`
+	Strategy     []string       `help:"Play with another strategy: QUEUE=round_robin, or one for all queues." placeholder:"S"`
+	With         string         `help:"Play with another configuration. After a JOURNAL, --config is the same." type:"path" placeholder:"FILE"`
+	Rate         string         `help:"What an agent costs: 0.42/min of each minute handled, or 24/h of each hour logged in." placeholder:"R"`
+	Output       string         `short:"o" help:"table or json." enum:"table,json" default:"table"`
 }
 
-func (r *replayCmd) Run(c *cli) error {
-	change, err := r.change()
-	if err != nil {
-		return err
-	}
-	p := &replaying{change: change}
-	if p.PerHour, err = readRate(r.Rate); err != nil {
-		return fmt.Errorf("--rate %s: %w", r.Rate, err)
-	}
-	cfg, err := r.config(c.Config)
-	if err != nil {
-		return err
-	}
-	p.zone = time.UTC
-	if cfg != nil {
-		p.zone = cfg.Site.Timezone
-	}
-	if p.from, p.to, err = r.times(p.zone); err != nil {
-		return err
-	}
-	if !p.to.IsZero() && !p.from.Before(p.to) {
-		return fmt.Errorf("--from %s is not before --to %s", r.From, r.To)
-	}
-	if isTerminal(os.Stderr) {
-		p.bar.out = os.Stderr
-	}
-	debug.SetGCPercent(400) // a short life: memory for time
-	err = r.open(cfg, p.run)
-	p.bar.clear()
+func (r *replayCmd) Run(k *kong.Context, c *cli) error {
+	with := r.With
+	var cfg *config.Config
 	switch {
-	case err != nil:
-		return err
-	case r.Output == "json":
-		return printJSON(os.Stdout, p)
-	}
-	return p.print(os.Stdout)
-}
-
-// config reads the configuration, which a named journal can do without: its days
-// are those of UTC then.
-func (r *replayCmd) config(path string) (*config.Config, error) {
-	if _, err := os.Stat(path); r.Journal != "" && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return loadConfig(path)
-}
-
-// open gives the pages of the journal that is meant.
-func (r *replayCmd) open(cfg *config.Config, use func(context.Context, pages) error) error {
-	ctx := context.Background()
-	if r.Journal == "" {
-		return ownPages(ctx, cfg, use)
-	}
-	info, err := os.Stat(r.Journal)
-	if err != nil {
-		return fmt.Errorf("journal %s: %w", r.Journal, errors.Unwrap(err))
-	}
-	if info.IsDir() {
-		if _, err := os.Stat(filepath.Join(r.Journal, "journal")); err != nil {
-			return fmt.Errorf("%s holds no journal: name the data directory of a switch, or a file of `foyer journal export`", r.Journal)
+	case r.Journal == "":
+		var err error
+		if cfg, err = loadConfig(c.Config); err != nil {
+			return err
 		}
-		return storedIn(r.Journal, 0, func(j *journal) error { return usePages(ctx, j, r.Journal, use) })
+	case given(k, "config") && with == "":
+		with = c.Config
 	}
-	all, err := filedPages(r.Journal)
+	change, err := r.change(with)
 	if err != nil {
 		return err
 	}
-	return use(ctx, all)
+	cost, err := readRate(r.Rate)
+	if err != nil {
+		return fmt.Errorf("--rate: %w", err)
+	}
+	zone := time.Local
+	if cfg != nil {
+		zone = cfg.Site.Timezone
+	}
+	from, to, err := r.times(zone)
+	if err != nil {
+		return err
+	}
+	// Pages are decoded and thrown away by the million, and little is kept.
+	debug.SetGCPercent(400)
+	ctx := context.Background()
+	all, done, err := r.open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	p := replaying{pages: all, change: change, from: from, to: to, bar: newBar(os.Stderr)}
+	report, err := p.run(ctx)
+	p.bar.end()
+	if err != nil {
+		return err
+	}
+	report.Cost = cost
+	if r.Output == "json" {
+		return printJSON(os.Stdout, report)
+	}
+	return report.print(os.Stdout, zone)
 }
 
-// ownPages are those of the configured switch: exported by itself while it runs.
-func ownPages(ctx context.Context, cfg *config.Config, use func(context.Context, pages) error) error {
-	tmp, err := os.CreateTemp("", "foyer-replay-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	defer tmp.Close()
-	err = newOperator(cfg).get("/journal.ndjson", tmp)
-	switch {
-	case errors.Is(err, errNotRunning):
-		return withJournal(cfg, func(d *desk) error { return usePages(ctx, d.ex.journal, cfg.Site.DataDir, use) })
-	case err != nil:
-		return err
-	}
-	all, err := filedPages(tmp.Name())
-	if err != nil {
-		return err
-	}
-	all.name = "the running switch"
-	return use(ctx, all)
-}
-
-func usePages(ctx context.Context, j *journal, name string, use func(context.Context, pages) error) error {
-	all, err := storedPages(ctx, j, name)
-	if err != nil {
-		return err
-	}
-	return use(ctx, all)
+// given says whether a flag stands on the command line.
+func given(k *kong.Context, flag string) bool {
+	return slices.ContainsFunc(k.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == flag })
 }
 
 // change is what the flags ask to be otherwise.
-func (r *replayCmd) change() (whatif.Change, error) {
-	c := whatif.Change{Add: r.AddAgents, Skills: map[string]int{}}
-	if r.AddAgents < 0 || r.AddAgents > mostAdded {
-		return c, fmt.Errorf("--add-agents %d: must be 1 to %d", r.AddAgents, mostAdded)
+func (r *replayCmd) change(with string) (whatif.Change, error) {
+	c := whatif.Change{Add: r.AddAgents, Skills: r.Skill, Strategy: map[acd.QueueID]acd.Strategy{}}
+	if r.AddAgents < 0 {
+		return c, errors.New("--add-agents: to play with fewer, name them with --remove-agents")
 	}
 	if r.AddAgents == 0 && len(r.Skill)+len(r.Queues) > 0 {
 		return c, errors.New("--skill and --queues are those of added agents; say how many with --add-agents")
 	}
-	for _, s := range r.Skill {
-		name, text, ok := strings.Cut(s, "=")
-		level, err := strconv.Atoi(text)
-		if !ok || name == "" || err != nil || level < 1 || level > 10 {
-			return c, fmt.Errorf("--skill %s: must be a skill and its level from 1 to 10, such as fr=4", s)
+	for skill, level := range r.Skill {
+		if level < 1 || level > 5 {
+			return c, fmt.Errorf("--skill %s=%d: a level is 1 to 5", skill, level)
 		}
-		c.Skills[name] = level
 	}
 	for _, q := range r.Queues {
 		c.Queues = append(c.Queues, acd.QueueID(q))
@@ -157,68 +106,124 @@ func (r *replayCmd) change() (whatif.Change, error) {
 	for _, a := range r.RemoveAgents {
 		c.Remove = append(c.Remove, acd.AgentID(a))
 	}
-	var err error
-	if c.Strategy, err = readStrategies(r.Strategy); err != nil || r.With == "" {
-		return c, err
+	for _, s := range r.Strategy {
+		queue, word, named := strings.Cut(s, "=")
+		if !named {
+			queue, word = "", s
+		}
+		strategy, err := strategyOf(word)
+		if err != nil {
+			return c, fmt.Errorf("--strategy %s: %w", s, err)
+		}
+		c.Strategy[acd.QueueID(queue)] = strategy
 	}
-	other, err := loadConfig(r.With)
-	if err != nil {
-		return c, err
+	if with != "" {
+		cfg, err := loadConfig(with)
+		if err != nil {
+			return c, err
+		}
+		c.Config = floorOf(cfg)
 	}
-	made, err := newPlan(other)
-	if err != nil {
-		return c, fmt.Errorf("--with %s: %w", r.With, err)
-	}
-	c.Config = &made.floor
 	return c, nil
 }
 
-// mostAdded bounds --add-agents.
-const mostAdded = 10_000
-
-// readStrategies reads NAME and QUEUE=NAME; the queue of a bare name is "".
-func readStrategies(list []string) (map[acd.QueueID]acd.Strategy, error) {
-	known := map[acd.QueueID]acd.Strategy{}
-	for _, text := range list {
-		queue, name, ok := strings.Cut(text, "=")
-		if !ok {
-			queue, name = "", text
-		} else if queue == "" {
-			return nil, fmt.Errorf("--strategy %s: lacks the queue before the =", text)
-		}
-		var s acd.Strategy
-		if err := s.UnmarshalText([]byte(name)); err != nil {
-			return nil, fmt.Errorf("--strategy %s: no strategy is called %q; it is one of %s", text, name, strings.Join(strategyNames(), ", "))
-		}
-		id := acd.QueueID(queue)
-		if _, twice := known[id]; twice {
-			return nil, fmt.Errorf("--strategy %s: is the second for the same queue", text)
-		}
-		known[id] = s
-	}
-	return known, nil
-}
-
-func strategyNames() []string {
-	var names []string
+func strategyOf(word string) (acd.Strategy, error) {
+	var words []string
 	for s := acd.LongestIdle; s <= acd.RingProgressively; s++ {
-		names = append(names, s.String())
+		if words = append(words, s.String()); s.String() == word {
+			return s, nil
+		}
 	}
-	return names
+	return 0, fmt.Errorf("no such strategy; there are %s", strings.Join(words, ", "))
 }
 
-// readRate is what an hour costs.
-func readRate(text string) (float64, error) {
-	if text == "" {
-		return 0, nil
+// floorOf is what the floor must know of a configuration.
+func floorOf(cfg *config.Config) *acd.Config {
+	p := &plan{cfg: cfg, queues: map[acd.QueueID]queue{}, agents: map[acd.AgentID]agent{}}
+	p.addQueues()
+	p.addAgents()
+	return &p.floor
+}
+
+// open finds the pages. A running switch gives its own over the admin socket, by
+// way of a file, so that they can be read twice.
+func (r *replayCmd) open(ctx context.Context, cfg *config.Config) (pages, func(), error) {
+	dir := r.Journal
+	if dir == "" {
+		dir = cfg.Site.DataDir
+		file, err := fetched(cfg)
+		if err == nil {
+			all, err := filedPages(file)
+			return all, func() { os.Remove(file) }, err
+		}
+		if !errors.Is(err, errNotRunning) {
+			return pages{}, nil, err
+		}
 	}
-	number, per, _ := strings.Cut(text, "/")
-	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || !(n > 0) || math.IsInf(n, 1) || !slices.Contains([]string{"min", "h"}, per) {
-		return 0, errors.New("must be an amount per minute or hour, such as 0.42/min or 25/h")
+	info, err := os.Stat(dir)
+	if err != nil {
+		return pages{}, nil, err
 	}
-	if per == "min" {
-		n *= 60
+	if !info.IsDir() {
+		all, err := filedPages(dir)
+		return all, func() {}, err
 	}
-	return n, nil
+	lock, err := lockDir(dir)
+	if err != nil {
+		return pages{}, nil, fmt.Errorf("%w; stop it first, or leave JOURNAL out to ask it over its admin socket", err)
+	}
+	j, err := openJournal(dir, 24*time.Hour)
+	if err != nil {
+		lock.Close()
+		return pages{}, nil, err
+	}
+	all, err := storedPages(ctx, j, dir)
+	return all, func() { j.close(); lock.Close() }, err
+}
+
+// fetched is the journal of the running switch in a file of its own.
+func fetched(cfg *config.Config) (string, error) {
+	f, err := os.CreateTemp("", "foyer-journal-*.ndjson")
+	if err != nil {
+		return "", err
+	}
+	err = newOperator(cfg).get("/journal.ndjson", io.Writer(f))
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// rate is what an agent costs: a minute handled, or an hour logged in.
+type rate struct {
+	Minute float64 `json:"per_minute_handled,omitempty"`
+	Hour   float64 `json:"per_hour_logged_in,omitempty"`
+}
+
+func readRate(s string) (rate, error) {
+	if s == "" {
+		return rate{}, nil
+	}
+	amount, unit, _ := strings.Cut(s, "/")
+	n, err := strconv.ParseFloat(amount, 64)
+	switch {
+	case err != nil || !(n > 0) || n > 1e6:
+		return rate{}, fmt.Errorf("%q is no amount; write 0.42/min or 24/h", s)
+	case unit == "min":
+		return rate{Minute: n}, nil
+	case unit == "h":
+		return rate{Hour: n}, nil
+	}
+	return rate{}, fmt.Errorf("%q: a rate is a minute handled (0.42/min) or an hour logged in (24/h)", s)
+}
+
+func (r rate) of(q *whatif.QueueFigures, total bool) (float64, bool) {
+	switch {
+	case r.Minute > 0:
+		return r.Minute * q.Handling.Minutes(), true
+	case r.Hour > 0 && total: // an hour is not divided among the queues of an agent
+		return r.Hour * q.LoggedIn.Hours(), true
+	}
+	return 0, false
 }

@@ -170,13 +170,13 @@ func printExplanation(x console.Explanation) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	for _, o := range x.Offers {
 		fmt.Fprintf(w, "\n%s\n", o.Text)
-		fmt.Fprintln(w, "ORDER\tAGENT\tIDLE\tLEVEL\tEXCLUDED BY")
+		fmt.Fprintln(w, "ORDER\tAGENT\tTIER\tSTEP\tRANK\tLEVEL\tIDLE\tEXCLUDED BY")
 		for i, c := range o.Candidates {
 			order, excluded := fmt.Sprint(i+1), "-"
 			if c.Failed != "" {
 				order, excluded = "-", c.Failed
 			}
-			fmt.Fprintf(w, "%s\t%s\t%.1fs\t%d\t%s\n", order, c.Agent, c.IdleS, c.Level, excluded)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%.1fs\t%s\n", order, c.Agent, max(c.Tier, 1), c.Step, c.Rank, c.Level, c.IdleS, excluded)
 		}
 	}
 	return w.Flush()
@@ -184,14 +184,7 @@ func printExplanation(x console.Explanation) error {
 
 // withJournal opens the journal of a switch that is not running.
 func withJournal(cfg *config.Config, f func(*desk) error) error {
-	return storedIn(cfg.Site.DataDir, cfg.Observability.SIPTrace.RingBuffer, func(j *journal) error {
-		return f(&desk{ex: &exchange{journal: j, log: zap.NewNop()}, cfg: cfg})
-	})
-}
-
-// storedIn opens the journal of a data directory that no switch uses.
-func storedIn(dir string, traceAge time.Duration, f func(*journal) error) error {
-	lock, err := lockDir(dir)
+	lock, err := lockDir(cfg.Site.DataDir)
 	if err != nil {
 		return fmt.Errorf("%w; stop it first, or ask it over its admin socket", err)
 	}

@@ -80,7 +80,9 @@ func explanationView(x acd.Explanation) console.Explanation {
 		}
 		for _, r := range x.Rows {
 			if r.Offer == o.Offer {
-				view.Candidates = append(view.Candidates, console.Candidate{Agent: string(r.Agent), IdleS: seconds(r.Idle), Level: r.Level, Failed: r.Why})
+				view.Candidates = append(view.Candidates, console.Candidate{
+					Agent: string(r.Agent), IdleS: seconds(r.Idle), Level: r.Level, Tier: r.Tier, Step: r.Step, Rank: r.Rank, Failed: r.Why,
+				})
 			}
 		}
 		v.Offers = append(v.Offers, view)

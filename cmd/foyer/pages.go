@@ -57,7 +57,7 @@ func filedPages(path string) (pages, error) {
 		if strings.HasSuffix(path, ".gz") {
 			z, err := gzip.NewReader(bufio.NewReaderSize(counted, 1<<16))
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", path, err)
 			}
 			in = z
 		}
@@ -66,14 +66,14 @@ func filedPages(path string) (pages, error) {
 			line, err := lines.ReadBytes('\n')
 			if len(line) > 1 {
 				if err := each(line, counted.n); err != nil {
-					return fmt.Errorf("line %d: %w", n, err)
+					return fmt.Errorf("%s line %d: %w", path, n, err)
 				}
 			}
 			switch {
 			case errors.Is(err, io.EOF):
 				return nil
 			case err != nil:
-				return fmt.Errorf("line %d: %w", n, err)
+				return fmt.Errorf("%s line %d: %w", path, n, err)
 			}
 		}
 	}}, nil
@@ -100,7 +100,6 @@ const (
 // decoding is a bundle on its way: read, then decoded by any goroutine, then used
 // in the order it was read.
 type decoding struct {
-	first  int // counted from 1
 	bodies [][]byte
 	pages  []page
 	done   int64
@@ -129,10 +128,10 @@ func (p pages) each(ctx context.Context, use func(p page, done int64) error) err
 	go func() {
 		defer close(inOrder)
 		defer close(work)
-		next := &decoding{first: 1, ready: make(chan struct{})}
+		next := &decoding{ready: make(chan struct{})}
 		send := func() error {
 			b := next
-			next = &decoding{first: b.first + len(b.bodies), ready: make(chan struct{})}
+			next = &decoding{ready: make(chan struct{})}
 			select {
 			case inOrder <- b:
 			case <-ctx.Done():
@@ -163,7 +162,7 @@ func (p pages) each(ctx context.Context, use func(p page, done int64) error) err
 			return ctx.Err()
 		}
 		if b.err != nil {
-			return b.err
+			return fmt.Errorf("%s: %w", p.name, b.err)
 		}
 		for i := range b.pages {
 			if err := use(b.pages[i], b.done); err != nil {
@@ -179,7 +178,7 @@ func (b *decoding) decode() {
 	b.pages = make([]page, len(b.bodies))
 	for i, body := range b.bodies {
 		if err := json.Unmarshal(body, &b.pages[i]); err != nil {
-			b.err = fmt.Errorf("page %d of the journal: %w", b.first+i, err)
+			b.err = fmt.Errorf("journal page: %w", err)
 			return
 		}
 	}

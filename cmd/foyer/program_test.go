@@ -253,7 +253,16 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 	if row.Outcome != ledger.Answered || row.Agent != "ana" || row.RecordingID != rows[0].ID {
 		t.Errorf("CDR: %s", asJSON(row))
 	}
-	for _, cmd := range [][]string{{"explain", row.ID}, {"trace", row.ID}, {"status"}, {"agent", "list"}, {"call", "list"}} {
+	journal := filepath.Join(dir, "journal.ndjson.gz")
+	if _, errs, code := foyer(t, "journal", "export", journal, "-c", file); code != 0 {
+		t.Fatalf("journal export of a running switch: exit %d %s", code, errs)
+	}
+	for _, cmd := range [][]string{{"replay"}, {"replay", journal}} { // running, and from the file
+		if out, errs, code := foyer(t, append(cmd, "-c", file, "-o", "json")...); code != 0 || !strings.Contains(out, `"answered": 1,`) {
+			t.Errorf("foyer %v: exit %d\n%s%s", cmd, code, out, errs)
+		}
+	}
+	for _, cmd := range [][]string{{"explain", row.ID}, {"explain", "--agent", "ana"}, {"trace", row.ID}, {"status"}, {"agent", "list"}, {"call", "list"}} {
 		out, errs, code := foyer(t, append(cmd, "-c", file)...)
 		if code != 0 || !strings.Contains(out, "ana") && cmd[0] != "call" {
 			t.Errorf("foyer %v: exit %d\n%s%s", cmd, code, out, errs)
@@ -273,6 +282,12 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 	out2, errs, code := foyer(t, "journal", "verify", "-c", file)
 	if code != 0 || !strings.Contains(out2, "the same again") {
 		t.Errorf("journal verify: exit %d %s%s", code, out2, errs)
+	}
+	if out, errs, code := foyer(t, "replay", "-c", file); code != 0 || !strings.Contains(out, "the same as recorded") {
+		t.Errorf("replay without a switch: exit %d\n%s%s", code, out, errs)
+	}
+	if out, errs, code := foyer(t, "explain", "--agent", "ana", "-c", file, "--lang", "en"); code != 0 || !strings.Contains(out, "ana was offered 1 call and answered 1") {
+		t.Errorf("explain --agent without a switch: exit %d\n%s%s", code, out, errs)
 	}
 	if out, errs, code := foyer(t, "explain", row.ID, "-c", file, "--lang", "fr"); code != 0 || !strings.Contains(out, "ana") {
 		t.Errorf("explain without a switch: exit %d\n%s%s", code, out, errs)

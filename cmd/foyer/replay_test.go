@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,240 +15,325 @@ import (
 
 	"foyer/acd"
 	"foyer/acd/whatif"
+	"foyer/cmd/foyer/config"
+	"foyer/console"
 )
 
-// tuesday is a made day with a little too few agents, as docs/replay.md has it.
-func tuesday() whatif.Plan {
+// busyDay is a day that never was, of so many calls.
+func busyDay(calls, agents int) whatif.Plan {
 	return whatif.Plan{
-		Begin: time.Date(2026, time.November, 24, 7, 0, 0, 0, time.UTC), Length: 10 * time.Hour,
-		Calls: 2000, Agents: 28, Queues: 2, Talk: 4 * time.Minute, Wrap: 30 * time.Second, Patience: 3 * time.Minute, Seed: 7,
+		Begin: time.Date(2026, time.November, 24, 7, 0, 0, 0, time.UTC), Length: 12 * time.Hour, Calls: calls, Agents: agents, Queues: 4,
+		Talk: 4 * time.Minute, Wrap: 30 * time.Second, Patience: 3 * time.Minute, Seed: 3,
 	}
 }
 
-// long is a day of 100,000 calls.
-func long() whatif.Plan {
-	return whatif.Plan{
-		Begin: time.Date(2026, time.November, 24, 6, 0, 0, 0, time.UTC), Length: 14 * time.Hour,
-		Calls: 100_000, Agents: 800, Queues: 20, Talk: 3 * time.Minute, Wrap: 20 * time.Second, Patience: 2 * time.Minute, Seed: 11,
-	}
-}
-
-// exported writes a made day as `foyer journal export` would, an event a page.
-func exported(t testing.TB, p whatif.Plan, name string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	err := writeFile(path, func(w io.Writer) error {
-		out := bufio.NewWriterSize(w, 1<<20)
-		sum := acd.NewHash()
-		var failed error
-		p.Made(func(r acd.Record, done []acd.Action) {
-			body, err := json.Marshal(page{Decided: sum.Sum(), Records: []acd.Record{r}})
-			if err != nil && failed == nil {
-				failed = err
-			}
-			out.Write(append(body, '\n'))
-			sum.Add(r, done)
-		})
-		if failed != nil {
-			return failed
+// keepDay writes a day as the board does: two or three events a page.
+func keepDay(tb testing.TB, p whatif.Plan, keep func(page) error) (events int) {
+	tb.Helper()
+	var next page
+	hash, decided := acd.NewHash(), acd.NewHash().Sum()
+	flush := func() {
+		if len(next.Records) == 0 {
+			return
 		}
-		return out.Flush()
+		next.Decided = decided
+		if err := keep(next); err != nil {
+			tb.Fatal(err)
+		}
+		next, decided = page{}, hash.Sum()
+	}
+	p.Made(func(r acd.Record, done []acd.Action) {
+		next.Records = append(next.Records, r)
+		hash.Add(r, done)
+		if events++; events%5 == 1 || events%5 == 3 {
+			flush()
+		}
 	})
+	flush()
+	return events
+}
+
+// dayFile is a day as exported.
+func dayFile(tb testing.TB, p whatif.Plan, name string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), name)
+	f, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
+	}
+	w := json.NewEncoder(f)
+	var z *gzip.Writer
+	if strings.HasSuffix(name, ".gz") {
+		z = gzip.NewWriter(f)
+		w = json.NewEncoder(z)
+	}
+	keepDay(tb, p, func(p page) error { return w.Encode(p) })
+	if z != nil {
+		if err := z.Close(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		tb.Fatal(err)
 	}
 	return path
 }
 
-// replayed runs `foyer replay` on a file, beside no configuration.
-func replayed(t *testing.T, path string, args ...string) (stdout, stderr string, code int) {
+func replayed(t *testing.T, path string, c whatif.Change) (*replayReport, error) {
 	t.Helper()
-	return foyer(t, append([]string{"replay", path, "-c", filepath.Join(filepath.Dir(path), "none.yaml")}, args...)...)
-}
-
-// daysOf is what `foyer replay -o json` says.
-func daysOf(t *testing.T, path string, args ...string) (p replaying) {
-	t.Helper()
-	out, errs, code := replayed(t, path, append(args, "-o", "json")...)
-	if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || errs != "" {
-		t.Fatalf("%v: exit %d, %s, %v\n%s", args, code, errs, err, out)
-	}
-	return p
-}
-
-func TestReplayADay(t *testing.T) {
-	t.Parallel()
-	path := exported(t, tuesday(), "tuesday.ndjson.gz")
-	same := daysOf(t, path)
-	if len(same.Days) != 1 || same.Days[0].Name != "recorded" || same.Days[0].Total.Offered != 2000 || same.Lives != 1 || same.Hash == "" {
-		t.Fatalf("%+v", same)
-	}
-	if again := daysOf(t, path); again.Hash != same.Hash {
-		t.Errorf("hash %s, then %s", same.Hash, again.Hash)
-	}
-	p := daysOf(t, path, "--add-agents", "2", "--skill", "fr=4", "--rate", "0.5/min")
-	if len(p.Days) != 3 || p.Hash != same.Hash {
-		t.Fatalf("%d days, hash %s", len(p.Days), p.Hash)
-	}
-	recorded, unchanged, two := p.Days[0], p.Days[1], p.Days[2]
-	// A made day says everything there is to know, so that it comes out as it was.
-	if a, b := asJSON(recorded.Total), asJSON(unchanged.Total); a != b {
-		t.Errorf("unchanged\n%s\nrecorded\n%s", b, a)
-	}
-	if two.Agents != recorded.Agents+2 || two.Total.ASA >= unchanged.Total.ASA || *two.Total.Level <= *unchanged.Total.Level ||
-		two.Total.Abandoned > unchanged.Total.Abandoned || two.Total.AgentHours <= unchanged.Total.AgentHours {
-		t.Errorf("with two more\n%s\nwithout\n%s", asJSON(two.Total), asJSON(unchanged.Total))
-	}
-	for _, d := range p.Days {
-		sum := 0.0
-		for _, q := range d.Queues {
-			sum += *q.Cost
-		}
-		if total := *d.Total.Cost; total < 30*d.Total.AgentHours-0.01 || total > 30*d.Total.AgentHours+0.01 || sum < total-0.01 || sum > total+0.01 {
-			t.Errorf("%s: cost %.2f of %.2f hours, of the queues %.2f", d.Name, total, d.Total.AgentHours, sum)
-		}
-	}
-	fewer := daysOf(t, path, "--remove-agents", "agent0001,agent0002")
-	if a, b := fewer.Days[1].Total, fewer.Days[2].Total; b.ASA <= a.ASA || b.AgentHours >= a.AgentHours {
-		t.Errorf("with two fewer\n%s\nwithout\n%s", asJSON(b), asJSON(a))
-	}
-	mixed := daysOf(t, path, "--strategy", "round_robin,queue01=ring_all")
-	if mixed.Days[2].Total.Offered != 2000 || mixed.Days[2].Decisions == mixed.Days[1].Decisions {
-		t.Errorf("another strategy decides alike: %s", asJSON(mixed.Days[2]))
-	}
-	hour := daysOf(t, path, "--from", "2026-11-24T11:00:00Z", "--to", "2026-11-24T12:00:00Z")
-	if n := hour.Days[0].Total.Offered; n < 100 || n > 1000 || hour.Days[0].Total.AgentHours > 28 {
-		t.Errorf("one hour has %s", asJSON(hour.Days[0].Total))
-	}
-}
-
-// The page for operators shows what the program prints today.
-func TestReplayPage(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../docs/replay.md")
+	all, err := filedPages(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := exported(t, tuesday(), "tuesday.ndjson.gz")
-	examples := strings.Split(string(text), "```\n$ foyer replay tuesday.ndjson.gz")[1:]
-	if len(examples) < 2 {
-		t.Errorf("%d examples on the page", len(examples))
-	}
-	for _, x := range examples {
-		shown, _, _ := strings.Cut(x, "```")
-		line, want, _ := strings.Cut(shown, "\n")
-		out, errs, code := foyer(t, append([]string{"replay", path, "-c", "none.yaml"}, strings.Fields(line)...)...)
-		if out = strings.ReplaceAll(out, path, "tuesday.ndjson.gz"); code != 0 || errs != "" || out != want {
-			t.Errorf("%s: exit %d, %s\n%s\nthe page shows\n%s", line, code, errs, out, want)
-		}
-	}
+	r := replaying{pages: all, change: c, bar: &bar{}}
+	return r.run(context.Background())
 }
 
-func TestReplayRefusesInOneSentence(t *testing.T) {
+func TestReplayOfAFileAndOfADataDirectoryAgree(t *testing.T) {
 	t.Parallel()
-	plan := tuesday()
-	plan.Calls, plan.Agents = 20, 3
-	path := exported(t, plan, "day.ndjson")
-	dir := filepath.Dir(path)
-	body, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name string, text []byte) string {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+	p := busyDay(1500, 30)
+	var want *replayReport
+	for _, name := range []string{"day.ndjson", "day.ndjson.gz"} {
+		got, err := replayed(t, dayFile(t, p, name), whatif.Change{})
+		if err != nil {
 			t.Fatal(err)
 		}
-		return filepath.Join(dir, name)
-	}
-	lines := slices.Collect(strings.Lines(string(body)))
-	forged := slices.Clone(lines)
-	forged = slices.Delete(forged, 12, 13)
-	for name, c := range map[string]struct {
-		path, flags, say string
-	}{
-		"no file":         {filepath.Join(dir, "none"), "", "none: no such file or directory"},
-		"no journal":      {dir, "", "holds no journal: name the data directory of a switch, or a file of `foyer journal export`"},
-		"empty":           {write("empty", nil), "", "empty: the journal is empty, or reaches back to no start of the switch"},
-		"headless":        {write("headless", []byte(strings.Join(lines[1:], ""))), "", "reaches back to no start of the switch"},
-		"no JSON":         {write("text", []byte(lines[0]+"hello\n")), "", "page 2 of the journal: invalid character 'h'"},
-		"cut":             {write("cut", body[:len(body)-20]), "", fmt.Sprintf("page %d of the journal: unexpected end of JSON input", len(lines))},
-		"no gzip":         {write("day.gz", body), "", "day.gz: gzip: invalid header"},
-		"an event gone":   {write("forged", []byte(strings.Join(forged, ""))), "", "the replay decides otherwise than the switch did"},
-		"another time":    {path, "--from 2026-11-26", "holds nothing of that time; it goes from"},
-		"from after to":   {path, "--from 2026-11-25 --to 2026-11-24", "--from 2026-11-25 is not before --to 2026-11-24"},
-		"no day":          {path, "--from noon", `--from: "noon" is neither a day`},
-		"skills of none":  {path, "--skill fr=4", "say how many with --add-agents"},
-		"a skill":         {path, "--add-agents 1 --skill fr", "--skill fr: must be a skill and its level from 1 to 10, such as fr=4"},
-		"negative agents": {path, "--add-agents=-1", "--add-agents -1: must be 1 to 10000"},
-		"unfit agents":    {path, "--add-agents 1", "the added agents qualify for no queue"},
-		"no queue":        {path, "--add-agents 1 --queues sales", "queue sales was not there on that day; there were queue01, queue02"},
-		"queue strategy":  {path, "--strategy sales=top_down", "queue sales was not there on that day"},
-		"no strategy":     {path, "--strategy best", `no strategy is called "best"; it is one of longest_idle, fewest_calls`},
-		"two strategies":  {path, "--strategy top_down,ring_all", "--strategy ring_all: is the second for the same queue"},
-		"no agent":        {path, "--remove-agents bo", "agent bo was not there on that day"},
-		"no rate":         {path, "--rate 0.42", "--rate 0.42: must be an amount per minute or hour, such as 0.42/min or 25/h"},
-		"free":            {path, "--rate 0/min", "--rate 0/min: must be an amount"},
-	} {
-		out, errs, code := replayed(t, c.path, strings.Fields(c.flags)...)
-		if code != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, c.say) {
-			t.Errorf("%s: exit %d\n%s%s\nwant %q", name, code, out, errs, c.say)
+		if want != nil && (got.Hash != want.Hash || got.Events != want.Events || got.Was.Total != want.Was.Total) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
+		want = got
 	}
-}
-
-func TestProgressIsDrawnAndCleared(t *testing.T) {
-	t.Parallel()
-	var out strings.Builder
-	b := progress{out: &out}
-	for range 64 {
-		b.draw("replay", 0.5)
-	}
-	b.clear()
-	b.clear()
-	bar := "replay     [####################....................]  50%"
-	if want := "\r" + bar + "\r" + strings.Repeat(" ", len(bar)) + "\r"; out.String() != want {
-		t.Errorf("drawn %q, want %q", out.String(), want)
-	}
-}
-
-// The benchmarks read a day of 100,000 calls from a file, an event a page, as
-// `foyer replay` does.
-func BenchmarkReplay(b *testing.B) { benchmarkReplay(b, whatif.Change{}) }
-
-func BenchmarkWhatIf(b *testing.B) {
-	benchmarkReplay(b, whatif.Change{Add: 2, Skills: map[string]int{"fr": 4}})
-}
-
-func benchmarkReplay(b *testing.B, c whatif.Change) {
-	all, err := filedPages(exported(b, long(), "day.ndjson"))
+	dir := t.TempDir()
+	j, err := openJournal(dir, time.Hour)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.ReportAllocs()
-	before := spent(b)
-	var p *replaying
-	for b.Loop() {
-		p = &replaying{change: c}
-		if err := p.run(context.Background(), all); err != nil {
-			b.Fatal(err)
-		}
+	events := keepDay(t, p, j.append)
+	j.close()
+	r := replayCmd{Journal: dir}
+	all, done, err := r.open(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t := &p.Days[0].Total
-	if t.Offered != 100_000 {
-		b.Fatalf("%s", asJSON(p.Days))
+	defer done()
+	k := replaying{pages: all, bar: &bar{}}
+	got, err := k.run(context.Background())
+	if err != nil {
+		t.Fatal(err)
 	}
-	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/day")
-	b.ReportMetric((spent(b)-before).Seconds()/float64(b.N), "cpu-s/day") // what a busy machine does not change
-	b.ReportMetric(float64(p.Events), "events")
-	b.ReportMetric(float64(all.size)/(1<<20), "MiB")
-	b.ReportMetric(float64(t.Answered)/float64(t.Offered), "answered")
+	if got.Hash != want.Hash || got.Events != events || got.Was.Total != want.Was.Total {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if q := got.Was.Total; q.Offered != 1500 || q.Answered == 0 || q.Abandoned == 0 {
+		t.Errorf("%+v", q)
+	}
 }
 
-// spent is the processor time of this process.
-func spent(b *testing.B) time.Duration {
+func TestReplaySeesATamperedJournal(t *testing.T) {
+	t.Parallel()
+	path := dayFile(t, busyDay(200, 10), "day.ndjson")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, old, new, want string }{
+		{"an agent who was not there", `"k":"answered","c":"call000007","a":"agent`, `"k":"answered","c":"call000007","a":"nobody`, "the replay decides otherwise than the switch did"},
+		{"a broken line", `"k":"bridged"`, `"k":bridged"`, "journal page"},
+		{"no beginning", `"k":"started"`, `"k":"tick"`, "reaches back to no start of the switch"},
+	} {
+		bad := bytes.Replace(text, []byte(c.old), []byte(c.new), 1)
+		if bytes.Equal(bad, text) {
+			t.Fatalf("%s: nothing to change", c.name)
+		}
+		file := filepath.Join(t.TempDir(), "bad.ndjson")
+		if err := os.WriteFile(file, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := replayed(t, file, whatif.Change{}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.name, err, c.want)
+		}
+	}
+}
+
+func TestReplayWithAChange(t *testing.T) {
+	t.Parallel()
+	path := dayFile(t, busyDay(1500, 18), "day.ndjson.gz")
+	c, err := (&replayCmd{AddAgents: 4, Skill: map[string]int{"fr": 4}, Strategy: []string{"queue01=skill_then_idle"}}).change("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := replayed(t, path, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.trust() != "exactly the recorded figures" {
+		t.Errorf("without the change: %s", r.trust())
+	}
+	if was, is := &r.Was.Total, &r.Is.Total; is.Mean >= was.Mean || is.Answered <= was.Answered || is.LoggedIn <= was.LoggedIn || is.Offered != was.Offered {
+		t.Errorf("four more agents: %+v\nwas %+v", is, was)
+	}
+	r.Cost = rate{Minute: 0.42}
+	var out bytes.Buffer
+	if err := r.print(&out, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Played again without the change: exactly the recorded figures", "LEVEL: answered in time", "COST: 0.42 for each minute handled"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s\nlacks %s", out.String(), want)
+		}
+	}
+	if _, err := replayed(t, path, whatif.Change{Remove: []acd.AgentID{"zoe"}}); err == nil || err.Error() != "agent zoe was not there on that day" {
+		t.Error(err)
+	}
+}
+
+func TestReplayFlagsAreChecked(t *testing.T) {
+	for want, r := range map[string]replayCmd{
+		"--add-agents: to play with fewer, name them with --remove-agents":               {AddAgents: -1},
+		"--skill and --queues are those of added agents; say how many with --add-agents": {Skill: map[string]int{"fr": 1}},
+		"--skill fr=9: a level is 1 to 5":                                                {AddAgents: 1, Skill: map[string]int{"fr": 9}},
+		"--strategy sales=best: no such strategy; there are longest_idle, fewest_calls, least_talk, round_robin, top_down, skill_then_idle, weighted_random, ring_all, ring_progressive": {Strategy: []string{"sales=best"}},
+	} {
+		if _, err := r.change(""); err == nil || err.Error() != want {
+			t.Errorf("%+v: %v, want %s", r, err, want)
+		}
+	}
+	for text, want := range map[string]rate{"": {}, "0.42/min": {Minute: 0.42}, "24/h": {Hour: 24}} {
+		if got, err := readRate(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"x/min", "0/min", "-1/h", "3", "3/day"} {
+		if got, err := readRate(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
+func TestQuestionsAboutAnAgent(t *testing.T) {
+	paris, err := time.LoadLocation("Europe/Paris")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, time.November, 25, 15, 0, 0, 0, paris)
+	at := func(h, m int) time.Time { return time.Date(2026, time.November, 25, h, m, 0, 0, paris) }
+	for _, c := range []struct {
+		from, to     string
+		wantF, wantT time.Time
+		err          string
+	}{
+		{"14:00", "14:30", at(14, 0), at(14, 30), ""},
+		{"", "", at(14, 30), now, ""},
+		{"14:00", "18:00", at(14, 0), now, ""},
+		{"2026-11-24T09:00:00Z", "2026-11-24T10:00:00+01:00", at(0, 0), at(0, 0), "is not before"},
+		{"14", "", now, now, `--from: "14" is neither a time of today`},
+		{"", "noon", now, now, `--to: "noon" is neither`},
+	} {
+		q, err := (&explainCmd{Agent: "ana", From: c.from, To: c.to}).question(now, "fr")
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s to %s: %v, want %s", c.from, c.to, err, c.err)
+			}
+			continue
+		}
+		if err != nil || !q.From.Equal(c.wantF) || !q.To.Equal(c.wantT) {
+			t.Errorf("%s to %s: %+v, %v", c.from, c.to, q, err)
+		}
+	}
+}
+
+func TestTheJournalOfAnAgentIsExplained(t *testing.T) {
+	t.Parallel()
+	j, err := openJournal(t.TempDir(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	keepDay(t, busyDay(1500, 18), j.append)
+	s := &desk{ex: &exchange{journal: j}, cfg: &config.Config{}}
+	s.cfg.Site.Timezone = time.UTC
+	begin := busyDay(0, 0).Begin
+	x, err := s.ExplainAgent(context.Background(), console.AgentQuestion{Agent: "agent0001", From: begin.Add(5 * time.Hour), To: begin.Add(6 * time.Hour), Lang: "fr"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(x.Stretches) < 10 || !x.Stretches[0].From.Equal(x.From) || !x.Stretches[len(x.Stretches)-1].To.Equal(x.To) {
+		t.Errorf("%+v", x)
+	}
+	var out bytes.Buffer
+	if err := printAgentExplanation(&out, x, time.UTC); err != nil || !strings.Contains(out.String(), "FROM") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	if _, err := s.ExplainAgent(context.Background(), console.AgentQuestion{Agent: "zoe", From: begin, To: begin.Add(time.Hour)}); err == nil {
+		t.Error("an agent who was never there is explained")
+	}
+	// What is exported from the middle begins with the start of the switch, and replays.
+	path := filepath.Join(t.TempDir(), "part.ndjson.gz")
+	err = writeFile(path, func(w io.Writer) error {
+		return s.Journal(context.Background(), w, time.Now().Add(-time.Minute), time.Time{})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := replayed(t, path, whatif.Change{})
+	if err != nil || r.Was.Total.Offered != 1500 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// cpuTime is what this process has used of the processors.
+func cpuTime(tb testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkReplay is a day of 100,000 calls, from a file as exported.
+func BenchmarkReplay(b *testing.B) {
+	for _, name := range []string{"day.ndjson", "day.ndjson.gz"} {
+		b.Run(strings.TrimPrefix(name, "day."), func(b *testing.B) {
+			path := dayFile(b, busyDay(100_000, 800), name)
+			info, err := os.Stat(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(info.Size())
+			var events int
+			before := cpuTime(b)
+			for b.Loop() {
+				all, err := filedPages(path)
+				if err != nil {
+					b.Fatal(err)
+				}
+				var k judge
+				if err := all.each(context.Background(), func(p page, _ int64) error { return k.page(p) }); err != nil {
+					b.Fatal(err)
+				}
+				events = k.events
+			}
+			b.ReportMetric(float64(events), "events/op")
+			b.ReportMetric((cpuTime(b)-before).Seconds()/float64(b.N), "cpu-s/op")
+		})
+	}
+	b.Run("two-more-agents", func(b *testing.B) {
+		path := dayFile(b, busyDay(100_000, 800), "day.ndjson")
+		before := cpuTime(b)
+		for b.Loop() {
+			all, err := filedPages(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := replaying{pages: all, change: whatif.Change{Add: 2, Skills: map[string]int{"fr": 4}}, bar: &bar{}}
+			report, err := r.run(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			if trust := report.trust(); trust != "exactly the recorded figures" {
+				b.Fatal(trust)
+			}
+		}
+		b.ReportMetric((cpuTime(b)-before).Seconds()/float64(b.N), "cpu-s/op")
+	})
 }
