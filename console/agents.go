@@ -19,10 +19,12 @@ func (c *console) agentRoutes(api huma.API) {
 	huma.Register(api, route("list-agents", "GET /agents", AgentsRead, "Agents and what they are doing"), c.listAgents)
 	huma.Register(api, route("get-agent", "GET /agents/{id}", AgentsRead, "One agent"), c.getAgent)
 	huma.Register(api, route("explain-agent", "GET /agents/{id}/explain", AgentsRead, "Why calls did or did not come to an agent"), c.explainAgent)
-	for state, summary := range map[string]string{
-		"login":  "Log an agent in",
-		"logout": "Log an agent out, after the call they are in",
-		"ready":  "Let an agent receive calls",
+	for do, summary := range map[string]string{
+		"login":   "Log an agent in",
+		"logout":  "Log an agent out, after what they are in",
+		"ready":   "Let an agent receive calls; ends a wrap-up that needs no code",
+		"extend":  "Give an agent more time for the wrap-up; 409 when none is left",
+		"release": "Free an agent from whatever they are in: their call ends, callers they were rung for wait on",
 	} {
 		huma.Register(api, agentOrder(do, summary), func(ctx context.Context, in *AgentRef) (*one[AgentState], error) {
 			return c.setAgent(ctx, in.ID, AgentOrder{Do: do})
@@ -176,7 +178,7 @@ func (c *console) knowsAll(ctx context.Context, id string) bool {
 	return false
 }
 
-func (c *console) setAgent(ctx context.Context, id, state, reason string) (*done, error) {
+func (c *console) setAgent(ctx context.Context, id string, o AgentOrder) (*one[AgentState], error) {
 	if c.Control == nil || c.Floor == nil {
 		return nil, notHere("control")
 	}

@@ -66,6 +66,15 @@ type Control interface {
 	CancelCallback(ctx context.Context, id, by string) error
 }
 
+// AgentOrder is what somebody with authority over an agent wants of them.
+type AgentOrder struct {
+	Do     string // ready, pause, login, logout, wrapup, extend or release
+	Reason string // of pause
+	Code   string // of wrapup; may be empty
+	Call   string // of wrapup: which, for one who is in several
+	By     string
+}
+
 // Diagnosis answers what happened to one call, live or past, or to an agent. ErrNotFound.
 type Diagnosis interface {
 	Trace(ctx context.Context, call string) ([]TraceLine, error)

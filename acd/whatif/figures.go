@@ -10,12 +10,12 @@ import (
 
 // Figures are what a day comes to.
 type Figures struct {
-	Queues []QueueFigures // as configured
-	Total  QueueFigures
+	Queues []QueueFigures `json:"queues"` // as configured
+	Total  QueueFigures   `json:"total"`
 	// Agents is how many were at work at some time.
-	Agents int
+	Agents int `json:"agents"`
 	// Decisions is how many actions the floor took.
-	Decisions int
+	Decisions int `json:"decisions"`
 }
 
 // QueueFigures are those of a queue. Waits count from the arrival of the call, or

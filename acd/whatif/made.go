@@ -79,9 +79,7 @@ func (p Plan) config() *acd.Config {
 	for n := range p.Agents {
 		a := acd.AgentCfg{ID: acd.AgentID(fmt.Sprintf("agent%04d", n+1)), Skills: map[string]int{"fr": 1 + n%5}}
 		for k := range min(3, p.Queues) {
-			if q := cfg.Queues[(n+k*(n%2+1))%p.Queues].ID; !slices.Contains(a.Queues, q) {
-				a.Queues = append(a.Queues, q)
-			}
+			a.Queues = append(a.Queues, cfg.Queues[(n+k*(n%2+1))%p.Queues].ID)
 		}
 		cfg.Agents = append(cfg.Agents, a)
 	}

@@ -189,10 +189,10 @@ func withJournal(cfg *config.Config, f func(*desk) error) error {
 		return fmt.Errorf("%w; stop it first, or ask it over its admin socket", err)
 	}
 	defer lock.Close()
-	j, err := openJournal(dir, traceAge)
+	j, err := openJournal(cfg.Site.DataDir, cfg.Observability.SIPTrace.RingBuffer)
 	if err != nil {
 		return err
 	}
 	defer j.close()
-	return f(j)
+	return f(&desk{ex: &exchange{journal: j, log: zap.NewNop()}, cfg: cfg})
 }

@@ -31,13 +31,14 @@ type cli struct {
 	Report    reportCmd    `cmd:"" help:"Service levels, queues, agents and intervals, added up."`
 	Call      callCmd      `cmd:"" help:"Live calls of the running switch."`
 	Agent     agentCmd     `cmd:"" help:"Agents of the running switch."`
+	Queue     queueCmd     `cmd:"" help:"Queues of the running switch, and who waits in them."`
+	Callback  callbackCmd  `cmd:"" help:"Customers who will be called back."`
 	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to, or why an agent got none."`
-	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
 	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`
 	Token     tokenCmd     `cmd:"" help:"Access tokens for the API."`
 	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
-	Replay    replayCmd    `cmd:"" help:"Play a recorded day again, as it was or with a change, and print its figures."`
+	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

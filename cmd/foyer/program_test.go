@@ -269,7 +269,6 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 		}
 	}
 	explainsAna(t, l)
-	replaysTheDay(t, "-c", file)
 	metrics, _ := l.get("/metrics")
 	for _, want := range []string{`foyer_calls_total{client="essai",direction="inbound",outcome="answered"} 1`, "foyer_rtp_ports_used 0", `foyer_agents{state="ready"} 1`} {
 		if !strings.Contains(metrics, want) {
@@ -293,14 +292,10 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 		t.Errorf("explain without a switch: exit %d\n%s%s", code, out, errs)
 	}
 	explainsAna(t, l)
-	replaysTheDay(t, "-c", file)
-	replaysTheDay(t, filepath.Join(dir, "data"))
 	export := filepath.Join(dir, "day.ndjson.gz")
 	if out, errs, code := foyer(t, "journal", "export", export, "-c", file); code != 0 || out+errs != "" {
 		t.Fatalf("journal export: exit %d\n%s%s", code, out, errs)
 	}
-	replaysTheDay(t, export)
-	replaysTheDay(t, export, "--with", file)
 }
 
 // explainsAna asks why an agent got what she got, as an operator does who has just
@@ -332,24 +327,6 @@ func explainsAna(t *testing.T, l *life) {
 		out, errs, code := foyer(t, append(append([]string{"explain"}, strings.Fields(c.args)...), "-c", l.file)...)
 		if code != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, c.say) {
 			t.Errorf("explain %s: exit %d\n%s%s", c.args, code, out, errs)
-		}
-	}
-}
-
-// replaysTheDay plays the one call of the journal again, alone and with bo at home.
-func replaysTheDay(t *testing.T, args ...string) {
-	t.Helper()
-	for _, change := range [][]string{nil, {"--remove-agents", "bo"}} {
-		out, errs, code := foyer(t, append(append([]string{"replay", "-o", "json"}, args...), change...)...)
-		var p replaying
-		if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || errs != "" {
-			t.Errorf("replay %v %v: exit %d, %v\n%s%s", args, change, code, err, out, errs)
-			continue
-		}
-		for _, d := range p.Days {
-			if d.Total.Offered != 1 || d.Total.Answered != 1 || d.Agents != 1 || len(d.Queues) != 1 || d.Queues[0].Queue != "accueil" {
-				t.Errorf("replay %v %v: %s", args, change, asJSON(d))
-			}
 		}
 	}
 }

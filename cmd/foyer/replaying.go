@@ -136,7 +136,7 @@ func (r *replayReport) trust() string {
 		return "exactly the recorded figures"
 	}
 	return fmt.Sprintf("level %s (recorded %s), ASA %s (%s), answered %d (%d)",
-		percent(b.ServiceLevel()), percent(a.ServiceLevel()), secs(b.Mean), secs(a.Mean), b.Answered, a.Answered)
+		shareText(b.ServiceLevel()), shareText(a.ServiceLevel()), secs(b.Mean), secs(a.Mean), b.Answered, a.Answered)
 }
 
 func find(f *whatif.Figures, id acd.QueueID) *whatif.QueueFigures {
@@ -180,7 +180,7 @@ func (r *replayReport) queue(w io.Writer, name string, was, is *whatif.QueueFigu
 
 func (r *replayReport) row(w io.Writer, name, day string, q *whatif.QueueFigures) {
 	fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t", name, day, q.Offered, q.Answered, q.Abandoned, q.Moved+q.Refused+q.Callbacks,
-		percent(q.ServiceLevel()), secs(q.Mean), secs(q.P90), secs(q.Longest), percent(q.Occupancy()), hours(q.Handling, "%.1f h"), hours(q.LoggedIn, "%.1f h"))
+		shareText(q.ServiceLevel()), secs(q.Mean), secs(q.P90), secs(q.Longest), shareText(q.Occupancy()), hours(q.Handling, "%.1f h"), hours(q.LoggedIn, "%.1f h"))
 	if r.Cost != (rate{}) {
 		amount, ok := r.Cost.of(q, q.Queue == "")
 		fmt.Fprint(w, money(amount, ok, "%.2f")+"\t")
@@ -198,7 +198,7 @@ func points(share func(*whatif.QueueFigures) (float64, bool), was, is *whatif.Qu
 	return fmt.Sprintf("%+.1f", 100*(b-a))
 }
 
-func percent(share float64, ok bool) string {
+func shareText(share float64, ok bool) string {
 	if !ok {
 		return "-"
 	}
