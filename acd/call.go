@@ -213,6 +213,9 @@ func (f *Floor) newCall(ev *Event) *call {
 	if ev.Facts != nil && ev.Facts.From != "anonymous" {
 		c.from = ev.Facts.From
 	}
+	if !ev.Since.IsZero() && ev.Since.Before(f.now) {
+		c.turn = ev.Since.Round(0)
+	}
 	f.append(c)
 	return c
 }

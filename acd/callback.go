@@ -52,11 +52,8 @@ func (f *Floor) callbackAsked(ev *Event) {
 		c.from = ev.Number
 		c.back = &promise{key: key, number: ev.Number}
 		f.promised[key] = c
-		switch {
-		case from != nil:
+		if from != nil {
 			c.turn, c.priority, c.number = from.turn, from.priority, from.number
-		case !ev.Since.IsZero():
-			c.turn = ev.Since
 		}
 		f.settleIn(c, l)
 		l.stats.Offered-- // counted as a callback, and as answered when it is

@@ -136,12 +136,12 @@ type Event struct {
 	Offer    OfferID   `json:"o,omitempty"`
 	By       Party     `json:"by,omitempty"`
 	Cause    Cause     `json:"why,omitempty"`
-	Reason   string    `json:"r,omitempty"`  // a pause reason, a wrap-up code, a SIP reason phrase
-	Code     int       `json:"sc,omitempty"` // the SIP status code behind it, if one
-	Priority int       `json:"p,omitempty"`  // with Arrived: seconds of head start, besides the queue's own
-	Number   string    `json:"nr,omitempty"` // of a callback, E.164
-	Origin   CallID    `json:"oc,omitempty"` // of a callback: the call it was asked in
-	Since    time.Time `json:"since,omitzero"`
+	Reason   string    `json:"r,omitempty"`    // a pause reason, a wrap-up code, a SIP reason phrase
+	Code     int       `json:"sc,omitempty"`   // the SIP status code behind it, if one
+	Priority int       `json:"p,omitempty"`    // with Arrived: seconds of head start, besides the queue's own
+	Number   string    `json:"nr,omitempty"`   // of a callback, E.164
+	Origin   CallID    `json:"oc,omitempty"`   // of a callback: the call it was asked in
+	Since    time.Time `json:"since,omitzero"` // with Arrived and CallbackAsked: the moment the place counts from, if earlier
 	Facts    *Facts    `json:"f,omitempty"`
 	Config   *Config   `json:"cfg,omitempty"`
 }

@@ -497,6 +497,9 @@ func (w *world) next() {
 		if w.one(4) {
 			ev.Agent = agent
 		}
+		if w.one(4) {
+			ev.Since = w.now.Add(-time.Duration(w.number(5)) * time.Millisecond)
+		}
 		if w.one(8) {
 			ev.Cause = CauseClosed
 		}

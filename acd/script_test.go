@@ -35,7 +35,7 @@ var update = flag.Bool("update", false, "rewrite the expected decisions in testd
 // the first event are taken over by "reconfigure".
 //
 // Events: register, lost, login, logout, ready, pause REASON, wrapped [CODE],
-// extend, release (all of an agent); arrive CALL QUEUE [PRIORITY] [from=NUMBER]
+// extend, release (all of an agent); arrive CALL QUEUE [PRIORITY] [from=NUMBER] [since=TIME]
 // [for=AGENT] [closed]; alert, answer, fail CAUSE, bridge, hold [PARTY] [consult], resume
 // [PARTY], link-lost, link-back (of CALL AGENT, and "#1" for an offer other than
 // the last); gone CALL [PARTY] [CAUSE]; callback NEW CALL NUMBER, or
@@ -193,7 +193,10 @@ func (s *script) happen(what string, w []string) error {
 			ev.Reason = w[1]
 		}
 	case Arrived:
-		ev = arrival(w)
+		var err error
+		if ev, err = arrival(w); err != nil {
+			return err
+		}
 	case Gone:
 		ev.Call, ev.By = CallID(w[0]), Caller
 		for _, word := range w[1:] {
@@ -240,7 +243,7 @@ var scriptKinds = map[string]Kind{
 	"callbacks-open": CallbacksOpen, "callbacks-shut": CallbacksShut,
 }
 
-func arrival(w []string) Event {
+func arrival(w []string) (Event, error) {
 	ev := Event{Kind: Arrived, Call: CallID(w[0]), Queue: QueueID(w[1])}
 	for _, word := range w[2:] {
 		switch key, value, _ := strings.Cut(word, "="); key {
@@ -250,11 +253,17 @@ func arrival(w []string) Event {
 			ev.Agent = AgentID(value)
 		case "closed":
 			ev.Cause = CauseClosed
+		case "since":
+			since, err := time.ParseDuration(value)
+			if err != nil {
+				return ev, err
+			}
+			ev.Since = day.Add(since)
 		default:
 			ev.Priority, _ = strconv.Atoi(word)
 		}
 	}
-	return ev
+	return ev, nil
 }
 
 func (s *script) offerHappens(ev Event, w []string) error {

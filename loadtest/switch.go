@@ -66,6 +66,9 @@ func StartSwitch(ctx context.Context, bin string, setup Setup) (*Switch, error) 
 	if err != nil {
 		return nil, err
 	}
+	if bin, err = filepath.Abs(bin); err != nil { // it runs in a directory of its own
+		return nil, fmt.Errorf("start switch: %w", err)
+	}
 	s := &Switch{Setup: setup, bin: bin, Config: filepath.Join(setup.Dir, "foyer.yaml"), ended: make(chan struct{})}
 	if err := os.WriteFile(s.Config, []byte(setup.YAML()), 0o600); err != nil {
 		return nil, fmt.Errorf("start switch: %w", err)

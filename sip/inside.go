@@ -67,7 +67,6 @@ func (l *Leg) hungUp(req *sip.Request, tx *sip.ServerTx) {
 		l.e.refuse(req, tx, &refusal{code: sip.StatusCallTransactionDoesNotExists})
 		return
 	}
-	l.e.reply(tx, l.e.respond(req, sip.StatusOK, ""))
 	why := reasonOf(req)
 	switch {
 	case l.phase == up:
@@ -84,6 +83,8 @@ func (l *Leg) hungUp(req *sip.Request, tx *sip.ServerTx) {
 		// on another goroutine.
 		l.goodbye = &why
 	}
+	// Last, for with it a carrier counts the channel as free, and may use it at once.
+	l.e.reply(tx, l.e.respond(req, sip.StatusOK, ""))
 }
 
 // informed takes INFO: a digit, if it is one.

@@ -246,6 +246,8 @@ func (c *call) handleRarer(m any) {
 		c.probed(m)
 	case messageTime:
 		c.messageLeft()
+	case outwardTime:
+		c.outwardLate(m)
 	}
 }
 
@@ -287,7 +289,11 @@ func (c *call) admit() {
 	}
 	facts := c.facts
 	c.told = true
-	ev := acd.Event{Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Facts: &facts}
+	// Whoever rang first goes first, whichever goroutine gets to say so first.
+	ev := acd.Event{
+		Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Agent: c.dest.agent,
+		Since: c.begun.Round(0).UTC(), Facts: &facts,
+	}
 	if c.dest.closed {
 		ev.Cause = acd.CauseClosed
 	}
@@ -384,7 +390,7 @@ func (c *call) mediaSaid(m fromMedia) {
 			c.agentHeard()
 		}
 	case rtp.Silent:
-		if c.phase == talking && !c.agent.lost {
+		if c.phase == talking && !c.agent.lost || c.phase == diverted {
 			c.log.Info("leg silent", zap.String("party", m.party.String()), zap.Duration("for", ev.For))
 			c.end(partyOfEnd(m.party, sip.FlowLost), acd.CauseMediaTimeout)
 		}

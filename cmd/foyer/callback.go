@@ -72,14 +72,24 @@ func (c *call) customerAnswered() {
 		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-hello"), c.ex.music)
 		c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
 	}
-	c.ex.board.post(acd.Event{Kind: acd.CallerBack, Call: c.id})
+	c.ex.board.post(acd.Event{Kind: acd.CallerBack, Call: c.id, Offer: c.dialled})
 }
 
 // customerMissed: the customer was not reached. The floor tries again, or not;
 // it withdraws the agent.
 func (c *call) customerMissed(cause acd.Cause) {
 	c.dropOut(sip.Reason{SIP: 487, Text: "Callback given up"})
-	c.ex.board.post(acd.Event{Kind: acd.CallerMissed, Call: c.id, Cause: cause, By: acd.Caller})
+	c.ex.board.post(acd.Event{Kind: acd.CallerMissed, Call: c.id, Offer: c.dialled, Cause: cause, By: acd.Caller})
+}
+
+// postpone leaves a callback that is being made when the switch stops to the next
+// life: its phones fall silent, and the floor is not told that it is over.
+func (c *call) postpone() {
+	c.dropOut(sip.Reason{SIP: 487, Text: "Callback given up"})
+	for id := range c.offers {
+		c.withdraw(id, acd.CauseDraining)
+	}
+	c.phase = over
 }
 
 // retire lets callbacks go that are not being made.
@@ -93,7 +103,7 @@ func (c *call) alone() bool { return c.back && !c.answered && c.out == nil && le
 func promisedIn(f *acd.Floor, now time.Time, facts map[acd.CallID]*acd.Facts) []acd.Event {
 	var asks []acd.Event
 	for _, v := range f.Snapshot(now).Calls {
-		if v.Callback == "" || v.State == acd.CallTalking {
+		if v.Callback == "" || v.Present { // who was on the line has had their callback
 			continue
 		}
 		asks = append(asks, acd.Event{

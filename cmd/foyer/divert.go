@@ -112,6 +112,9 @@ func (c *call) tryNext() error {
 		return err
 	}
 	o.leg, o.early = leg, false
+	if c.phase == diverted { // the floor watches over callbacks
+		time.AfterFunc(outsideRings, func() { c.box.post(outwardTime{o, attempt}) })
+	}
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
 	return nil
 }
@@ -188,8 +191,36 @@ func (c *call) outsideAnswered(ev sip.Answered) {
 			return
 		}
 	}
-	rtp.Bridge(c.caller.media, o.media)
+	c.joinOutside()
 	c.log.Info("call put through", zap.String("to", o.way.number), zap.String("trunk", o.leg.Trunk()))
+}
+
+// joinOutside lets a caller and the far end hear each other, and watches that both
+// are there: a BYE that was lost must not leave the call up for ever.
+func (c *call) joinOutside() {
+	near, far := &c.caller, &c.out.side
+	rtp.Bridge(near.media, far.media)
+	for _, s := range []*side{near, far} {
+		s.media.Watch(near.stream.Send && far.stream.Send && s.stream.Receive)
+	}
+}
+
+// outsideRings is how long a number may ring for a caller who is put through.
+const outsideRings = time.Minute
+
+// outwardTime ends an attempt to reach a number that has rung for too long.
+type outwardTime struct {
+	out     *outward
+	attempt int
+}
+
+func (c *call) outwardLate(m outwardTime) {
+	if o := c.out; o != m.out || o == nil || o.tries != m.attempt || o.taken || c.phase != diverted {
+		return
+	}
+	c.log.Info("number did not answer", zap.String("number", c.out.way.number))
+	c.dropOut(sip.Reason{SIP: 408, Q850: 19, Text: "No answer"})
+	c.notPutThrough()
 }
 
 // outsideRefused tries the next trunk where that may help.

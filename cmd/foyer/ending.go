@@ -13,6 +13,10 @@ import (
 
 // end ends the call now, whatever its phase.
 func (c *call) end(by acd.Party, cause acd.Cause) {
+	if cause == acd.CauseDraining && c.back && !c.answered {
+		c.postpone()
+		return
+	}
 	switch c.phase {
 	case closing, over:
 	case leaving:

@@ -70,10 +70,10 @@ func (p *person) hearsPrompt(id string) {
 	})
 }
 
-// rang is a caller in a queue, who hears it.
+// rang is a caller who is answered, and hears it.
 func (s *stage) rang(number string, tone float64) (*person, *siptest.Call) {
 	s.t.Helper()
-	cara := s.caller("127.0.0.2", tone)
+	cara := s.caller(carrierHost, tone)
 	out := cara.call(number)
 	cara.expect(out, "200 INVITE")
 	cara.voice.talkTo(s.t, out.RemoteSDP())
@@ -358,6 +358,78 @@ func TestCallbackIsMadeByTheNextLife(t *testing.T) {
 	in.Bye()
 	ana.expect(atAna, "BYE")
 	s.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
+}
+
+// The switch stops while the customer's phone rings: the next life calls again.
+func TestCallbackInFlightIsMadeByTheNextLife(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, far := openWithCarrier(t, dir, callbacks("agent_first"))
+	s.asksForCallback()
+	ana := s.agent("ana", 500)
+	atAna := ana.rings()
+	atAna.Answer(ana.voice.offer())
+	ana.expect(atAna, "ACK")
+	ringing := far.rings()
+	s.retires()
+	if err := ringing.Ended(s.ctx); err != nil {
+		t.Errorf("the customer's phone still rings: %v", err)
+	}
+	s, far = openWithCarrier(t, dir, callbacks("agent_first"))
+	ana = s.agent("ana", 500)
+	atAna = ana.rings()
+	atAna.Answer(ana.voice.offer())
+	ana.expect(atAna, "ACK")
+	far.takes(far.rings())
+	ana.voice.talkTo(t, atAna.RemoteSDP())
+	far.hears(500)
+	atAna.Bye()
+	s.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)
+}
+
+// A caller who is put through and whose BYE is lost does not stay up for ever.
+func TestPutThroughAndNobodyThere(t *testing.T) {
+	t.Parallel()
+	s, far := withCarrier(t, with(`overflow: [{after: 1s, to: hangup}]`, `overflow: [{after: 1s, to: "+33140000000"}]`))
+	cara, out := s.rang("+33170000004", 1300)
+	in := far.rings()
+	far.takes(in)
+	cara.hears(700)
+	cara.voice.silence(true)
+	cara.expect(out, "BYE")
+	far.expect(in, "BYE")
+	s.wantEnd(ledger.Overflowed, acd.Carrier, acd.CauseMediaTimeout)
+}
+
+// A number names the agent its callers want: she is waited for while another is free.
+func TestNumberNamesAnAgent(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with("require: [fr], ring: {timeout: 3s}", "require: [fr], prefer: 30s, ring: {timeout: 8s}"),
+		with(`{number: "+33170000001", client: essai, to: accueil}`, `{number: "+33170000001", client: essai, to: accueil, agent: ana}`))
+	ana := s.agent("ana", 500)
+	_, one := s.rang("+33170000001", 1300)
+	first := ana.rings()
+	ana.picksUp(first)
+	bo := s.agent("bo", 900)
+	cara, two := s.rang("+33170000001", 1100)
+	s.until("the second caller waits for ana", func() bool {
+		var wanted acd.AgentID
+		s.ex.board.ask(s.ctx, func() {
+			for _, c := range s.ex.board.floor.Snapshot(s.ex.board.now()).Calls {
+				wanted = max(wanted, c.Wanted)
+			}
+		})
+		return wanted == "ana"
+	})
+	one.Bye()
+	second := ana.rings()
+	ana.picksUp(second)
+	cara.hears(500)
+	if n := bo.invited(); n != 0 {
+		t.Errorf("bo was rung %d times", n)
+	}
+	two.Bye()
+	s.until("both calls over", func() bool { return s.ex.calls.count() == 0 })
 }
 
 // noticed is how long it may take until a dead line is known: 5 s of silence, two

@@ -210,7 +210,7 @@ func (p *plan) addNumbers() {
 	}
 	for _, d := range p.cfg.DIDs {
 		p.routes.SetNumber(d.Number, acd.QueueID(d.To))
-		p.dids[d.Number] = did{client: acd.ClientID(d.Client), greeting: d.Greeting, notice: d.RecordingNotice}
+		p.dids[d.Number] = did{client: acd.ClientID(d.Client), agent: acd.AgentID(d.Agent), greeting: d.Greeting, notice: d.RecordingNotice}
 	}
 }
 

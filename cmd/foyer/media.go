@@ -165,7 +165,7 @@ func (c *call) streamChanged(who acd.Party, s *side) {
 		c.holdChanged(who, s)
 		c.rewire()
 	case c.phase == diverted && c.out != nil && c.out.taken:
-		rtp.Bridge(c.caller.media, c.out.media)
+		c.joinOutside()
 	}
 }
 

@@ -12,14 +12,18 @@ import (
 	"foyer/sip/siptest"
 )
 
-// waits is a caller in the queue.
+// waits is a caller in the first queue. The floor is waited for: it has a call a
+// moment after its caller has the 200, and what a test does next could come before.
 func (s *stage) waits(tone float64) (*person, *siptest.Call) {
 	s.t.Helper()
-	caller := s.caller(carrierHost, tone)
-	out := caller.call("+33170000001")
-	caller.expect(out, "200 INVITE")
-	caller.voice.talkTo(s.t, out.RemoteSDP())
-	return caller, out
+	cara, out := s.rang("+33170000001", tone)
+	s.until("the call is on the floor", func() (there bool) {
+		s.ex.board.ask(s.ctx, func() {
+			there = len(s.ex.board.floor.Snapshot(s.ex.board.now()).Calls) >= s.ex.calls.count()
+		})
+		return there
+	})
+	return cara, out
 }
 
 func TestWhatAnAgentsPhoneMaySay(t *testing.T) {

@@ -65,6 +65,7 @@ type agent struct {
 
 type did struct {
 	client   acd.ClientID
+	agent    acd.AgentID // whom its callers want; "" is anybody
 	greeting string
 	notice   config.Notice
 }
@@ -76,6 +77,7 @@ type destination struct {
 	queue    acd.QueueID
 	cause    acd.Cause    // not CauseUnknown: no queue takes the call now
 	prompt   string       // said before it is refused; "" for a plain refusal
+	agent    acd.AgentID  // whom the caller wants; "" is anybody
 	closed   bool         // the queue takes it, to send it to a number or to voicemail
 	greeting []*rtp.Sound // played once, before the music
 }
@@ -161,7 +163,7 @@ func (p *plan) route(now time.Time, called string, call acd.CallID) destination 
 		d.cause = acd.CauseNumberUnknown
 		return d
 	}
-	d.client = number.client
+	d.client, d.agent = number.client, number.agent
 	route := p.routes.Route(now, d.number)
 	d.queue, d.cause = route.Queue, route.Cause
 	switch {

@@ -167,7 +167,7 @@ func (s *stage) strike() {
 			s.t.Error("floor: ", broken)
 		}
 		calls := slices.DeleteFunc(s.ex.board.floor.Snapshot(now).Calls, func(c acd.CallView) bool {
-			return s.keeps && c.State == acd.CallLater
+			return s.keeps && c.Callback != "" && !c.Present
 		})
 		if len(calls) > 0 {
 			s.t.Errorf("calls left on the floor: %+v", calls)

@@ -94,5 +94,31 @@ func (k *checker) checkNumbers() {
 			k.warnf(k.at[&d.Client], "number %s is of client %q, but its queue %q is of client %q", d.Number, d.Client, d.To, of)
 		}
 		k.prompt(&d.Greeting)
+		k.checkWanted(d)
+	}
+}
+
+// checkWanted: the agent a number names must serve its queue, and be waited for.
+func (k *checker) checkWanted(d *DID) {
+	if d.Agent == "" {
+		return
+	}
+	at := k.at[&d.Agent]
+	i := slices.IndexFunc(k.c.Agents, func(a Agent) bool { return a.ID == d.Agent })
+	if i < 0 {
+		known := map[string]bool{}
+		for _, a := range k.c.Agents {
+			known[a.ID] = true
+		}
+		k.refer(&d.Agent, "agent", "agents", known)
+		return
+	}
+	if k.queues[d.To] && !slices.ContainsFunc(k.c.Agents[i].Queues, func(q Assignment) bool { return q.ID == d.To }) {
+		k.errorf(at, "agent %q does not serve queue %q, to which number %s leads", d.Agent, d.To, d.Number)
+	}
+	for q := range k.c.Queues {
+		if k.c.Queues[q].ID == d.To && k.c.Queues[q].Prefer == 0 {
+			k.errorf(at, "nobody waits for agent %q: queue %q has no \"prefer\"", d.Agent, d.To)
+		}
 	}
 }

@@ -157,6 +157,9 @@ type DID struct {
 	Number string `yaml:"number" need:"yes"` // E.164, with +
 	Client string `yaml:"client"`            // the queue's when not given
 	To     string `yaml:"to" need:"yes"`     // a queue
+	// Agent of the queue is whom callers of this number want: the queue's Prefer says
+	// how long they wait for that one alone.
+	Agent string `yaml:"agent"`
 	// Greeting is played before the music, of prompts.custom or built in.
 	Greeting        string `yaml:"greeting"`
 	RecordingNotice Notice `yaml:"recording_notice" default:"policy" enum:"policy always never"`
