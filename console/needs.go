@@ -75,6 +75,13 @@ type AgentOrder struct {
 	By     string
 }
 
+// Configuration is what the switch serves by.
+type Configuration interface {
+	// Reload reads it again and serves by it, or with dry only says what would change;
+	// it returns what is different. *BadConfig, ErrUnavailable.
+	Reload(ctx context.Context, by string, dry bool) ([]ConfigChange, error)
+}
+
 // Diagnosis answers what happened to one call, live or past, or to an agent. ErrNotFound.
 type Diagnosis interface {
 	Trace(ctx context.Context, call string) ([]TraceLine, error)

@@ -33,7 +33,7 @@ func (m *metrics) handler() http.Handler {
 func (ex *exchange) consoleOptions(p *plan) console.Options {
 	d := &desk{ex: ex, cfg: p.cfg}
 	o := console.Options{
-		Floor: d, Control: d, Diagnosis: d,
+		Floor: d, Control: d, Diagnosis: d, Config: d,
 		Recordings: &shelf{d}, Contacts: &history{d}, Reports: d,
 		DB:   ex.cdrs.DB(),
 		Demo: p.cfg.Demo, Site: p.cfg.Site.Name, Locale: p.cfg.Site.Locale, Version: version,

@@ -31,12 +31,13 @@ type exchange struct {
 	edge       *sip.Edge
 	registrar  *sip.Registrar
 	media      *rtp.Media
-	music      *rtp.Sound
 	recordings *recorder.Store
 	cdrs       *ledger.Store
 	metrics    *metrics
 	draining   atomic.Bool
-	promised   []acd.Event // callbacks of the last life, to be asked for anew
+	reloading  sync.Mutex    // held by whoever reloads the configuration
+	rehour     chan struct{} // asks hours to look at once
+	promised   []acd.Event   // callbacks of the last life, to be asked for anew
 	running
 	tuning
 }

@@ -25,6 +25,7 @@ type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Run the switch in the foreground until SIGTERM, which drains."`
 	Demo      demoCmd      `cmd:"" help:"Run the switch with simulated carriers and agents, and watch."`
 	Check     checkCmd     `cmd:"" help:"Read the configuration and say what is wrong with it. Exit 0 or 3."`
+	Reload    reloadCmd    `cmd:"" help:"Let the running switch serve by the configuration as it is now; no call notices."`
 	Status    statusCmd    `cmd:"" help:"One screen: calls, queues and agents of the running switch."`
 	Recording recordingCmd `cmd:"" help:"List, fetch and verify recordings."`
 	Cdr       cdrCmd       `cmd:"" help:"Call detail records."`

@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -33,6 +34,9 @@ type metrics struct {
 	callbacks                                                       *prometheus.CounterVec
 	linkLost                                                        *prometheus.CounterVec
 
+	config               *prometheus.GaugeVec
+	reloadFine, reloadAt prometheus.Gauge
+
 	lost map[acd.CallID]bool // calls whose agent's line is gone; of the board's goroutine
 }
 
@@ -53,6 +57,11 @@ func newMetrics(version string) *metrics {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_build_info", Help: "What is running; always 1."}, []string{"version", "goversion"})
 	r.MustRegister(info)
 	info.WithLabelValues(version, runtime.Version()).Set(1)
+
+	m.config = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_config_info", Help: "The configuration that is served, by the hash of its text; always 1."}, []string{"hash"})
+	m.reloadFine = prometheus.NewGauge(prometheus.GaugeOpts{Name: "foyer_config_reload_success", Help: "1 when the last reload was taken over, 0 when it was refused and the configuration before still counts."})
+	m.reloadAt = prometheus.NewGauge(prometheus.GaugeOpts{Name: "foyer_config_last_reload_timestamp_seconds", Help: "When a configuration was last taken over."})
+	r.MustRegister(m.config, m.reloadFine, m.reloadAt)
 
 	m.requests = counter("sip_requests_total", "SIP requests on the wire.", "method", "transport", "direction")
 	m.responses = counter("sip_responses_total", "SIP responses on the wire.", "method", "code", "direction")
@@ -78,6 +87,18 @@ func newMetrics(version string) *metrics {
 	m.recordingMissing = counter("recording_missing_total", "Calls that should have been recorded and were not.", "policy")
 	m.postDial = histogram("sip_post_dial_delay_seconds", "From the caller's INVITE to the first ringing phone.", []float64{.001, .002, .004, .008, .016, .05, .1, .5, 1, 5}, "trunk")
 	return m
+}
+
+// reloaded notes how a reload went, and which configuration is served after it.
+func (m *metrics) reloaded(sum string, at time.Time, err error) {
+	if err != nil {
+		m.reloadFine.Set(0)
+		return
+	}
+	m.config.Reset()
+	m.config.WithLabelValues(sum).Set(1)
+	m.reloadFine.Set(1)
+	m.reloadAt.Set(float64(at.Unix()))
 }
 
 // Request, Response and the rest make metrics the edge's sip.Counters.

@@ -51,15 +51,31 @@ func (s *serveCmd) Run(c *cli) error {
 		return err
 	}
 	ex.banner(os.Stdout, cfg)
-	select {
-	case <-ctx.Done():
-	case err = <-ex.failed:
-		ex.log.Error("serving stopped", zap.Error(err))
-	}
+	err = ex.serveUntil(ctx)
 	stop() // a second signal ends the process at once
 	ex.drain(s.Drain)
 	ex.shut()
 	return err
+}
+
+// serveUntil waits for the end of ctx, or for what makes serving impossible. SIGHUP
+// reloads the configuration; how that went is in the log.
+func (ex *exchange) serveUntil(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-ex.failed:
+			ex.log.Error("serving stopped", zap.Error(err))
+			return err
+		case <-hangup:
+			changes, err := ex.reload(ctx, false)
+			ex.reloaded("SIGHUP", changes, err)
+		}
+	}
 }
 
 // tuneRuntime suits Go's runtime to a switch. Half of the processors are for
@@ -92,7 +108,7 @@ type running struct {
 
 // openExchange puts the switch together on disk and sockets; nothing runs yet.
 func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
-	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), tuning: t}
+	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), tuning: t, rehour: make(chan struct{}, 1)}
 	ex.failed = make(chan error, 4)
 	dir := cfg.Site.DataDir
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -115,7 +131,7 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 		return nil, err
 	}
 	ex.plan.Store(p)
-	ex.music = p.music
+	ex.metrics.reloaded(cfg.Sum, time.Now(), nil)
 	if err = ex.openStores(cfg, dir); err != nil {
 		return nil, err
 	}
