@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"foyer/acd"
+	"foyer/cmd/foyer/config"
 	"foyer/ledger"
 	"foyer/recorder"
 	"foyer/rtp"
@@ -47,8 +48,9 @@ type exchange struct {
 type tuning struct {
 	session sip.SessionPolicy
 	t1      time.Duration
-	onStep  func(c *call, msg any) // sees every message a call takes, before it does
-	minute  time.Duration          // how often the hours of callbacks are looked at; 0: a minute
+	onStep  func(c *call, msg any)                    // sees every message a call takes, before it does
+	read    func(path string) (*config.Config, error) // reads the configuration again; nil: readApart
+	minute  time.Duration                             // how often the hours of callbacks are looked at; 0: a minute
 }
 
 // carry hands a decision of the floor to the goroutine that can carry it out.

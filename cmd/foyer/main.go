@@ -40,6 +40,7 @@ type cli struct {
 	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
 	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
+	Read      readCmd      `cmd:"" hidden:""`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

@@ -34,8 +34,7 @@ type metrics struct {
 	callbacks                                                       *prometheus.CounterVec
 	linkLost                                                        *prometheus.CounterVec
 
-	config               *prometheus.GaugeVec
-	reloadFine, reloadAt prometheus.Gauge
+	config, reloadFine, reloadAt *prometheus.GaugeVec
 
 	lost map[acd.CallID]bool // calls whose agent's line is gone; of the board's goroutine
 }
@@ -54,14 +53,15 @@ func newMetrics(version string) *metrics {
 		r.MustRegister(h)
 		return h
 	}
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_build_info", Help: "What is running; always 1."}, []string{"version", "goversion"})
-	r.MustRegister(info)
-	info.WithLabelValues(version, runtime.Version()).Set(1)
-
-	m.config = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_config_info", Help: "The configuration that is served, by the hash of its text; always 1."}, []string{"hash"})
-	m.reloadFine = prometheus.NewGauge(prometheus.GaugeOpts{Name: "foyer_config_reload_success", Help: "1 when the last reload was taken over, 0 when it was refused and the configuration before still counts."})
-	m.reloadAt = prometheus.NewGauge(prometheus.GaugeOpts{Name: "foyer_config_last_reload_timestamp_seconds", Help: "When a configuration was last taken over."})
-	r.MustRegister(m.config, m.reloadFine, m.reloadAt)
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_" + name, Help: help}, labels)
+		r.MustRegister(g)
+		return g
+	}
+	gauge("build_info", "What is running; always 1.", "version", "goversion").WithLabelValues(version, runtime.Version()).Set(1)
+	m.config = gauge("config_info", "The configuration that is served, by the hash of its text; always 1.", "hash")
+	m.reloadFine = gauge("config_reload_success", "1 when the last reload was taken over, 0 when it was refused and the configuration before still counts.")
+	m.reloadAt = gauge("config_last_reload_timestamp_seconds", "When a configuration was last taken over.")
 
 	m.requests = counter("sip_requests_total", "SIP requests on the wire.", "method", "transport", "direction")
 	m.responses = counter("sip_responses_total", "SIP responses on the wire.", "method", "code", "direction")
@@ -92,13 +92,13 @@ func newMetrics(version string) *metrics {
 // reloaded notes how a reload went, and which configuration is served after it.
 func (m *metrics) reloaded(sum string, at time.Time, err error) {
 	if err != nil {
-		m.reloadFine.Set(0)
+		m.reloadFine.WithLabelValues().Set(0)
 		return
 	}
 	m.config.Reset()
 	m.config.WithLabelValues(sum).Set(1)
-	m.reloadFine.Set(1)
-	m.reloadAt.Set(float64(at.Unix()))
+	m.reloadFine.WithLabelValues().Set(1)
+	m.reloadAt.WithLabelValues().Set(float64(at.Unix()))
 }
 
 // Request, Response and the rest make metrics the edge's sip.Counters.

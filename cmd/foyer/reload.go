@@ -24,8 +24,9 @@ import (
 func (ex *exchange) reload(ctx context.Context, dry bool) ([]config.Change, error) {
 	ex.reloading.Lock()
 	defer ex.reloading.Unlock()
+	defer aside()()
 	now := ex.plan.Load()
-	cfg, err := config.Load(now.cfg.Files[0])
+	cfg, err := ex.read(now.cfg.Files[0])
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +98,9 @@ func (d *desk) Reload(ctx context.Context, by string, dry bool) ([]console.Confi
 	return seen, err
 }
 
+// changesLogged is how many changes of one reload stand in the log one by one.
+const changesLogged = 100
+
 // reloaded tells the log and the metrics of a reload.
 func (ex *exchange) reloaded(by string, changes []config.Change, err error) {
 	ex.metrics.reloaded(ex.plan.Load().cfg.Sum, time.Now(), err)
@@ -106,7 +110,11 @@ func (ex *exchange) reloaded(by string, changes []config.Change, err error) {
 		return
 	}
 	log.Info("configuration reloaded", zap.Int("changes", len(changes)))
-	for _, c := range changes {
+	for i, c := range changes {
+		if i == changesLogged {
+			log.Info("configuration changed", zap.Int("and_more", len(changes)-i))
+			break
+		}
 		log.Info("configuration changed", zap.String("at", c.Path), zap.String("kind", string(c.Kind)), zap.String("was", c.Was), zap.String("is", c.Is))
 	}
 }

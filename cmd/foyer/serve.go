@@ -110,6 +110,9 @@ type running struct {
 func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
 	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), tuning: t, rehour: make(chan struct{}, 1)}
 	ex.failed = make(chan error, 4)
+	if ex.read == nil {
+		ex.read = readApart
+	}
 	dir := cfg.Site.DataDir
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("site.data_dir: %w", err)

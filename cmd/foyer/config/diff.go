@@ -163,7 +163,9 @@ func (d *differ) items(path string, was, is []item, fixed bool) {
 		at := path + "[" + i.key + "]"
 		if v, ok := now[i.key]; ok {
 			left = append(left, i.key)
-			d.value(at, i.value, v, fixed)
+			if !reflect.DeepEqual(i.value.Interface(), v.Interface()) { // mostly they are, and this is quicker
+				d.value(at, i.value, v, fixed)
+			}
 		} else {
 			d.add(Change{Path: at, Kind: Removed, Restart: fixed})
 		}
