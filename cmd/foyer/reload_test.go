@@ -148,7 +148,7 @@ func TestReloadBySignal(t *testing.T) {
 	if err := l.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	l.until("the configuration is reloaded", func() bool {
+	(&stage{t: t}).within(time.Minute, "the configuration is reloaded", func() bool {
 		return strings.Contains(l.log.String(), `"at":"queues[accueil].ring.timeout","kind":"changed","was":"15s","is":"12s"`)
 	})
 	if code := l.kill(syscall.SIGTERM); code != 0 {
