@@ -43,7 +43,7 @@ var complaints = []struct {
 	{8, "top-down: the last agent is away and distribution halts for good",
 		[]string{"strategy-top-down-last-one-away.txt", ".TestNobodyWaitsBesideAFreeAgent"}},
 	{9, "everything freezes and no log says why",
-		[]string{".TestAuditFindsTellsAndRepairs", ".TestCheckFindsFaults"}},
+		[]string{".TestAuditFindsTellsAndRepairs", ".TestCheckFindsFaults", "cmd/foyer.TestStallIsTold"}},
 	{10, "an agent who becomes unavailable during an offer is rung in a tight loop",
 		[]string{"failing-phone-backs-off.txt", "unreachable-phone.txt", ".TestComplaint10FailingPhoneIsNotRungInALoop"}},
 	{11, "the agent answers during an announcement and hears nothing until it ends",

@@ -50,6 +50,7 @@ type tuning struct {
 	t1      time.Duration
 	onStep  func(c *call, msg any)                    // sees every message a call takes, before it does
 	read    func(path string) (*config.Config, error) // reads the configuration again; nil: readApart
+	stall   time.Duration                             // how long the board may do without listening; 0: stallAfter
 	minute  time.Duration                             // how often the hours of callbacks are looked at; 0: a minute
 }
 

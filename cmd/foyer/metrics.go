@@ -272,6 +272,7 @@ func newGauges(ex *exchange) *gauges {
 	add("floor_events_total", "Events the floor has taken.")
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
 	add("floor_violations_total", "Broken invariants of the floor, found and repaired: faults of ours.")
+	add("floor_stalls_total", "Times the floor stood still for more than five seconds: faults of ours.")
 	add("journal_errors_total", "Events that could not be journalled.")
 	return g
 }
@@ -317,6 +318,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("floor_events_total", float64(ex.board.events.Load()))
 	send("floor_ring_full_total", float64(ex.board.ring.Full()))
 	send("floor_violations_total", float64(ex.board.violations.Load()))
+	send("floor_stalls_total", float64(ex.board.stalls.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
 }
 

@@ -271,6 +271,7 @@ func (ex *exchange) start() error {
 		}
 	})
 	ex.wait.Go(func() { ex.hours(edgeCtx) })
+	ex.wait.Go(func() { ex.watchBoard(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }
