@@ -183,7 +183,7 @@ func TestSocketErrorsDoNotEndServing(t *testing.T) {
 func TestSilentConnectionIsClosed(t *testing.T) {
 	a, b := net.Pipe()
 	defer b.Close()
-	c := &connection{Conn: a, ears: ears{heard: func(_ string, _ addrs, msg []byte) []byte { return msg }, whole: time.Minute}}
+	c := &connection{Conn: a, ears: ears{whole: time.Minute}}
 	if err := a.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

@@ -15,23 +15,24 @@ func (e *Edge) ears() ears {
 
 // heard takes a message whose bounds are known, before the library does, and
 // returns it if the library may have it. A request that it may not have is
-// answered here. The library has one goroutine for each socket that calls it.
-func (e *Edge) heard(transport string, ends addrs, msg []byte) (good []byte) {
+// answered here. isSIP is false if nothing in it says that it is a message at
+// all. The library's goroutine for each socket calls it.
+func (e *Edge) heard(transport string, ends addrs, msg []byte) (good []byte, isSIP bool) {
 	e.guard("vetting a message", func() {
 		if e.o.Trace != nil {
 			e.trace(false, transport, ends, msg)
 		}
-		p, answerable := vet(msg)
-		if p.wrong == nil && answerable {
+		var p paper
+		if p, isSIP = vet(msg); p.wrong == nil && isSIP {
 			good = msg
 			return
 		}
 		e.o.Count.ParseError(transport)
-		if answerable {
+		if isSIP {
 			e.decline(transport, ends, &p)
 		}
 	})
-	return good
+	return good, isSIP
 }
 
 // lost answers a message of a connection of which nobody can know where it ends.

@@ -31,9 +31,9 @@ func (e *Edge) filter(from sip.TransportReadProps, data []byte) ([]byte, error) 
 		return data, nil // our connection has cut it into messages and vetted them
 	}
 	if data = plausible(data); len(data) > 0 {
-		return e.heard("udp", addrs{from.LocalAddr, from.RemoteAddr}, data), nil
+		data, _ = e.heard("udp", addrs{from.LocalAddr, from.RemoteAddr}, data)
 	}
-	return nil, nil
+	return data, nil
 }
 
 func (e *Edge) ignored(remote netip.AddrPort, transport string) bool {

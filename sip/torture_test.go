@@ -269,7 +269,7 @@ type arena struct {
 	sent  map[string]bool // destinations
 }
 
-func openArena(t *testing.T) *arena {
+func openArena(t *testing.T, change func(*Options)) *arena {
 	a := &arena{sent: map[string]bool{}}
 	var reg *Registrar
 	a.house = openHouse(t, func(o *Options) {
@@ -293,6 +293,9 @@ func openArena(t *testing.T) *arena {
 				a.mu.Unlock()
 			}
 		}
+		if change != nil {
+			change(o)
+		}
 	})
 	a.reg = reg
 	return a
@@ -300,7 +303,7 @@ func openArena(t *testing.T) *arena {
 
 // play sends a vector and checks what comes of it.
 func (v vector) play(t *testing.T, transport string) {
-	a := openArena(t)
+	a := openArena(t, nil)
 	s := a.sender(t, transport)
 	msg := v.message(t, s.port())
 	if transport == "tcp" && v.tcp == unlimited {
@@ -335,11 +338,19 @@ func (v vector) play(t *testing.T, transport string) {
 	if v.code == 0 || v.name == "dblreq" && transport == "udp" {
 		s.silence()
 	}
+	a.strays(t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if v.tcp != both && strings.Join(a.calls, ", ") != v.call {
 		t.Errorf("calls %q, not %q", a.calls, v.call)
 	}
+}
+
+// strays checks that nothing was sent but to the sender.
+func (a *arena) strays(t *testing.T) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for to := range a.sent {
 		if at, err := netip.ParseAddrPort(to); err != nil || at.Addr() != netip.MustParseAddr("127.0.0.2") {
 			t.Errorf("something was sent to %s", to)
@@ -374,10 +385,8 @@ func (a *arena) provesItself(t *testing.T, s *sender, msg []byte, contacts strin
 	to, _, _ := readAddress(p.to)
 	user := unescape(to.uri.User)
 	nonce, _, _ := strings.Cut(s.last.Get("WWW-Authenticate")[len(`Digest realm="`+testRealm+`", nonce="`):], `"`)
-	sum := func(s string) string { return string(MD5.appendSum(nil, []byte(s))) }
-	response := sum(HA1(MD5, user, testRealm, "pw") + ":" + nonce + ":00000001:c:auth:" + sum("REGISTER:"+uri))
 	s.send(fmt.Appendf(nil, "%s\r\nAuthorization: Digest username=\"%s\", realm=\"%s\", nonce=\"%s\", uri=\"%s\", response=\"%s\", cnonce=\"c\", qop=auth, nc=00000001\r\n\r\n",
-		first, user, testRealm, nonce, uri, response))
+		first, user, testRealm, nonce, uri, prove(user, nonce, uri)))
 	if m := s.final(); m.Status != 200 {
 		t.Errorf("with a password: %s", m)
 	}
@@ -389,6 +398,12 @@ func (a *arena) provesItself(t *testing.T, s *sender, msg []byte, contacts strin
 	if strings.Join(got, " ") != contacts {
 		t.Errorf("registered %q, not %q", got, contacts)
 	}
+}
+
+// prove answers a challenge to a REGISTER.
+func prove(user, nonce, uri string) string {
+	sum := func(s string) string { return string(MD5.appendSum(nil, []byte(s))) }
+	return sum(HA1(MD5, user, testRealm, "pw") + ":" + nonce + ":00000001:c:auth:" + sum("REGISTER:"+uri))
 }
 
 // sender is a socket of the trunk's, opposite an edge.
@@ -464,12 +479,17 @@ func (s *sender) final() *siptest.Message {
 	}
 }
 
+// valid is a request that is answered 200.
+func valid(id string) []byte {
+	return []byte(strings.Join(request("OPTIONS", id, "Via: SIP/2.0/UDP 127.0.0.2;rport;branch=z9hG4bK"+id), "\r\n") + "\r\n")
+}
+
 // probe asks something valid.
 func (s *sender) probe() {
 	s.t.Helper()
 	s.n++
 	id := fmt.Sprintf("probe%d", s.n)
-	s.send([]byte(strings.Join(request("OPTIONS", id, "Via: SIP/2.0/UDP 127.0.0.2;rport;branch=z9hG4bK"+id), "\r\n") + "\r\n"))
+	s.send(valid(id))
 	for {
 		if m := s.final(); m.Get("Call-ID") == id {
 			if m.Status != 200 {

@@ -60,7 +60,7 @@ type connections struct {
 // ears is who hears what goes over a connection.
 type ears struct {
 	sent  func(transport string, local, remote net.Addr, b []byte)
-	heard func(transport string, ends addrs, msg []byte) []byte // what the library may have of it
+	heard func(transport string, ends addrs, msg []byte) (good []byte, isSIP bool)
 	lost  func(transport string, ends addrs, head []byte, r *refusal)
 	whole time.Duration // how long a message may take to come
 }
@@ -119,14 +119,18 @@ func (c *connection) gather() {
 		msg, r := c.frame.next()
 		if r != nil {
 			c.lost("tcp", ends, msg, r)
-			c.err = io.EOF // RFC 3261 section 18.3 leaves nothing to go on with
+			c.err = io.EOF // there is nothing to go on with
 			return
 		}
 		if msg == nil {
 			break
 		}
 		if !bytes.Equal(msg, ping) {
-			msg = c.heard("tcp", ends, msg)
+			var isSIP bool
+			if msg, isSIP = c.heard("tcp", ends, msg); !isSIP {
+				c.err = io.EOF
+				return
+			}
 		}
 		c.ready = append(c.ready, msg...)
 	}
