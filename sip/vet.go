@@ -279,7 +279,10 @@ func headerLines(lines string) iter.Seq2[string, string] {
 				}
 				line = whole.String()
 			}
-			name, value, _ := strings.Cut(line, ":")
+			name, value, found := strings.Cut(line, ":")
+			if !found {
+				name, value = "", line
+			}
 			if !yield(strings.TrimRight(name, blank), strings.Trim(value, blank)) {
 				return
 			}
