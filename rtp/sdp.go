@@ -69,7 +69,7 @@ type numbers struct {
 
 const (
 	usualEvent = 101 // what most phones and carriers use for telephone-event
-	maxLines   = 32  // m= lines of a description; more is not a phone call
+	maxLines   = 64  // m= lines of a description; more is not a phone call
 )
 
 // NewSession starts the SDP of a leg that receives on local. id is the session id

@@ -144,7 +144,8 @@ func readConnection(value string) (netip.Addr, error) {
 	if kind != "IN" || family != "IP4" && family != "IP6" {
 		return netip.Addr{}, fmt.Errorf("%w: c= line %.60q", ErrBadSDP, value)
 	}
-	a, err := netip.ParseAddr(strings.TrimSpace(text))
+	// Three colons before an IPv4 address mean two (RFC 5118 section 4.10).
+	a, err := netip.ParseAddr(strings.Replace(strings.TrimSpace(text), ":::", "::", 1))
 	switch {
 	case err != nil:
 		return netip.Addr{}, fmt.Errorf("%w: %.60q is not an IP address", ErrAddress, text)

@@ -34,18 +34,14 @@ func arrivalOf(req *sip.Request) *arrival {
 // order of the wire, before the library gives it a goroutine of its own.
 func (e *Edge) arrived(msg sip.Message) {
 	e.guard("reading a message", func() {
-		if e.o.Trace != nil && sip.IsReliable(msg.Transport()) {
-			e.traceStream(msg)
-		}
 		if e.counting {
 			e.countReceived(msg)
 		}
-		normalise(msg)
 		switch m := msg.(type) {
 		case *sip.Request:
 			e.stamp(m)
 		case *sip.Response:
-			if (!saneStatus(m) || e.strange(m)) && m.Via() != nil {
+			if e.strange(m) {
 				// Nothing can be dropped here, but without a branch it matches no
 				// transaction and belongs to nobody.
 				m.Via().Params.Add("branch", "")
@@ -63,24 +59,22 @@ func (e *Edge) stamp(req *sip.Request) {
 		a.line, a.trunk = e.trunks.of(a.from.remote.Addr())
 	}
 	a.refused = check(req)
-	if via := req.Via(); via != nil && known {
-		symmetric(via, a)
+	if known {
+		symmetric(req.Via(), a)
 	}
+	e.modernise(req)
 	req.AppendHeader(a)
 	if a.refused != nil && req.IsAck() {
 		// The library would answer it; by this transport it finds no way.
 		req.SetTransport("nowhere")
 	}
 	to := req.To()
-	if to == nil {
-		return
-	}
 	tag, _ := to.Params.Get("tag")
 	if a.fresh = tag == ""; a.fresh {
 		to.Params.Add("tag", e.tagFor(req))
 		return
 	}
-	if a.refused != nil || req.CallID() == nil || req.IsCancel() {
+	if a.refused != nil || req.IsCancel() {
 		return
 	}
 	l := e.legs.find(string(*req.CallID()), tag) // a stranger's finds none, and gets 481
@@ -104,42 +98,54 @@ func (e *Edge) stamp(req *sip.Request) {
 // its word, if that makes sense: it may well listen elsewhere than it sends from
 // (RFC 3261 section 18.2.2).
 func symmetric(via *sip.ViaHeader, a *arrival) {
+	source := a.from.remote.Addr().String()
 	_, asked := via.Params.Get("rport")
 	if !a.trunk || asked || a.refused != nil {
 		via.Params.Add("rport", "")
+		// Also lest the library looks for the host that Via names.
+		via.Params.Add("received", source)
 		return
 	}
-	if source := a.from.remote.Addr().String(); via.Host != source {
+	via.Params.Remove("received") // nobody says of himself where he is
+	if via.Host != source {
 		via.Params.Add("received", source)
 	}
+}
+
+// modernise gives a request of RFC 2543 what the library matches transactions by.
+// Such a client has no tag in From and need not have a branch; it ignores one in
+// the responses (RFC 3261 section 17.2.3).
+func (e *Edge) modernise(req *sip.Request) {
+	via := req.Via()
+	if via.Params.Has("branch") || req.From().Params.Has("tag") {
+		return
+	}
+	via.Params.Add("branch", sip.RFC3261BranchMagicCookie+
+		e.hash(string(*req.CallID()), req.From().Value(), via.Value(), strconv.FormatUint(uint64(req.CSeq().SeqNo), 10)))
 }
 
 // tagFor makes our To tag for a request that opens a dialog or stands alone. The
 // same request gets the same one again, and a CANCEL that of its INVITE (RFC
 // 3261 sections 8.2.7 and 9.2), without anything to remember.
 func (e *Edge) tagFor(req *sip.Request) string {
+	branch, _ := req.Via().Params.Get("branch")
+	return e.hash(string(*req.CallID()), tagOf(req.From()), branch, strconv.FormatUint(uint64(req.CSeq().SeqNo), 10))
+}
+
+// hash makes a token of words that nobody else can.
+func (e *Edge) hash(words ...string) string {
 	var b [40]byte
-	tag := b[:0]
+	token := b[:0]
 	for _, seed := range e.seeds {
 		var h maphash.Hash
 		h.SetSeed(seed)
-		if id := req.CallID(); id != nil {
-			h.WriteString(string(*id))
+		for _, w := range words {
+			h.WriteString(w)
+			h.WriteByte(0)
 		}
-		h.WriteByte(0)
-		h.WriteString(tagOf(req.From()))
-		h.WriteByte(0)
-		if via := req.Via(); via != nil {
-			branch, _ := via.Params.Get("branch")
-			h.WriteString(branch)
-		}
-		h.WriteByte(0)
-		if cseq := req.CSeq(); cseq != nil {
-			maphash.WriteComparable(&h, cseq.SeqNo)
-		}
-		tag = strconv.AppendUint(tag, h.Sum64(), 36)
+		token = strconv.AppendUint(token, h.Sum64(), 36)
 	}
-	return string(tag)
+	return string(token)
 }
 
 func tagOf(from *sip.FromHeader) string {

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
@@ -82,9 +84,11 @@ func claimed(req *sip.Request) string {
 	return unescape(u.User)
 }
 
+// unescape reads a user part. One with control characters in it, such as the
+// %00 of RFC 4475 section 3.1.1.4, is better left escaped.
 func unescape(user string) string {
 	if strings.Contains(user, "%") {
-		if plain, err := url.PathUnescape(user); err == nil {
+		if plain, err := url.PathUnescape(user); err == nil && !strings.ContainsFunc(plain, unicode.IsControl) && utf8.ValidString(plain) {
 			return plain
 		}
 	}

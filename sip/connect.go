@@ -122,7 +122,7 @@ func (e *Edge) connect(ctx context.Context, remote netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	m := made{&connection{Conn: c, spoken: true, sent: e.sent}, make(chan struct{})}
+	m := made{&connection{Conn: c, spoken: true, ears: e.ears()}, make(chan struct{})}
 	select {
 	case e.outgoing.made <- m:
 	case <-ctx.Done():

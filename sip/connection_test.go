@@ -183,12 +183,12 @@ func TestSocketErrorsDoNotEndServing(t *testing.T) {
 func TestSilentConnectionIsClosed(t *testing.T) {
 	a, b := net.Pipe()
 	defer b.Close()
-	c := &connection{Conn: a, sent: func(string, net.Addr, net.Addr, []byte) {}}
+	c := &connection{Conn: a, ears: ears{whole: time.Minute}}
 	if err := a.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	go b.Write([]byte("x"))
-	if n, err := c.Read(make([]byte, 10)); n != 1 || err != nil || !c.spoken {
+	go b.Write(ping)
+	if n, err := c.Read(make([]byte, 10)); n != len(ping) || err != nil || !c.spoken {
 		t.Errorf("%d %v", n, err)
 	}
 	c.Close()

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/emiago/sipgo/sip"
 )
@@ -31,8 +32,13 @@ func (d *dialog) retarget(contact *sip.ContactHeader) {
 func routeSet(msg sip.Message) []sip.Uri {
 	var routes []sip.Uri
 	for _, h := range msg.GetHeaders("record-route") {
-		if r, ok := h.(*sip.RecordRouteHeader); ok {
-			routes = append(routes, *r.Address.Clone())
+		for value, more := h.Value(), true; more; {
+			a, rest, ok := readAddress(value)
+			if !ok {
+				break
+			}
+			routes = append(routes, a.uri)
+			value, more = strings.CutPrefix(rest, ",")
 		}
 	}
 	return routes

@@ -195,7 +195,7 @@ func (e *Edge) Serve(ctx context.Context) error {
 	}
 	if e.o.TCP != nil {
 		serving.Go(func() {
-			err := e.tpl.ServeTCP(connections{closeWatch{e.o.TCP, e.connectionClosed}, e.sent})
+			err := e.tpl.ServeTCP(connections{closeWatch{e.o.TCP, e.connectionClosed}, e.ears()})
 			ended <- fmt.Errorf("edge: TCP socket ended: %w", err)
 		})
 		serving.Go(func() { _ = e.tpl.ServeTCP(e.outgoing) })

@@ -28,11 +28,10 @@ func (e *Edge) filter(from sip.TransportReadProps, data []byte) ([]byte, error) 
 		return nil, nil
 	}
 	if stream {
-		return data, nil // any piece of a message; the stream parser has its own limits
+		return data, nil // our connection has cut it into messages and vetted them
 	}
-	data = plausible(data)
-	if len(data) > 0 && e.o.Trace != nil {
-		e.trace(false, "udp", addrs{from.LocalAddr, from.RemoteAddr}, data)
+	if data = plausible(data); len(data) > 0 {
+		data, _ = e.heard("udp", addrs{from.LocalAddr, from.RemoteAddr}, data)
 	}
 	return data, nil
 }

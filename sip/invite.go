@@ -105,7 +105,7 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 	if tooBrief {
 		return refused(e.tooBrief())
 	}
-	contact := req.Contact()
+	contact := target(req)
 	if contact == nil || contact.Address.Wildcard {
 		return refused(&refusal{code: sip.StatusBadRequest, reason: "Missing Contact"})
 	}
@@ -131,6 +131,16 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 	return l, user, nil
 }
 
+// target is where requests to the sender of an INVITE go: its Contact, or From if
+// it is one of RFC 2543, which had neither to be there nor a tag in From.
+func target(req *sip.Request) *sip.ContactHeader {
+	contact, from := req.Contact(), req.From()
+	if contact == nil && !from.Params.Has("tag") {
+		return &sip.ContactHeader{Address: from.Address}
+	}
+	return contact
+}
+
 // serverLeg makes the leg of an INVITE.
 func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	l := &Leg{
@@ -147,7 +157,7 @@ func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	l.theirs.Store(&theirs)
 	from, to := req.To().AsFrom(), req.From().AsTo()
 	l.dialog = dialog{flow: a.from, from: &from, to: &to, routes: routeSet(req)}
-	l.dialog.retarget(req.Contact())
+	l.dialog.retarget(target(req))
 	l.places.Store(&[]netip.Addr{a.from.remote.Addr()})
 	l.box.open = l.opened
 	l.box.begin(l.first)

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -28,40 +29,113 @@ func init() {
 	sip.TransportBufferReadSize = readBuffer
 }
 
-// headerParsers returns the library's parsers, made to keep what they cannot
-// read: the message arrives with an unread header and is answered 400 instead of
-// vanishing. Compact names the library does not know get their long form (RFC
-// 3261 section 7.3.3 and later registrations).
+// headerParsers are our readers of the headers that the library wants read. Its
+// own compare names of parameters by case, keep the white space around them,
+// take the last colon of a user for that of its password, and more: what they
+// are given has passed vet, so that ours never fail. Compact names that the
+// library does not know get their long form (RFC 3261 section 7.3.3).
 func headerParsers() map[string]sip.HeaderParser {
-	parsers := make(map[string]sip.HeaderParser)
-	for name, parse := range sip.DefaultHeadersParser() {
-		parsers[name] = keepUnread(parse)
+	theirs := sip.DefaultHeadersParser()
+	list := lists(theirs["via"])
+	parsers := map[string]sip.HeaderParser{
+		"call-id": theirs["call-id"], "content-length": theirs["content-length"],
+		"content-type": theirs["content-type"], "max-forwards": theirs["max-forwards"],
+		"via": list.via, "cseq": parseCSeq,
+		"from": list.addressed(func(a address) sip.Header {
+			return &sip.FromHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+		}),
+		"to": list.addressed(func(a address) sip.Header {
+			return &sip.ToHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+		}),
+		"contact": list.addressed(func(a address) sip.Header {
+			return &sip.ContactHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+		}),
+		// Record-Route is left as it is: it goes into responses with all its parameters.
+		"route":    list.addressed(func(a address) sip.Header { return &sip.RouteHeader{Address: a.uri} }),
+		"refer-to": list.addressed(func(a address) sip.Header { return &sip.ReferToHeader{Address: a.uri} }),
+		"referred-by": list.addressed(func(a address) sip.Header {
+			return &sip.ReferredByHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+		}),
 	}
-	parsers["r"] = parsers["refer-to"]
-	parsers["b"] = parsers["referred-by"]
-	for short, long := range map[string]string{
-		"a": "Accept-Contact", "d": "Request-Disposition", "e": "Content-Encoding", "j": "Reject-Contact",
-		"k": "Supported", "n": "Identity-Info", "o": "Event", "s": "Subject", "u": "Allow-Events",
-		"x": "Session-Expires", "y": "Identity",
-	} {
-		parsers[short] = func(_ []byte, text string) (sip.Header, error) { return sip.NewHeader(long, text), nil }
+	for short, long := range compact {
+		if parse := parsers[strings.ToLower(long)]; parse != nil {
+			parsers[short] = parse
+		} else {
+			parsers[short] = func(_ []byte, text string) (sip.Header, error) { return sip.NewHeader(long, text), nil }
+		}
 	}
 	return parsers
 }
 
-func keepUnread(parse sip.HeaderParser) sip.HeaderParser {
-	return func(name []byte, text string) (sip.Header, error) {
-		h, err := parse(name, text)
-		if err == nil || moreFollows(err) {
-			return h, err
-		}
-		return sip.NewHeader(string(name), text), nil
-	}
+// compact are the short names of headers (RFC 3261 section 7.3.3 and later
+// registrations).
+var compact = map[string]string{
+	"a": "Accept-Contact", "b": "Referred-By", "c": "Content-Type", "d": "Request-Disposition", "e": "Content-Encoding",
+	"f": "From", "i": "Call-ID", "j": "Reject-Contact", "k": "Supported", "l": "Content-Length", "m": "Contact",
+	"n": "Identity-Info", "o": "Event", "r": "Refer-To", "s": "Subject", "t": "To", "u": "Allow-Events", "v": "Via",
+	"x": "Session-Expires", "y": "Identity",
 }
 
-// moreFollows reports whether a parser's error is the library's way to say at
-// which comma the next element of a list begins: an integer that is an error.
-func moreFollows(err error) bool { return reflect.TypeOf(err).Kind() == reflect.Int }
+// longName is the name of a header in lower case, a compact one written out.
+func longName(name string) string {
+	name = sip.HeaderToLower(name)
+	if len(name) == 1 && compact[name] != "" {
+		return sip.HeaderToLower(compact[name])
+	}
+	return name
+}
+
+var errUnread = errors.New("not as RFC 3261 has it")
+
+func parseCSeq(_ []byte, text string) (sip.Header, error) {
+	number, method := cutBlank(text)
+	n, ok := readNumber(number, 1<<31-1)
+	if !ok {
+		return nil, errUnread
+	}
+	return &sip.CSeqHeader{SeqNo: uint32(n), MethodName: sip.RequestMethod(method)}, nil
+}
+
+// list parses headers of several elements. A parser of the library says that
+// another begins behind a comma by an error of a type it keeps to itself: an
+// integer, which is where the comma stands.
+type list struct{ comma reflect.Type }
+
+// lists learns that type from the library's parser of Via.
+func lists(via sip.HeaderParser) list {
+	_, err := via(nil, "SIP/2.0/UDP a;b,SIP/2.0/UDP c")
+	return list{reflect.TypeOf(err)}
+}
+
+func (l list) more(text, rest string) error {
+	if rest == "" {
+		return nil
+	}
+	at := reflect.New(l.comma).Elem()
+	at.SetInt(int64(len(text) - len(rest)))
+	return at.Interface().(error)
+}
+
+func (l list) via(_ []byte, text string) (sip.Header, error) {
+	v, rest, ok := readVia(text)
+	if !ok {
+		return nil, errUnread
+	}
+	return &v, l.more(text, rest)
+}
+
+func (l list) addressed(header func(address) sip.Header) sip.HeaderParser {
+	return func(_ []byte, text string) (sip.Header, error) {
+		if text == "*" {
+			return header(address{uri: sip.Uri{Host: "*", Wildcard: true}}), nil // only Contact's passes vet
+		}
+		a, rest, ok := readAddress(text)
+		if !ok {
+			return nil, errUnread
+		}
+		return header(a), l.more(text, rest)
+	}
+}
 
 // libraryLog takes what the library logs. Everything below an error is dropped
 // before it is formatted. Its errors are about what strangers send, so they are

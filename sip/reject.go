@@ -75,16 +75,20 @@ func notAllowed() *refusal {
 	return &refusal{code: sip.StatusMethodNotAllowed, headers: []Header{{"Allow", allowed}}}
 }
 
+func notImplemented() *refusal {
+	r := notAllowed()
+	r.code = sip.StatusNotImplemented
+	return r
+}
+
 // unhandled refuses a method we do nothing with: 405 if we know it, 501 if not
 // (RFC 3261 section 8.2.1).
 func (e *Edge) unhandled(m sip.RequestMethod) *refusal {
-	r := notAllowed()
 	switch m {
 	case sip.REGISTER, sip.SUBSCRIBE, sip.NOTIFY, sip.REFER, sip.MESSAGE, sip.PRACK, sip.PUBLISH:
-	default:
-		r.code = sip.StatusNotImplemented
+		return notAllowed()
 	}
-	return r
+	return notImplemented()
 }
 
 // options answers OPTIONS outside a dialog as an INVITE would be answered now

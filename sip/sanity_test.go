@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"foyer/sip/siptest"
-
-	"github.com/emiago/sipgo/sip"
 )
 
 // request is a good request in lines, some of them replaced by name or added.
@@ -238,45 +236,4 @@ func (s *stage) lastRequest(p *siptest.Phone, method string) *siptest.Message {
 	}
 	s.t.Fatalf("no %s sent", method)
 	return nil
-}
-
-// FuzzCheck: what passes the sanity layer has everything the layers above rely
-// on, can be answered, and is read the same when written and read again.
-func FuzzCheck(f *testing.F) {
-	for _, change := range [][]string{nil, {"Via: SIP/2.0/UDP [::1]:5060;branch=z9hG4bK1;RPORT"}, {"k: timer", "x: 20;refresher=uac"},
-		{"From: a b<sip:x@y?z=1>;tag=1", "CSeq: 5  INVITE"}, {"Record-Route: <sip:a;lr>,<sip:b>", "Reason: SIP;cause=200;text=\"a;b\""},
-		{"P-Asserted-Identity: \"x\\\"\" <tel:+331;x=y>, <sip:z@w>", "Privacy: id;critical"}} {
-		f.Add([]byte(strings.Join(request("INVITE", "fuzz", change...), "\r\n") + "\r\n"))
-	}
-	parser := sip.NewParser(sip.WithHeadersParsers(headerParsers()))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		msg, err := parser.ParseSIP(append([]byte(nil), data...))
-		req, ok := msg.(*sip.Request)
-		if err != nil || !ok {
-			return
-		}
-		normalise(req)
-		if check(req) != nil {
-			return
-		}
-		if req.Via() == nil || req.From() == nil || req.To() == nil || req.CallID() == nil || req.CSeq() == nil ||
-			req.CSeq().MethodName != req.Method {
-			t.Fatalf("passed: %q", data)
-		}
-		callerOf(req)
-		userOf(&req.Recipient)
-		reasonOf(req)
-		askOf(req)
-		routeSet(req)
-		acceptsSDP(req)
-		again, err := parser.ParseSIP([]byte(req.String()))
-		if err != nil {
-			t.Skip("written by the library in a way it does not read")
-		}
-		second := again.(*sip.Request)
-		normalise(second)
-		if second.Method != req.Method || second.CSeq().SeqNo != req.CSeq().SeqNo || string(*second.CallID()) != string(*req.CallID()) {
-			t.Fatalf("read %q, then %q", req, second)
-		}
-	})
 }

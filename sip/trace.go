@@ -9,8 +9,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// Traced is one message on the wire, for a call's ladder. A message received
-// over TCP is shown as it was understood, all others byte by byte.
+// Traced is one message on the wire, for a call's ladder, byte by byte.
 type Traced struct {
 	At        time.Time
 	SIPCallID string
@@ -80,15 +79,6 @@ func (e *Edge) trace(out bool, transport string, ends addrs, b []byte) {
 		At: e.o.Now(), SIPCallID: string(headerValue(b, "Call-ID", "i")), Out: out, Transport: transport,
 		Local: ends.local.String(), Remote: ends.remote.String(), Message: redacted(b),
 	})
-}
-
-// traceStream traces a message that came over a connection, where only the
-// parser knows where one ends.
-func (e *Edge) traceStream(msg sip.Message) {
-	remote, _ := net.ResolveTCPAddr("tcp", msg.Source())
-	if remote != nil {
-		e.trace(false, "tcp", addrs{e.o.TCP.Addr(), remote}, []byte(msg.String()))
-	}
 }
 
 // headerValue finds the first value of a header by its long or short name.

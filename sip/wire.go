@@ -1,8 +1,10 @@
 package sip
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -52,7 +54,15 @@ func (d datagrams) WriteTo(b []byte, to net.Addr) (int, error) {
 // open files, and watches the connections it hands out.
 type connections struct {
 	net.Listener
-	sent func(transport string, local, remote net.Addr, b []byte)
+	ears
+}
+
+// ears is who hears what goes over a connection.
+type ears struct {
+	sent  func(transport string, local, remote net.Addr, b []byte)
+	heard func(transport string, ends addrs, msg []byte) (good []byte, isSIP bool)
+	lost  func(transport string, ends addrs, head []byte, r *refusal)
+	whole time.Duration // how long a message may take to come
 }
 
 func (l connections) Accept() (net.Conn, error) {
@@ -62,7 +72,7 @@ func (l connections) Accept() (net.Conn, error) {
 		case err == nil:
 			// Fails only on a connection that is gone, which reading will tell.
 			_ = c.SetReadDeadline(time.Now().Add(firstByte))
-			return &connection{Conn: c, sent: l.sent}, nil
+			return &connection{Conn: c, ears: l.ears}, nil
 		case errors.Is(err, net.ErrClosed):
 			return nil, err
 		}
@@ -70,21 +80,70 @@ func (l connections) Accept() (net.Conn, error) {
 	}
 }
 
-// connection is one TCP connection we accepted. The library reads it from one
-// goroutine and writes a whole message at a time.
+// connection is one TCP connection. The library reads it from one goroutine and
+// writes a whole message at a time. It reads nothing but whole messages that
+// have been vetted, one after the other.
 type connection struct {
 	net.Conn
+	ears
 	spoken bool
-	sent   func(transport string, local, remote net.Addr, b []byte)
+	frame  framer
+	ready  []byte // vetted, and not read yet
+	hasty  bool   // a deadline runs for the rest of a message
+	err    error  // after what is ready
 }
 
 func (c *connection) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.spoken {
-		c.spoken = true
-		_ = c.SetReadDeadline(time.Time{})
+	for len(c.ready) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		n, err := c.Conn.Read(b)
+		c.err = err
+		if n > 0 && !c.spoken {
+			c.spoken = true
+			_ = c.SetReadDeadline(time.Time{})
+		}
+		c.frame.add(b[:n])
+		c.gather()
 	}
-	return n, err
+	n := copy(b, c.ready)
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+// gather takes the messages that are whole.
+func (c *connection) gather() {
+	ends := addrs{c.LocalAddr(), c.RemoteAddr()}
+	for {
+		msg, r := c.frame.next()
+		if r != nil {
+			c.lost("tcp", ends, msg, r)
+			c.err = io.EOF // there is nothing to go on with
+			return
+		}
+		if msg == nil {
+			break
+		}
+		if !bytes.Equal(msg, ping) {
+			var isSIP bool
+			if msg, isSIP = c.heard("tcp", ends, msg); !isSIP {
+				c.err = io.EOF
+				return
+			}
+		}
+		c.ready = append(c.ready, msg...)
+	}
+	// Who sends a message bit by bit holds its memory no longer than a
+	// transaction would wait for it.
+	switch begun := c.frame.begun(); {
+	case begun && !c.hasty:
+		_ = c.SetReadDeadline(time.Now().Add(c.whole))
+		c.hasty = true
+	case !begun && c.hasty:
+		_ = c.SetReadDeadline(time.Time{})
+		c.hasty = false
+	}
 }
 
 func (c *connection) Write(b []byte) (int, error) {
