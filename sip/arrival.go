@@ -34,9 +34,7 @@ func arrivalOf(req *sip.Request) *arrival {
 // order of the wire, before the library gives it a goroutine of its own.
 func (e *Edge) arrived(msg sip.Message) {
 	e.guard("reading a message", func() {
-		if e.o.Trace != nil && sip.IsReliable(msg.Transport()) {
-			e.traceStream(msg)
-		}
+		e.intake.address(msg)
 		if e.counting {
 			e.countReceived(msg)
 		}
@@ -105,6 +103,13 @@ func (e *Edge) stamp(req *sip.Request) {
 // (RFC 3261 section 18.2.2).
 func symmetric(via *sip.ViaHeader, a *arrival) {
 	_, asked := via.Params.Get("rport")
+	if a.from.transport != "udp" {
+		// By its own connection or not at all: if that is gone, the library would
+		// call where Via says. What is received from is put right in the answer.
+		via.Params.Add("rport", "")
+		via.Params.Add("received", unresolvable)
+		return
+	}
 	if !a.trunk || asked || a.refused != nil {
 		via.Params.Add("rport", "")
 		return

@@ -3,8 +3,8 @@ package sip
 import (
 	"context"
 	"log/slog"
+	"net"
 	"reflect"
-	"strings"
 
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
@@ -13,9 +13,9 @@ import (
 const (
 	// largestDatagram is what one UDP datagram may carry over IPv4.
 	largestDatagram = 65507
-	// readBuffer is the largest datagram we take, and what every TCP connection
-	// holds while it is open: agents connect by the thousand.
-	readBuffer = 16 << 10
+	// readBuffer is the largest message we take. Each UDP socket and the intake
+	// have such a buffer; connections have small ones of their own.
+	readBuffer = maxMessage
 )
 
 // The library keeps these for the whole process; they are set before anything
@@ -65,11 +65,10 @@ func moreFollows(err error) bool { return reflect.TypeOf(err).Kind() == reflect.
 
 // libraryLog takes what the library logs. Everything below an error is dropped
 // before it is formatted. Its errors are about what strangers send, so they are
-// shown only when debugging; messages it could not parse are counted.
+// shown only when debugging; datagrams it could not parse are counted.
 type libraryLog struct {
-	log       *zap.Logger
-	unparsed  func(transport string)
-	transport string
+	log      *zap.Logger
+	unparsed func()
 }
 
 func (h libraryLog) Enabled(_ context.Context, level slog.Level) bool {
@@ -78,7 +77,7 @@ func (h libraryLog) Enabled(_ context.Context, level slog.Level) bool {
 
 func (h libraryLog) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "failed to parse" {
-		h.unparsed(h.transport)
+		h.unparsed()
 	}
 	if ce := h.log.Check(zap.DebugLevel, r.Message); ce != nil {
 		fields := make([]zap.Field, 0, r.NumAttrs())
@@ -93,17 +92,16 @@ func (h libraryLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-func (h libraryLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	for _, a := range attrs {
-		switch v := a.Value.String(); {
-		case a.Key != "caller":
-		case strings.Contains(v, "UDP"):
-			h.transport = "udp"
-		case strings.Contains(v, "TCP"):
-			h.transport = "tcp"
-		}
-	}
-	return h
+func (h libraryLog) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h libraryLog) WithGroup(string) slog.Handler      { return h }
+
+// nowhere is a resolver that knows no name. The library would look up what
+// strangers write into their Via when their connection is gone.
+func nowhere() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errNoConnection
+	}}
 }
 
-func (h libraryLog) WithGroup(string) slog.Handler { return h }
+// unresolvable is a name for nowhere (RFC 2606 section 2).
+const unresolvable = "gone.invalid"

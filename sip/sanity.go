@@ -64,8 +64,10 @@ func check(req *sip.Request) *refusal {
 	}
 	switch scheme := req.Recipient.Scheme; scheme {
 	case "sip", "tel":
-	case "sips": // we have no TLS to keep its promise
-		return &refusal{code: sip.StatusRequestedRangeNotSatisfiable, reason: "Unsupported URI Scheme"}
+	case "sips":
+		if !secure(sip.NetworkToLower(req.Transport())) { // its promise has been broken on the way
+			return &refusal{code: sip.StatusRequestedRangeNotSatisfiable, reason: "Unsupported URI Scheme"}
+		}
 	default:
 		return &refusal{code: sip.StatusRequestedRangeNotSatisfiable, reason: "Unsupported URI Scheme"}
 	}
@@ -131,7 +133,7 @@ func wellFormed(req *sip.Request) *refusal {
 	if int(valueOr(req.ContentLength(), len(req.Body()))) != len(req.Body()) {
 		return bad("Bad Content-Length")
 	}
-	if u := &req.Recipient; u.Scheme == "sip" && (u.Host == "" || !port(u.Port)) {
+	if u := &req.Recipient; (u.Scheme == "sip" || u.Scheme == "sips") && (u.Host == "" || !port(u.Port)) {
 		return bad("Bad Request-URI")
 	}
 	return nil

@@ -1,27 +1,13 @@
 package sip
 
 import (
-	"context"
 	"errors"
 	"net"
-	"syscall"
 	"time"
-
-	"github.com/emiago/sipgo/sip"
 )
 
-const (
-	// firstByte is how long a new connection may say nothing. Afterwards it may
-	// be idle as long as it likes: a registered phone mostly is.
-	firstByte = 30 * time.Second
-	// slowestWrite is how long a peer may leave its receive window shut.
-	slowestWrite = 2 * time.Second
-	// retryRead and retryAccept are the pauses after an error of a socket that
-	// is not closed.
-	retryRead   = 10 * time.Millisecond
-	retryAccept = 5 * time.Millisecond
-	rarestRetry = time.Second
-)
+// retryRead is the pause after an error of a socket that is not closed.
+const retryRead = 10 * time.Millisecond
 
 // datagrams is a UDP socket that survives errors: the library stops serving at
 // the first one, whatever it is.
@@ -46,64 +32,4 @@ func (d datagrams) WriteTo(b []byte, to net.Addr) (int, error) {
 		d.sent("udp", d.LocalAddr(), to, b)
 	}
 	return n, err
-}
-
-// connections is a listener that survives errors of Accept, such as too many
-// open files, and watches the connections it hands out.
-type connections struct {
-	net.Listener
-	sent func(transport string, local, remote net.Addr, b []byte)
-}
-
-func (l connections) Accept() (net.Conn, error) {
-	for wait := retryAccept; ; wait = min(2*wait, rarestRetry) {
-		c, err := l.Listener.Accept()
-		switch {
-		case err == nil:
-			// Fails only on a connection that is gone, which reading will tell.
-			_ = c.SetReadDeadline(time.Now().Add(firstByte))
-			return &connection{Conn: c, sent: l.sent}, nil
-		case errors.Is(err, net.ErrClosed):
-			return nil, err
-		}
-		time.Sleep(wait)
-	}
-}
-
-// connection is one TCP connection we accepted. The library reads it from one
-// goroutine and writes a whole message at a time.
-type connection struct {
-	net.Conn
-	spoken bool
-	sent   func(transport string, local, remote net.Addr, b []byte)
-}
-
-func (c *connection) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.spoken {
-		c.spoken = true
-		_ = c.SetReadDeadline(time.Time{})
-	}
-	return n, err
-}
-
-func (c *connection) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if err == nil {
-		c.sent("tcp", c.LocalAddr(), c.RemoteAddr(), b)
-	}
-	return n, err
-}
-
-var errNoConnection = errors.New("connection of the flow is gone")
-
-// answerOnly is the TCP transport of a switch that never calls back: a phone is
-// behind a home router, and the address its connection came from leads nowhere
-// once that connection is closed. Connections to trunks are ours (connect.go).
-func answerOnly() *sip.TransportTCP {
-	refuse := func(context.Context, string, string, syscall.RawConn) error { return errNoConnection }
-	return &sip.TransportTCP{
-		WriteTimeout: slowestWrite,
-		DialerCreate: func(net.Addr) net.Dialer { return net.Dialer{ControlContext: refuse} },
-	}
 }
