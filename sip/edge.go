@@ -24,22 +24,31 @@ type Options struct {
 	UserAgent string
 	UDP       net.PacketConn // nil: not served
 	TCP       net.Listener   // nil: not served, and no trunk is called by TCP
-	TLS       net.Listener   // accepts plain TCP, on which the edge speaks TLS; nil: not served
-	// UDP6, TCP6 and TLS6 are for the other IP version, where one socket does not
+	TLS       net.Listener   // of plain TCP, on which the edge speaks TLS; nil: not served
+	// UDP6, TCP6 and TLS6 are of the other IP version, where one socket does not
 	// serve both.
 	UDP6       net.PacketConn
 	TCP6, TLS6 net.Listener
-	TLSConfig  *tls.Config   // of TLS; its GetConfigForClient is not used
-	PerSource  int           // connections an address may have by which no phone has registered; 0: 8, negative: any number
-	StreamPing time.Duration // between keep-alives of ours on a silent connection; 0: 30 s
-	Host       string        // what our Contact and Via carry when the socket listens on a wildcard address, and with TLS
-	Trunks     []Trunk
-	Registrar  *Registrar   // nil: no agents
-	Log        *zap.Logger  // nil: silent
-	Trace      func(Traced) // every message in and out, redacted; may be nil; must not block
-	Count      Counters     // may be nil
-	Session    SessionPolicy
-	Now        func() time.Time // nil: time.Now
+	TLSConfig  *tls.Config // of TLS; its GetConfigForClient is not used
+	// Web says that WebSockets come by an HTTP server of the caller's (WebSocket).
+	Web bool
+	// PerSource is how many connections an address may have by which no phone has
+	// registered; 0: 8, negative: any number. Trunks and whom no ban can meet may
+	// have any number too.
+	PerSource int
+	// StreamPing is how long a connection is silent before we send a keep-alive;
+	// 0: 30 s.
+	StreamPing time.Duration
+	// Host is what our Contact and Via carry when the socket listens on a wildcard
+	// address, and with TLS: the name of the certificate.
+	Host      string
+	Trunks    []Trunk
+	Registrar *Registrar   // nil: no agents
+	Log       *zap.Logger  // nil: silent
+	Trace     func(Traced) // every message in and out, redacted; may be nil; must not block
+	Count     Counters     // may be nil
+	Session   SessionPolicy
+	Now       func() time.Time // nil: time.Now
 
 	// Unanswered is how long a phone may leave an INVITE without any response
 	// before it counts as unreachable; 0: 4 s, in which it is sent four times.
@@ -100,7 +109,7 @@ type Edge struct {
 
 // NewEdge makes an edge. It answers nothing before Serve.
 func NewEdge(o Options) (*Edge, error) {
-	if len(o.packets()) == 0 && len(o.listeners()) == 0 {
+	if len(o.packets()) == 0 && len(o.listeners()) == 0 && !o.Web {
 		return nil, errors.New("edge: no socket to serve")
 	}
 	if (o.TLS != nil || o.TLS6 != nil) && o.TLSConfig == nil {
