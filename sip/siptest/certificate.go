@@ -71,9 +71,9 @@ func (a *Authority) Issue(certFile, keyFile string, until time.Time, names ...st
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, name)
 		}
+		// An address too: some phones look for it among the names only.
+		template.DNSNames = append(template.DNSNames, name)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	if err != nil {
