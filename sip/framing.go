@@ -106,7 +106,7 @@ func (f *lines) partial() bool          { return len(f.rest()) > 0 }
 
 func (f *lines) next() (piece, []byte, error) {
 	if f.looked == 0 {
-		if p, answer := f.keepAlive(); p != nothing {
+		if p, answer := f.keepAlive(); p != nothing || len(f.rest()) < len(emptyLine) {
 			return p, answer, nil
 		}
 	}
@@ -152,8 +152,8 @@ func (f *lines) keepAlive() (piece, []byte) {
 	return pong, nil
 }
 
-// head looks for the end of the headers and reads the length of the message. With
-// an error it returns the headers, if they are all there: they can be answered.
+// head looks for the end of the headers and reads the length of the message. If
+// that cannot be read it returns the headers: they can be answered.
 func (f *lines) head() ([]byte, error) {
 	rest := f.rest()
 	for f.looked < len(rest) {
@@ -174,7 +174,7 @@ func (f *lines) head() ([]byte, error) {
 				return rest[:end], errUnframed
 			}
 			if end+body > maxMessage || !f.known && end > maxHead {
-				return rest[:end], errTooLong
+				return nil, errTooLong
 			}
 			f.length = end + body
 			return nil, nil

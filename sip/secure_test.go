@@ -1,12 +1,10 @@
 package sip
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
 	"net/http/httptest"
-	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,6 +160,85 @@ func TestWholeCallByEveryConnection(t *testing.T) {
 	}
 }
 
-var _ = context.Background
-var _ = http.StatusOK
-var _ netip.Addr
+
+// A new certificate is shown from the next handshake on, and a call by TLS that is
+// up does not notice; one that cannot be used leaves the old one in place.
+func TestCertificateChangesUnderALiveCall(t *testing.T) {
+	s := openSecureHouse(t, nil)
+	agent := s.phone("tls", "bo")
+	mustRegister(t, agent)
+	phone := newDiary(t)
+	var err error
+	if phone.leg, err = s.edge.Dial(Dial{To: s.reg.Bindings("bo")[0], SDP: []byte(ourSDP)}, phone.sink); err != nil {
+		t.Fatal(err)
+	}
+	in, err := agent.WaitCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Answer(offerB)
+	expect[Answered](phone)
+	shown := func() string {
+		t.Helper()
+		c, ok := s.dial("tls", "127.0.0.1").(*tls.Conn)
+		if !ok {
+			t.Fatal("no TLS")
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	first := shown()
+	for _, bad := range []struct {
+		what string
+		make func()
+	}{
+		{"expired", func() { s.issue(t, time.Now().Add(-time.Hour)) }},
+		{"broken", func() { spoil(t, s.certFile) }},
+		{"of another key", func() {
+			s.issue(t, time.Now().AddDate(0, 0, 30))
+			if err := s.Issue(filepath.Join(t.TempDir(), "other"), s.keyFile, time.Now().AddDate(0, 0, 30), "lo.test"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		bad.make()
+		if err := s.cert.Reload(); err == nil {
+			t.Errorf("%s: taken", bad.what)
+		}
+		if now := shown(); now != first {
+			t.Errorf("%s: shown", bad.what)
+		}
+	}
+	s.issue(t, time.Now().AddDate(0, 0, 30))
+	until(t, "the new one is shown without being asked for", func() bool { return shown() != first })
+	if err := phone.leg.Reoffer([]byte(newSDP)); err != nil {
+		t.Fatal(err)
+	}
+	expect[Reanswered](phone)
+	phone.leg.Hangup(Reason{})
+	if err := in.Ended(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func spoil(t *testing.T, file string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	s := openSecureHouse(t, nil)
+	for _, c := range []*tls.Config{
+		{RootCAs: s.Roots(), ServerName: "lo.test", MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10},
+		{RootCAs: s.Roots(), ServerName: "lo.test", MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}},
+		{RootCAs: s.Roots(), ServerName: "other.test"},
+	} {
+		conn, err := tls.Dial("tcp", s.edge.o.TLS.Addr().String(), c)
+		if err == nil {
+			conn.Close()
+			t.Errorf("connected by %+v", conn.ConnectionState())
+		}
+	}
+}
