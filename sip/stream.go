@@ -171,6 +171,10 @@ func (s *stream) write(b []byte) error {
 	_ = s.conn.SetWriteDeadline(time.Now().Add(slowestWrite))
 	_, err := s.conn.Write(b)
 	if err != nil {
+		// What it has not read goes too, or the kernel would keep that for it.
+		if t, ok := s.raw.(*net.TCPConn); ok {
+			_ = t.SetLinger(0)
+		}
 		_ = s.raw.Close()
 	}
 	return err
