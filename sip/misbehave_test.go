@@ -267,9 +267,6 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	s := openSecureHouse(t, nil)
 	c := s.dial("tcp", "127.0.0.1")
 	defer c.Close()
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(4096)
-	}
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	defer c.Close()
