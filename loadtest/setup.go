@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"foyer/sip/siptest"
 )
 
 // Setup is a generated configuration of a switch under load: one client, one
@@ -30,7 +32,16 @@ type Setup struct {
 	Digest     string        // of the agents' phones, md5 or sha-256; "" is md5
 	Probe      time.Duration // how often a phone is asked whether it is there; 0 is 25s
 	EarlyMedia bool          // callers hear music before their call is answered
+
+	Secure   bool // also SIP by TLS, and by WSS at /sip, with a certificate for Realm and IP signed by CA
+	TLSPort  int  // of Secure; 0: Switch picks a free one
+	WSSPort  int  // of Secure; 0: Switch picks a free one
+	IPv6     bool // also SIP by UDP and TCP at [::1], from where the trunk may call too
+	SIPPort6 int  // of IPv6; 0: Switch picks a free one
 }
+
+// CA is the file of the authority that signed the switch's certificate.
+func (s Setup) CA() string { return filepath.Join(s.Dir, "ca.pem") }
 
 func (s Setup) complete() (Setup, error) {
 	def := func(v *string, d string) {
@@ -55,16 +66,60 @@ func (s Setup) complete() (Setup, error) {
 	if s.Probe == 0 {
 		s.Probe = 25 * time.Second
 	}
-	var err error
-	if s.SIPPort == 0 {
-		if s.SIPPort, err = freePort(s.IP); err != nil {
+	for _, port := range []struct {
+		wanted bool
+		ip     string
+		into   *int
+	}{
+		{true, s.IP, &s.SIPPort}, {true, s.IP, &s.HTTPPort},
+		{s.Secure, s.IP, &s.TLSPort}, {s.Secure, s.IP, &s.WSSPort}, {s.IPv6, "::1", &s.SIPPort6},
+	} {
+		if !port.wanted || *port.into != 0 {
+			continue
+		}
+		var err error
+		if *port.into, err = freePort(port.ip); err != nil {
 			return s, err
 		}
 	}
-	if s.HTTPPort == 0 {
-		s.HTTPPort, err = freePort(s.IP)
+	return s, nil
+}
+
+// certify makes the certificate of Secure.
+func (s Setup) certify() error {
+	if !s.Secure {
+		return nil
 	}
-	return s, err
+	a, err := siptest.NewAuthority()
+	if err != nil {
+		return err
+	}
+	if err := a.Save(s.CA()); err != nil {
+		return err
+	}
+	return a.Issue(filepath.Join(s.Dir, "cert.pem"), filepath.Join(s.Dir, "key.pem"), time.Now().AddDate(0, 0, 90), s.Realm, s.IP)
+}
+
+// listen is where SIP is listened on.
+func (s Setup) listen() string {
+	sip := fmt.Sprintf("%s:%d", s.IP, s.SIPPort)
+	if s.IPv6 {
+		sip = fmt.Sprintf(`["%s", "[::1]:%d"]`, sip, s.SIPPort6)
+	}
+	text := fmt.Sprintf("  sip_udp: %[1]s\n  sip_tcp: %[1]s\n", sip)
+	if s.Secure {
+		text += fmt.Sprintf("  sip_tls: %[1]s:%[2]d\n  https: {addr: %[1]s:%[3]d}\n  tls: {cert: %[4]s, key: %[5]s}\n",
+			s.IP, s.TLSPort, s.WSSPort, filepath.Join(s.Dir, "cert.pem"), filepath.Join(s.Dir, "key.pem"))
+	}
+	return text
+}
+
+// sources are the addresses of the trunk.
+func (s Setup) sources() string {
+	if s.IPv6 {
+		return s.CallerIP + "/32, \"::1/128\""
+	}
+	return s.CallerIP + "/32"
 }
 
 // freePort finds a port that is free for UDP and TCP now. Another process may
@@ -107,20 +162,18 @@ demo: true
 site: {name: Load test, public_host: %[1]s, timezone: Europe/Paris, locale: fr, data_dir: %[2]s}
 listen:
   http: %[3]s:%[4]d
-  sip_udp: %[3]s:%[5]d
-  sip_tcp: %[3]s:%[5]d
-  rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
+%[5]s  rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
 registrar: {realm: %[1]s, digest: md5, keepalive: {udp_options: %[14]ds}, ban: {allow: [127.0.0.0/8]}}
 trunks:
-  - {id: carrier, auth: {mode: ip, allow: [%[8]s/32]}, max_calls: %[9]d, early_media: %[15]t}
+  - {id: carrier, auth: {mode: ip, allow: [%[8]s]}, max_calls: %[9]d, early_media: %[15]t}
 clients: [{id: essai, name: Essai SA, recording: tout}]
 recording_policies:
   - {id: tout, purpose: contract_proof, legal_basis: "test calls only", select: {percent: %[10]d}}
 queues:
   - {id: accueil, client: essai, require: [fr], ring: {timeout: %[11]ds}, wrapup: {seconds: %[12]d}}
 dids: [{number: "%[13]s", client: essai, to: accueil}]
-`, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.SIPPort, s.RTPPorts[0], s.RTPPorts[1],
-		s.CallerIP, s.MaxCalls, percent, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()), s.Number,
+`, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.listen(), s.RTPPorts[0], s.RTPPorts[1],
+		s.sources(), s.MaxCalls, percent, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()), s.Number,
 		int(s.Probe.Seconds()), s.EarlyMedia)
 	b.WriteString(s.ExtraYAML)
 	if s.Agents == 0 {

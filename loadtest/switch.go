@@ -73,6 +73,9 @@ func StartSwitch(ctx context.Context, bin string, setup Setup) (*Switch, error) 
 	if err := os.WriteFile(s.Config, []byte(setup.YAML()), 0o600); err != nil {
 		return nil, fmt.Errorf("start switch: %w", err)
 	}
+	if err := setup.certify(); err != nil {
+		return nil, fmt.Errorf("start switch: %w", err)
+	}
 	if s.log, err = os.Create(filepath.Join(setup.Dir, "foyer.log")); err != nil {
 		return nil, fmt.Errorf("start switch: %w", err)
 	}

@@ -34,6 +34,7 @@ func arrivalOf(req *sip.Request) *arrival {
 // order of the wire, before the library gives it a goroutine of its own.
 func (e *Edge) arrived(msg sip.Message) {
 	e.guard("reading a message", func() {
+		e.intake.address(msg)
 		if e.counting {
 			e.countReceived(msg)
 		}
@@ -100,6 +101,13 @@ func (e *Edge) stamp(req *sip.Request) {
 func symmetric(via *sip.ViaHeader, a *arrival) {
 	source := a.from.remote.Addr().String()
 	_, asked := via.Params.Get("rport")
+	if a.from.transport != "udp" {
+		// By its own connection or not at all: if that is gone, the library would
+		// call where Via says. What is received from is put right in the answer.
+		via.Params.Add("rport", "")
+		via.Params.Add("received", unresolvable)
+		return
+	}
 	if !a.trunk || asked || a.refused != nil {
 		via.Params.Add("rport", "")
 		// Also lest the library looks for the host that Via names.

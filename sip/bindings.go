@@ -239,11 +239,10 @@ func (b *bindings) lose(p *phone) []RegEvent {
 }
 
 // closed says that the connection of a flow is gone, and with it every phone
-// that was reached by it.
+// that was reached by it (RFC 5626 section 7): there is no other way to them.
 func (b *bindings) closed(f flow) (events []RegEvent) {
-	for p := b.flows[f]; p != nil; p = p.flowBehind {
-		p.probe.token = 0 // an answer that was still on its way proves nothing now
-		events = append(events, b.lose(p)...)
+	for b.flows[f] != nil {
+		events = append(events, b.drop(b.flows[f], RegLost))
 	}
 	return events
 }

@@ -2,85 +2,67 @@ package sip
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 )
 
-// outgoing are the TCP connections we open, to trunks. The library gets them as
-// it gets those we accept: outgoing is a listener whose Accept returns what
-// connect has dialled. So they are traced, counted and closed in the same way.
+var errNoConnection = errors.New("connection of the flow is gone")
+
+// outgoing are the peers we open connections to: trunks. A phone cannot be called
+// back; it is behind a home router, and the address its connection came from
+// leads nowhere once that is closed.
 type outgoing struct {
-	made   chan made
-	taken  chan struct{} // of the connection Accept returned last; Accept's own
-	closed chan struct{}
-	once   sync.Once
-
 	mu    sync.Mutex
-	peers map[netip.AddrPort]chan struct{} // whom we may call; closed when the attempt under way ends, nil: none is
+	peers map[flow]*peer
 }
 
-type made struct {
-	net.Conn
-	taken chan struct{} // closed when the library has it
+// peer is one address of a trunk that we may connect to, now and again when its
+// connection is gone.
+type peer struct {
+	name  string         // that its certificate must be for
+	roots *x509.CertPool // that must have signed it; nil: the machine's
+	busy  chan struct{}  // closed when the attempt under way ends; nil: none is
 }
 
-func newOutgoing() *outgoing {
-	return &outgoing{made: make(chan made), closed: make(chan struct{}), peers: make(map[netip.AddrPort]chan struct{})}
-}
+func newOutgoing() *outgoing { return &outgoing{peers: make(map[flow]*peer)} }
 
-// Accept returns the next connection that was made. That it is called again
-// shows that the library has put the one before into its pool.
-func (o *outgoing) Accept() (net.Conn, error) {
-	if o.taken != nil {
-		close(o.taken)
-		o.taken = nil
-	}
-	select {
-	case m := <-o.made:
-		o.taken = m.taken
-		return m.Conn, nil
-	case <-o.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close lets Accept fail.
-func (o *outgoing) Close() error {
-	o.once.Do(func() { close(o.closed) })
-	return nil
-}
-
-// Addr is no address: nothing listens.
-func (o *outgoing) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero} }
-
-// mayCall lets a peer be called, now and again when its connection is gone.
-func (o *outgoing) mayCall(remote netip.AddrPort) {
+// mayCall lets a trunk be called by a flow.
+func (o *outgoing) mayCall(f flow, t *Trunk) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, known := o.peers[remote]; !known {
-		o.peers[remote] = nil
+	p := o.peers[f]
+	if p == nil {
+		p = &peer{}
+		o.peers[f] = p
 	}
+	p.name, p.roots = t.Host, t.Roots
 }
 
 // begin makes the caller the one who connects to a peer. If another does so
 // already, busy is closed when that has ended.
-func (o *outgoing) begin(remote netip.AddrPort) (busy chan struct{}, known bool) {
+func (o *outgoing) begin(f flow) (p peer, busy chan struct{}, known bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	busy, known = o.peers[remote]
-	if known && busy == nil {
-		o.peers[remote] = make(chan struct{})
+	found := o.peers[f]
+	if found == nil {
+		return peer{}, nil, false
 	}
-	return busy, known
+	busy = found.busy
+	if busy == nil {
+		found.busy = make(chan struct{})
+	}
+	return *found, busy, true
 }
 
-func (o *outgoing) end(remote netip.AddrPort) {
+func (o *outgoing) end(f flow) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	close(o.peers[remote])
-	o.peers[remote] = nil
+	close(o.peers[f].busy)
+	o.peers[f].busy = nil
 }
 
 // reach makes sure that the connection of a flow stands. One that is gone is
@@ -93,42 +75,66 @@ func (e *Edge) reach(ctx context.Context, f flow) error {
 	defer cancel()
 	defer context.AfterFunc(e.stopped, cancel)()
 	for {
-		busy, known := e.outgoing.begin(f.remote)
+		p, busy, known := e.outgoing.begin(f)
 		switch {
 		case !known:
 			return errNoConnection
 		case busy == nil:
-			return e.connect(ctx, f.remote)
+			return e.connect(ctx, f, p)
 		}
 		select {
 		case <-busy: // connected, or ours to try
 		case <-ctx.Done():
 			return fmt.Errorf("connect: %w", ctx.Err())
 		}
+		if e.connected(f.transport, f.remote) {
+			return nil
+		}
 	}
 }
 
 // connect opens the connection to a trunk; the caller has begun it.
-func (e *Edge) connect(ctx context.Context, remote netip.AddrPort) error {
-	defer e.outgoing.end(remote)
-	if e.connected("tcp", remote) {
-		return nil // by whoever had begun before
-	}
+func (e *Edge) connect(ctx context.Context, f flow, p peer) error {
+	defer e.outgoing.end(f)
 	var dialer net.Dialer
-	if own := e.tcpBound.Addr(); !own.IsUnspecified() {
+	if own := e.bound(f).Addr(); own.IsValid() && !own.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: own.AsSlice()} // what the carrier knows us by
 	}
-	c, err := dialer.DialContext(ctx, "tcp", remote.String())
+	c, err := dialer.DialContext(ctx, "tcp", f.remote.String())
 	if err != nil {
 		return err
 	}
-	m := made{&connection{Conn: c, spoken: true, ears: e.ears()}, make(chan struct{})}
-	select {
-	case e.outgoing.made <- m:
-	case <-ctx.Done():
-		_ = c.Close()
-		return fmt.Errorf("connect: %w", ctx.Err())
+	watchOver(c)
+	if f.transport == "tls" {
+		t := tls.Client(c, e.asClient(p))
+		if err := t.HandshakeContext(ctx); err != nil {
+			_ = c.Close()
+			return fmt.Errorf("TLS with %s: %w", p.name, err)
+		}
+		c = t
 	}
-	<-m.taken
+	s := e.newStream(c, f, &lines{})
+	e.adopt(s)
+	if !e.start("serving a connection", s.serve) {
+		s.end()
+		return errNoConnection
+	}
 	return nil
+}
+
+// asClient is how we speak TLS to a trunk: its certificate must be for the name of
+// its host (RFC 5922 section 7), not for the address that name led to. If it asks
+// who we are, we show the certificate we serve with.
+func (e *Edge) asClient(p peer) *tls.Config {
+	c := &tls.Config{ServerName: p.name, RootCAs: p.roots, MinVersion: tls.VersionTLS12}
+	if own := e.o.TLSConfig; own != nil && own.GetCertificate != nil {
+		c.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := own.GetCertificate(&tls.ClientHelloInfo{})
+			if err != nil || asked.SupportsCertificate(pair) != nil {
+				return &tls.Certificate{}, nil
+			}
+			return pair, nil
+		}
+	}
+	return c
 }

@@ -8,15 +8,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// ears returns who hears what goes over the edge's connections.
-func (e *Edge) ears() ears {
-	return ears{sent: e.sent, heard: e.heard, lost: e.lost, whole: e.timing.give}
-}
-
 // heard takes a message whose bounds are known, before the library does, and
 // returns it if the library may have it. A request that it may not have is
 // answered here. isSIP is false if nothing in it says that it is a message at
-// all. The library's goroutine for each socket calls it.
+// all. The goroutine that reads the socket or the connection calls it.
 func (e *Edge) heard(transport string, ends addrs, msg []byte) (good []byte, isSIP bool) {
 	e.guard("vetting a message", func() {
 		if e.o.Trace != nil {

@@ -85,10 +85,12 @@ func (e *Edge) inside(callID string, d *dialog, method sip.RequestMethod, number
 func (e *Edge) by(req *sip.Request, f flow) {
 	req.SetTransport(sip.NetworkToUpper(f.transport))
 	req.SetDestination(f.remote.String())
+	// From our own socket: the library would open another for a peer that has not
+	// written to us yet. In place of a connection that is gone it would open one
+	// too; bound to an address that is nobody's, it cannot.
+	req.Laddr = sip.Addr{IP: net.IPv4(0, 0, 0, 1)}
 	if f.transport == "udp" {
-		// From our own socket: the library would open another for a peer that
-		// has not written to us yet.
-		req.Laddr = e.udpAddr
+		req.Laddr = e.listening(f).name
 	}
 }
 
@@ -111,47 +113,78 @@ func (e *Edge) via(f flow) *sip.ViaHeader {
 	}
 }
 
-// contact makes our Contact on a flow.
+// contact makes our Contact on a flow. A WebSocket is ws in a URI also when TLS is
+// below it (RFC 7118 section 5.2).
 func (e *Edge) contact(f flow) *sip.ContactHeader {
 	host, port := e.sentBy(f)
 	uri := sip.Uri{Scheme: "sip", User: "foyer", Host: host, Port: port}
-	if f.transport != "udp" {
+	switch f.transport {
+	case "udp":
+	case "wss":
+		uri.UriParams = sip.HeaderParams{{K: "transport", V: "ws"}}
+	default:
 		uri.UriParams = sip.HeaderParams{{K: "transport", V: f.transport}}
 	}
 	return &sip.ContactHeader{Address: uri}
 }
 
 // sentBy is where we say that we are: the number of the socket, or the
-// configured host if it listens on all of them.
+// configured host if it listens on all of them. With TLS it is the host, if there
+// is one: that is what our certificate is for.
 func (e *Edge) sentBy(f flow) (host string, port int) {
-	at := e.bound(f.transport)
-	if at.Addr().IsUnspecified() && e.o.Host != "" {
-		return e.o.Host, int(at.Port())
+	at := e.bound(f)
+	if e.o.Host != "" && (secure(f.transport) || at.IsValid() && at.Addr().IsUnspecified()) {
+		return e.o.Host, int(e.local(f).Port())
 	}
 	at = e.local(f)
-	return at.Addr().String(), int(at.Port())
-}
-
-// bound is the address a socket was opened with.
-func (e *Edge) bound(transport string) netip.AddrPort {
-	if transport == "tcp" {
-		return e.tcpBound
+	host = at.Addr().String()
+	if at.Addr().Is6() {
+		host = "[" + host + "]"
 	}
-	return e.udpBound
+	return host, int(at.Port())
 }
 
-// local is our own address on a flow, never a wildcard.
+// socket is one that we listen on.
+type socket struct {
+	transport string
+	at        netip.AddrPort
+	name      sip.Addr // as the library spells it
+}
+
+// reaches reports whether peers of an address can be at a socket.
+func (s *socket) reaches(a netip.Addr) bool {
+	own := s.at.Addr()
+	return own.Is6() && own.IsUnspecified() || a.Is4() == own.Is4()
+}
+
+// listening returns our socket that a flow belongs to, the zero one if it has
+// none: browsers come by an HTTP server.
+func (e *Edge) listening(f flow) socket {
+	for _, s := range e.sockets {
+		if s.transport == f.transport && s.reaches(f.remote.Addr()) {
+			return s
+		}
+	}
+	return socket{}
+}
+
+// bound is the address that the socket of a flow was opened with.
+func (e *Edge) bound(f flow) netip.AddrPort { return e.listening(f).at }
+
+// local is our own address on a flow, never a wildcard. Its port is one that we
+// listen on, also where we have called from another.
 func (e *Edge) local(f flow) netip.AddrPort {
-	at := e.bound(f.transport)
-	if !at.Addr().IsUnspecified() {
+	at := e.bound(f)
+	if at.IsValid() && !at.Addr().IsUnspecified() {
 		return at
 	}
-	if f.transport == "tcp" {
-		if c, err := e.tpl.GetConnection("tcp", f.remote.String()); err == nil {
-			defer c.TryClose()
-			if own, ok := addrPort(c.LocalAddr()); ok {
-				return own
+	if f.transport != "udp" {
+		if s := e.streamTo(f); s != nil {
+			own, _ := addrPort(s.LocalAddr())
+			if at.IsValid() {
+				return netip.AddrPortFrom(own.Addr(), at.Port())
 			}
+			return own
 		}
 	}
 	// Connecting a datagram socket sends nothing: it asks the kernel which of

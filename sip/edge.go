@@ -1,13 +1,16 @@
 package sip
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +24,24 @@ type Options struct {
 	UserAgent string
 	UDP       net.PacketConn // nil: not served
 	TCP       net.Listener   // nil: not served, and no trunk is called by TCP
-	Host      string         // what our Contact and Via carry when the socket listens on a wildcard address
+	TLS       net.Listener   // of plain TCP, on which the edge speaks TLS; nil: not served
+	// UDP6, TCP6 and TLS6 are of the other IP version, where one socket does not
+	// serve both.
+	UDP6       net.PacketConn
+	TCP6, TLS6 net.Listener
+	TLSConfig  *tls.Config // of TLS; its GetConfigForClient is not used
+	// Web says that WebSockets come by an HTTP server of the caller's (WebSocket).
+	Web bool
+	// PerSource is how many connections an address may have by which no phone has
+	// registered; 0: 8, negative: any number. Trunks and whom no ban can meet may
+	// have any number too.
+	PerSource int
+	// StreamPing is how long a connection is silent before we send a keep-alive;
+	// 0: 30 s.
+	StreamPing time.Duration
+	// Host is what our Contact and Via carry when the socket listens on a wildcard
+	// address, and with TLS: the name of the certificate.
+	Host      string
 	Trunks    []Trunk
 	Registrar *Registrar   // nil: no agents
 	Log       *zap.Logger  // nil: silent
@@ -63,6 +83,11 @@ type Edge struct {
 	o        Options
 	tpl      *sip.TransportLayer
 	txl      *sip.TransactionLayer
+	tls      *tls.Config
+	door     *door
+	intake   *intake
+	sockets  []socket
+	sheets   sync.Pool // of *bytes.Buffer, in which messages are written
 	trunks   *trunks
 	hosts    *hosts
 	outgoing *outgoing
@@ -71,8 +96,6 @@ type Edge struct {
 	counting bool
 	seeds    [2]maphash.Seed
 
-	udpBound, tcpBound                           netip.AddrPort
-	udpAddr                                      sip.Addr
 	nameless, userAgent, server, allow, supports sip.Header
 
 	stop    context.CancelFunc
@@ -86,11 +109,14 @@ type Edge struct {
 
 // NewEdge makes an edge. It answers nothing before Serve.
 func NewEdge(o Options) (*Edge, error) {
-	if o.UDP == nil && o.TCP == nil {
-		return nil, errors.New("edge: neither a UDP nor a TCP socket to serve")
+	if len(o.packets()) == 0 && len(o.listeners()) == 0 && !o.Web {
+		return nil, errors.New("edge: no socket to serve")
+	}
+	if (o.TLS != nil || o.TLS6 != nil) && o.TLSConfig == nil {
+		return nil, errors.New("edge: TLS without a certificate")
 	}
 	e := &Edge{
-		o: o.orDefault(), trunks: newTrunks(o.Trunks), outgoing: newOutgoing(), legs: newLegs(), counting: o.Count != nil,
+		o: o.orDefault(), trunks: newTrunks(o.Trunks), outgoing: newOutgoing(), intake: newIntake(), legs: newLegs(), counting: o.Count != nil,
 		seeds:     [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		nameless:  sip.NewHeader("", ""),
 		userAgent: sip.NewHeader("User-Agent", printable(o.UserAgent)),
@@ -98,18 +124,22 @@ func NewEdge(o Options) (*Edge, error) {
 		allow:     sip.NewHeader("Allow", allowed),
 		supports:  sip.NewHeader("Supported", supported),
 	}
+	e.sheets.New = func() any { return new(bytes.Buffer) }
+	e.door = newDoor(e, max(e.o.PerSource, 0))
+	if o.TLSConfig != nil {
+		e.tls = patient(o.TLSConfig)
+	}
 	e.hosts = newHosts(e.o.Resolve, e.o.Now)
 	e.timing = timing{t1: e.o.T1, t2: 8 * e.o.T1, give: 64 * e.o.T1, unanswered: e.o.Unanswered}
 	e.stopped, e.stop = context.WithCancel(context.Background())
 	if err := e.bind(); err != nil {
 		return nil, err
 	}
-	log := slog.New(libraryLog{log: e.o.Log, unparsed: e.o.Count.ParseError})
+	log := slog.New(libraryLog{log: e.o.Log, unparsed: e.unparsed})
 	parser := sip.NewParser(sip.WithHeadersParsers(headerParsers()))
-	e.tpl = sip.NewTransportLayer(net.DefaultResolver, parser, nil,
+	e.tpl = sip.NewTransportLayer(nowhere(), parser, nil,
 		sip.WithTransportLayerLogger(log),
-		sip.WithTransportLayerReadFilter(e.filter),
-		sip.WithTransportLayerTransports(sip.TransportsConfig{TCP: answerOnly()}))
+		sip.WithTransportLayerReadFilter(e.filter))
 	// Before the transaction layer, which registers itself: what it gets has been
 	// through arrived.
 	e.tpl.OnMessage(e.arrived)
@@ -143,29 +173,63 @@ func (o Options) orDefault() Options {
 	if o.T1 <= 0 {
 		o.T1 = 500 * time.Millisecond
 	}
+	if o.PerSource == 0 {
+		o.PerSource = perSource
+	}
+	if o.StreamPing <= 0 {
+		o.StreamPing = pingEvery
+	}
 	o.Session = o.Session.orDefault()
 	return o
 }
 
+// packets are the UDP sockets.
+func (o *Options) packets() []net.PacketConn {
+	return slices.DeleteFunc([]net.PacketConn{o.UDP, o.UDP6}, func(c net.PacketConn) bool { return c == nil })
+}
+
+// entrance is a socket at which connections come in.
+type entrance struct {
+	net.Listener
+	transport string
+}
+
+func (o *Options) listeners() []entrance {
+	all := []entrance{{o.TCP, "tcp"}, {o.TCP6, "tcp"}, {o.TLS, "tls"}, {o.TLS6, "tls"}}
+	return slices.DeleteFunc(all, func(e entrance) bool { return e.Listener == nil })
+}
+
 // bind notes the addresses of the sockets.
 func (e *Edge) bind() error {
-	if e.o.UDP != nil {
-		at, ok := addrPort(e.o.UDP.LocalAddr())
-		host, port, err := sip.ParseAddr(e.o.UDP.LocalAddr().String())
+	for _, c := range e.o.packets() {
+		at, ok := addrPort(c.LocalAddr())
+		host, port, err := sip.ParseAddr(c.LocalAddr().String())
 		if !ok || err != nil {
-			return fmt.Errorf("edge: address of the UDP socket: %v", e.o.UDP.LocalAddr())
+			return fmt.Errorf("edge: address of the UDP socket: %v", c.LocalAddr())
 		}
-		// As the library spells the name of its listener.
-		e.udpBound, e.udpAddr = at, sip.Addr{IP: net.ParseIP(host), Port: port}
+		e.sockets = append(e.sockets, socket{"udp", at, sip.Addr{IP: net.ParseIP(host), Port: port}})
 	}
-	if e.o.TCP != nil {
-		at, ok := addrPort(e.o.TCP.Addr())
+	for _, l := range e.o.listeners() {
+		at, ok := addrPort(l.Addr())
 		if !ok {
-			return fmt.Errorf("edge: address of the TCP socket: %v", e.o.TCP.Addr())
+			return fmt.Errorf("edge: address of the %s socket: %v", l.transport, l.Addr())
 		}
-		e.tcpBound = at
+		e.sockets = append(e.sockets, socket{transport: l.transport, at: at})
 	}
 	return nil
+}
+
+// serves reports whether a transport has a socket, and so may call a trunk.
+func (e *Edge) serves(transport string) bool {
+	return slices.ContainsFunc(e.sockets, func(s socket) bool { return s.transport == transport })
+}
+
+// unparsed counts a datagram that was none. What came by the intake is counted
+// there, by its transport.
+func (e *Edge) unparsed() {
+	if !e.intake.reading.Load() {
+		e.o.Count.ParseError("udp")
+	}
 }
 
 // Serve serves until ctx ends, Close is called or a socket fails, and returns
@@ -185,20 +249,19 @@ func (e *Edge) Serve(ctx context.Context) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error, 2)
+	ended := make(chan error, 8)
 	var serving sync.WaitGroup
-	if e.o.UDP != nil {
+	for _, c := range e.o.packets() {
 		serving.Go(func() {
-			err := e.tpl.ServeUDP(datagrams{e.o.UDP, e.sent})
+			err := e.tpl.ServeUDP(datagrams{c, e.sent})
 			ended <- fmt.Errorf("edge: UDP socket ended: %w", errors.Join(err, net.ErrClosed))
 		})
 	}
-	if e.o.TCP != nil {
+	serving.Go(func() { _ = e.tpl.ServeUDP(e.intake) })
+	for _, l := range e.o.listeners() {
 		serving.Go(func() {
-			err := e.tpl.ServeTCP(connections{closeWatch{e.o.TCP, e.connectionClosed}, e.ears()})
-			ended <- fmt.Errorf("edge: TCP socket ended: %w", err)
+			ended <- fmt.Errorf("edge: %s socket ended: %w", l.transport, e.door.accept(l, l.transport))
 		})
-		serving.Go(func() { _ = e.tpl.ServeTCP(e.outgoing) })
 	}
 	if e.o.Registrar != nil {
 		serving.Go(func() { e.o.Registrar.run(ctx) })
@@ -228,13 +291,14 @@ func (e *Edge) shut() {
 	for _, l := range e.legs.all() { // what came in between
 		l.lose()
 	}
-	if e.o.UDP != nil {
-		_ = e.o.UDP.Close()
+	for _, c := range e.o.packets() {
+		_ = c.Close()
 	}
-	if e.o.TCP != nil {
-		_ = e.o.TCP.Close()
+	for _, l := range e.o.listeners() {
+		_ = l.Close()
 	}
-	_ = e.outgoing.Close()
+	e.door.close()
+	_ = e.intake.Close()
 	_ = e.tpl.Close()
 	e.txl.Close()
 }
@@ -288,24 +352,22 @@ func (e *Edge) start(doing string, f func()) bool {
 
 func (e *Edge) draining() bool { return e.o.Draining != nil && e.o.Draining() }
 
-func (e *Edge) connectionClosed(remote netip.AddrPort) {
-	if e.o.Registrar != nil {
-		e.o.Registrar.flowClosed("tcp", remote)
-	}
-}
-
 // connected reports whether the connection of a flow stands. A datagram flow
 // always does.
 func (e *Edge) connected(transport string, remote netip.AddrPort) bool {
+	f := flow{transport, remote}
 	if transport == "udp" {
-		return e.o.UDP != nil
+		return e.bound(f).IsValid()
 	}
-	c, err := e.tpl.GetConnection(transport, remote.String())
-	if err != nil {
-		return false
+	return e.streamTo(f) != nil
+}
+
+// exempt reports whether an address is spared limits by source.
+func (e *Edge) exempt(a netip.Addr) bool {
+	if _, trunk := e.trunks.of(a); trunk {
+		return true
 	}
-	_, _ = c.TryClose() // gives back the reference that getting it took
-	return true
+	return e.o.Registrar != nil && e.o.Registrar.bans.exempt(a)
 }
 
 // request starts a client transaction on the flow that the transport and the

@@ -135,10 +135,10 @@ func TestWholeCallOnRealSockets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if b.Transport != transport || phone.leg.Transport() != transport || phone.leg.Local() != h.edge.bound(transport) {
+			if b.Transport != transport || phone.leg.Transport() != transport || phone.leg.Local() != h.edge.bound(flow{transport, b.Source}) {
 				t.Errorf("flow %s %s of %+v", phone.leg.Transport(), phone.leg.Local(), b)
 			}
-			if got := in.Invite().Get("Contact"); !strings.Contains(got, h.edge.bound(transport).String()) {
+			if got := in.Invite().Get("Contact"); !strings.Contains(got, h.edge.bound(flow{transport, b.Source}).String()) {
 				t.Errorf("Contact %s", got)
 			}
 			in.Ring(180, "")
@@ -239,7 +239,7 @@ func TestTraceAndCounters(t *testing.T) {
 		if strings.Contains(text, "secret") || strings.Count(text, ": redacted\r\n") != 2 || !strings.HasSuffix(text, "shown\r\n") {
 			t.Errorf("%s: %s", transport, text)
 		}
-		if in.Remote != p.Wire().LocalAddr().String() || in.Local != h.edge.bound(transport).String() || in.At.IsZero() {
+		if in.Remote != p.Wire().LocalAddr().String() || in.Local != h.edge.bound(flow{transport, netip.MustParseAddrPort(p.Wire().LocalAddr().String())}).String() || in.At.IsZero() {
 			t.Errorf("%s: %+v", transport, in)
 		}
 	}

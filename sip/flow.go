@@ -3,15 +3,14 @@ package sip
 import (
 	"net"
 	"net/netip"
-	"sync"
 
 	"github.com/emiago/sipgo/sip"
 )
 
-// flow is the path to a phone: one transport to one address and port. With TCP
-// it is one connection.
+// flow is the path to a phone: one transport to one address and port. On all but
+// UDP it is one connection.
 type flow struct {
-	transport string // udp, tcp
+	transport string // udp, tcp, tls, ws, wss
 	remote    netip.AddrPort
 }
 
@@ -24,36 +23,9 @@ func flowOf(req *sip.Request) (flow, bool) {
 	return flow{sip.NetworkToLower(req.Transport()), unmap(remote)}, err == nil
 }
 
-// closeWatch is a listener that says when a connection it accepted has closed,
-// whoever closed it. The SIP library keeps that to itself, and a phone whose
-// connection is gone can be reached again only when it comes back.
-type closeWatch struct {
-	net.Listener
-	closed func(remote netip.AddrPort)
-}
-
-func (l closeWatch) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	remote, ok := addrPort(c.RemoteAddr())
-	if !ok {
-		return c, nil
-	}
-	return &watchedConn{Conn: c, closed: sync.OnceFunc(func() { l.closed(remote) })}, nil
-}
-
-type watchedConn struct {
-	net.Conn
-	closed func()
-}
-
-func (c *watchedConn) Close() error {
-	err := c.Conn.Close()
-	c.closed()
-	return err
-}
+// secure reports whether nobody between us and the next hop can read a transport:
+// what sips promises (RFC 3261 section 26.2.2).
+func secure(transport string) bool { return transport == "tls" || transport == "wss" }
 
 // addrPort turns the address of a connection into one that compares: IPv4 is
 // IPv4 even when it came by an IPv6 socket.
@@ -69,5 +41,5 @@ func addrPort(a net.Addr) (netip.AddrPort, bool) {
 }
 
 func unmap(p netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
 }

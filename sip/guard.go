@@ -2,7 +2,6 @@ package sip
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
 
 	"github.com/emiago/sipgo/sip"
@@ -12,19 +11,18 @@ import (
 // one-letter method and a Via, From, To, Call-ID and CSeq of next to nothing.
 const shortest = 64
 
-var errBanned = errors.New("source is banned")
-
-// filter looks at raw bytes before the parser does. What it drops costs neither
-// parsing, nor memory, nor an answer. An error of it would end the whole UDP
-// socket, so datagrams are dropped by returning none; on TCP it ends the
-// connection.
+// filter looks at raw bytes before the parser does: a datagram, or a whole message
+// of a connection. What it drops costs neither parsing, nor memory, nor an answer.
+// An error of it would end the whole UDP socket, so messages are dropped by
+// returning none; a connection that brought one ends.
 func (e *Edge) filter(from sip.TransportReadProps, data []byte) ([]byte, error) {
+	transport := "udp"
+	s, stream := from.RemoteAddr.(insideAddr)
 	remote, ok := addrPort(from.RemoteAddr)
-	stream := from.Transport != "UDP"
-	if ok && e.ignored(remote, from.Transport) {
-		if stream {
-			return nil, errBanned
-		}
+	if stream {
+		transport, remote, ok = s.flow.transport, s.flow.remote, true
+	}
+	if ok && e.ignored(remote, transport) {
 		return nil, nil
 	}
 	if stream {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"reflect"
 	"strings"
 
@@ -14,9 +15,9 @@ import (
 const (
 	// largestDatagram is what one UDP datagram may carry over IPv4.
 	largestDatagram = 65507
-	// readBuffer is the largest datagram we take, and what every TCP connection
-	// holds while it is open: agents connect by the thousand.
-	readBuffer = 16 << 10
+	// readBuffer is the largest message we take. Each UDP socket and the intake
+	// have such a buffer; connections have small ones of their own.
+	readBuffer = largestMessage
 )
 
 // The library keeps these for the whole process; they are set before anything
@@ -96,18 +97,18 @@ func parseCSeq(_ []byte, text string) (sip.Header, error) {
 	return &sip.CSeqHeader{SeqNo: uint32(n), MethodName: sip.RequestMethod(method)}, nil
 }
 
-// list parses headers of several elements. A parser of the library says that
+// elements parses headers of several elements. A parser of the library says that
 // another begins behind a comma by an error of a type it keeps to itself: an
 // integer, which is where the comma stands.
-type list struct{ comma reflect.Type }
+type elements struct{ comma reflect.Type }
 
 // lists learns that type from the library's parser of Via.
-func lists(via sip.HeaderParser) list {
+func lists(via sip.HeaderParser) elements {
 	_, err := via(nil, "SIP/2.0/UDP a;b,SIP/2.0/UDP c")
-	return list{reflect.TypeOf(err)}
+	return elements{reflect.TypeOf(err)}
 }
 
-func (l list) more(text, rest string) error {
+func (l elements) more(text, rest string) error {
 	if rest == "" {
 		return nil
 	}
@@ -116,7 +117,7 @@ func (l list) more(text, rest string) error {
 	return at.Interface().(error)
 }
 
-func (l list) via(_ []byte, text string) (sip.Header, error) {
+func (l elements) via(_ []byte, text string) (sip.Header, error) {
 	v, rest, ok := readVia(text)
 	if !ok {
 		return nil, errUnread
@@ -124,7 +125,7 @@ func (l list) via(_ []byte, text string) (sip.Header, error) {
 	return &v, l.more(text, rest)
 }
 
-func (l list) addressed(header func(address) sip.Header) sip.HeaderParser {
+func (l elements) addressed(header func(address) sip.Header) sip.HeaderParser {
 	return func(_ []byte, text string) (sip.Header, error) {
 		if text == "*" {
 			return header(address{uri: sip.Uri{Host: "*", Wildcard: true}}), nil // only Contact's passes vet
@@ -139,11 +140,10 @@ func (l list) addressed(header func(address) sip.Header) sip.HeaderParser {
 
 // libraryLog takes what the library logs. Everything below an error is dropped
 // before it is formatted. Its errors are about what strangers send, so they are
-// shown only when debugging; messages it could not parse are counted.
+// shown only when debugging; datagrams it could not parse are counted.
 type libraryLog struct {
-	log       *zap.Logger
-	unparsed  func(transport string)
-	transport string
+	log      *zap.Logger
+	unparsed func()
 }
 
 func (h libraryLog) Enabled(_ context.Context, level slog.Level) bool {
@@ -152,7 +152,7 @@ func (h libraryLog) Enabled(_ context.Context, level slog.Level) bool {
 
 func (h libraryLog) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "failed to parse" {
-		h.unparsed(h.transport)
+		h.unparsed()
 	}
 	if ce := h.log.Check(zap.DebugLevel, r.Message); ce != nil {
 		fields := make([]zap.Field, 0, r.NumAttrs())
@@ -167,17 +167,16 @@ func (h libraryLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-func (h libraryLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	for _, a := range attrs {
-		switch v := a.Value.String(); {
-		case a.Key != "caller":
-		case strings.Contains(v, "UDP"):
-			h.transport = "udp"
-		case strings.Contains(v, "TCP"):
-			h.transport = "tcp"
-		}
-	}
-	return h
+func (h libraryLog) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h libraryLog) WithGroup(string) slog.Handler      { return h }
+
+// nowhere is a resolver that knows no name. The library would look up what
+// strangers write into their Via when their connection is gone.
+func nowhere() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errNoConnection
+	}}
 }
 
-func (h libraryLog) WithGroup(string) slog.Handler { return h }
+// unresolvable is a name for nowhere (RFC 2606 section 2).
+const unresolvable = "gone.invalid"

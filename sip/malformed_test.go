@@ -148,7 +148,7 @@ func (m *malice) filled(base siptest.Template, from *sender) siptest.Template {
 func (m *malice) alive(s *sender) {
 	s.n++
 	id := fmt.Sprintf("probe%d", s.n)
-	_, err := s.conn.Write(valid(id))
+	_, err := s.conn.Write(askAfter(id))
 	for err == nil {
 		var a *siptest.Message
 		if a, err = s.read(10 * time.Second); err != nil {

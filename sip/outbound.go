@@ -26,7 +26,7 @@ func (l *Leg) aimAtNumber(d *Dial) (first func() *sip.Request, err error) {
 		return nil, fmt.Errorf("no trunk %q", d.Trunk)
 	case !isHost(t.Host):
 		return nil, fmt.Errorf("trunk %s: no host to call (%q)", t.ID, t.Host)
-	case transport == "udp" && l.e.o.UDP == nil, transport == "tcp" && l.e.o.TCP == nil, transport != "udp" && transport != "tcp":
+	case !l.e.serves(transport):
 		return nil, fmt.Errorf("trunk %s: transport %s is not served", t.ID, transport)
 	case !isE164(d.Number):
 		return nil, errors.New("not an E.164 number")
@@ -59,9 +59,9 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 		l.unreachable(sip.StatusServiceUnavailable)
 		return nil
 	}
-	f := flow{transport, netip.AddrPortFrom(addrs[0], uint16(portOf(&l.dialog.target)))}
-	if transport == "tcp" {
-		e.outgoing.mayCall(f.remote)
+	f := flow{transport, netip.AddrPortFrom(addrs[0], t.port())}
+	if transport != "udp" {
+		e.outgoing.mayCall(f, &t.Trunk)
 	}
 	l.places.Store(&addrs)
 	l.mu.Lock()
@@ -83,10 +83,8 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 // within leaves out the addresses that a socket cannot reach: those of the other
 // IP version.
 func (e *Edge) within(transport string, addrs []netip.Addr) []netip.Addr {
-	own := e.bound(transport).Addr()
 	return slices.DeleteFunc(addrs, func(a netip.Addr) bool {
-		both := own.Is6() && own.IsUnspecified()
-		return !both && a.Is4() != own.Is4()
+		return !e.listening(flow{transport, netip.AddrPortFrom(a, 0)}).at.IsValid()
 	})
 }
 

@@ -212,7 +212,7 @@ func TestPhoneIsLostWithItsConnection(t *testing.T) {
 	}
 	c.reads("added "+boURI+" *", "lost "+boURI)
 	connect(t, c, "<urn:uuid:1>")
-	c.reads("added "+boURI+" *", "lost "+boURI, "regained "+boURI+" *")
+	c.reads("added "+boURI+" *", "lost "+boURI, "added "+boURI+" *")
 	if list := c.Bindings("bo"); len(list) != 1 || !list[0].Reachable {
 		t.Errorf("%+v", list)
 	}

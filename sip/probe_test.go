@@ -242,12 +242,12 @@ func TestClosedConnectionLosesItsPhones(t *testing.T) {
 		d.comes("bo", "tcp", boHome, 5*time.Minute)
 		d.pass(s, time.Second, "added ana@h *, added bo@h *", "")
 		s.set(func() { s.closed[netip.MustParseAddrPort(boHome)] = true })
-		d.flowClosed("tcp", netip.MustParseAddrPort(boHome))
+		d.flowClosed(flow{"tcp", netip.MustParseAddrPort(boHome)})
 		d.pass(s, 0, "lost bo@h, lost ana@h", "")
-		d.flowClosed("tcp", netip.MustParseAddrPort(boHome))
+		d.flowClosed(flow{"tcp", netip.MustParseAddrPort(boHome)})
 		d.pass(s, 20*time.Second, "", "") // nobody to ask
 		d.comes("bo", "tcp", "198.51.100.1:40001", 5*time.Minute)
-		d.pass(s, 0, "regained bo@h *", "")
+		d.pass(s, 0, "added bo@h *", "")
 		if list := d.Bindings("bo"); len(list) != 1 || list[0].Source.Port() != 40001 {
 			t.Errorf("bo is at %+v", list)
 		}
@@ -261,7 +261,7 @@ func TestAnswerFromClosedConnection(t *testing.T) {
 		d.comes("bo", "tcp", boHome, 5*time.Minute)
 		time.Sleep(4*time.Second + s.delay/2) // asked, not yet answered
 		s.set(func() { s.closed[netip.MustParseAddrPort(boHome)] = true })
-		d.flowClosed("tcp", netip.MustParseAddrPort(boHome))
+		d.flowClosed(flow{"tcp", netip.MustParseAddrPort(boHome)})
 		d.pass(s, 20*time.Second, "added bo@h *, lost bo@h", "4s bo")
 	})
 }

@@ -19,6 +19,7 @@ type RegistrarOptions struct {
 	Default                Algorithm // of the challenge to an unknown user; "": SHA-256
 	Accounts               []Account
 	ExpiresUDP, ExpiresTCP time.Duration // what we grant, whatever is asked (an ask of 0 removes): 60 s, 300 s
+	ExpiresTLS, ExpiresWSS time.Duration // the same, 300 s each; ws is as wss
 	MaxContacts            int           // per account, 0: 5; the oldest goes
 	Probe                  time.Duration // between OPTIONS probes of a binding; 0: 25 s, negative: never
 	Ban                    BanPolicy
@@ -33,22 +34,22 @@ type RegistrarOptions struct {
 // Changed one at a time, in the order in which they happened, on the goroutine
 // of a caller or of the edge. None of the methods waits for the network.
 type Registrar struct {
-	realm              string
-	scheme             string // how every challenge begins
-	fallback           Algorithm
-	nobody             Account // what an unknown user is verified against
-	grantUDP, grantTCP time.Duration
-	every              time.Duration
-	changed            func(RegEvent)
-	log                *zap.Logger
-	now                func() time.Time
-	accounts           atomic.Pointer[map[string]Account]
-	nonces             *nonces
-	bans               *bans
-	wake               chan struct{} // a nudge for run
-	flows              flows         // set once, by attach
-	authFailures       func(reason string)
-	bansBegun          atomic.Uint64
+	realm        string
+	scheme       string // how every challenge begins
+	fallback     Algorithm
+	nobody       Account                  // what an unknown user is verified against
+	grants       map[string]time.Duration // by transport
+	every        time.Duration
+	changed      func(RegEvent)
+	log          *zap.Logger
+	now          func() time.Time
+	accounts     atomic.Pointer[map[string]Account]
+	nonces       *nonces
+	bans         *bans
+	wake         chan struct{} // a nudge for run
+	flows        flows         // set once, by attach
+	authFailures func(reason string)
+	bansBegun    atomic.Uint64
 
 	mu         sync.RWMutex
 	places     *bindings
@@ -81,12 +82,17 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		o.Now = time.Now
 	}
 	r := &Registrar{
-		realm:        o.Realm,
-		scheme:       `Digest realm="` + quote(o.Realm) + `", nonce="`,
-		fallback:     o.Default,
-		nobody:       nobody(o.Default),
-		grantUDP:     orElse(o.ExpiresUDP, 60*time.Second),
-		grantTCP:     orElse(o.ExpiresTCP, 300*time.Second),
+		realm:    o.Realm,
+		scheme:   `Digest realm="` + quote(o.Realm) + `", nonce="`,
+		fallback: o.Default,
+		nobody:   nobody(o.Default),
+		grants: map[string]time.Duration{
+			"udp": orElse(o.ExpiresUDP, 60*time.Second),
+			"tcp": orElse(o.ExpiresTCP, 300*time.Second),
+			"tls": orElse(o.ExpiresTLS, 300*time.Second),
+			"ws":  orElse(o.ExpiresWSS, 300*time.Second),
+			"wss": orElse(o.ExpiresWSS, 300*time.Second),
+		},
 		every:        o.Probe,
 		changed:      o.Changed,
 		log:          o.Log,
@@ -110,12 +116,7 @@ func orElse(d, fallback time.Duration) time.Duration {
 
 // grant is how long a binding lives. Over UDP it is short, because a home router
 // forgets a silent flow within a minute; a connection stands or falls visibly.
-func (r *Registrar) grant(transport string) time.Duration {
-	if transport == "udp" {
-		return r.grantUDP
-	}
-	return r.grantTCP
-}
+func (r *Registrar) grant(transport string) time.Duration { return r.grants[transport] }
 
 // SetAccounts replaces the accounts (configuration reload). Phones of accounts
 // that are gone are forgotten; a changed password counts from the next REGISTER.
@@ -184,9 +185,14 @@ func (r *Registrar) Ignored(source netip.AddrPort, transport string) bool {
 	if !r.Banned(source.Addr()) {
 		return false
 	}
+	return !r.holds(flow{strings.ToLower(transport), unmap(source)})
+}
+
+// holds reports whether a phone is registered by a flow.
+func (r *Registrar) holds(f flow) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.places.flows[flow{strings.ToLower(transport), unmap(source)}] == nil
+	return r.places.flows[f] != nil
 }
 
 // BannedNow returns how many sources are being ignored.
@@ -208,10 +214,8 @@ func (r *Registrar) ReportUnreachable(b Binding) {
 
 // flowClosed says that the connection of a flow is gone. Whoever closes it may
 // hold locks of the library, so what came of it is told by run.
-func (r *Registrar) flowClosed(transport string, remote netip.AddrPort) {
-	r.note(func(time.Time) []RegEvent {
-		return r.places.closed(flow{transport, remote})
-	})
+func (r *Registrar) flowClosed(f flow) {
+	r.note(func(time.Time) []RegEvent { return r.places.closed(f) })
 	r.nudge()
 }
 

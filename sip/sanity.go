@@ -14,13 +14,17 @@ type refusal struct {
 	headers []Header
 }
 
+// Error makes it an error of what could not be read any further.
+func (r *refusal) Error() string { return r.reason }
+
 // Header is an extra header of a message.
 type Header struct{ Name, Value string }
 
 // check says what is wrong with a request that vet has passed, nil if it may be
 // looked at further. The order is that of RFC 3261 section 8.2.
 func check(req *sip.Request) *refusal {
-	if req.Recipient.Scheme == "sips" { // we have no TLS to keep its promise
+	// A promise of privacy all the way that has been broken on the way here.
+	if req.Recipient.Scheme == "sips" && !secure(sip.NetworkToLower(req.Transport())) {
 		return unknownScheme()
 	}
 	if hops := req.MaxForwards(); hops != nil && hops.Val() == 0 && !req.IsAck() {

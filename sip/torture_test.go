@@ -479,17 +479,17 @@ func (s *sender) final() *siptest.Message {
 	}
 }
 
-// valid is a request that is answered 200.
-func valid(id string) []byte {
+// askAfter is a request that is answered 200.
+func askAfter(id string) []byte {
 	return []byte(strings.Join(request("OPTIONS", id, "Via: SIP/2.0/UDP 127.0.0.2;rport;branch=z9hG4bK"+id), "\r\n") + "\r\n")
 }
 
-// probe asks something valid.
+// askAfter asks something valid.
 func (s *sender) probe() {
 	s.t.Helper()
 	s.n++
 	id := fmt.Sprintf("probe%d", s.n)
-	s.send(valid(id))
+	s.send(askAfter(id))
 	for {
 		if m := s.final(); m.Get("Call-ID") == id {
 			if m.Status != 200 {

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bytes"
+	"iter"
 	"net"
 	"strings"
 	"time"
@@ -9,7 +10,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// Traced is one message on the wire, for a call's ladder, byte by byte.
+// Traced is one message on the wire, byte by byte, for a call's ladder.
 type Traced struct {
 	At        time.Time
 	SIPCallID string
@@ -83,17 +84,29 @@ func (e *Edge) trace(out bool, transport string, ends addrs, b []byte) {
 
 // headerValue finds the first value of a header by its long or short name.
 func headerValue(b []byte, long, short string) []byte {
-	for {
-		_, rest, found := bytes.Cut(b, []byte("\r\n"))
-		if !found || len(rest) < 2 || rest[0] == '\r' {
-			return nil
+	for value := range headerValues(b, long, short) {
+		return value
+	}
+	return nil
+}
+
+// headerValues goes through the values of a header by its long or short name.
+func headerValues(b []byte, long, short string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for {
+			_, rest, found := bytes.Cut(b, []byte("\r\n"))
+			if !found || len(rest) < 2 || rest[0] == '\r' {
+				return
+			}
+			b = rest
+			name, value, _ := bytes.Cut(rest, []byte(":"))
+			if n := bytes.TrimSpace(name); len(n) == len(long) && equalFold(n, long) || len(n) == len(short) && equalFold(n, short) {
+				value, _, _ = bytes.Cut(value, []byte("\r\n"))
+				if !yield(bytes.TrimSpace(value)) {
+					return
+				}
+			}
 		}
-		name, value, _ := bytes.Cut(rest, []byte(":"))
-		if n := bytes.TrimSpace(name); len(n) == len(long) && equalFold(n, long) || len(n) == len(short) && equalFold(n, short) {
-			value, _, _ = bytes.Cut(value, []byte("\r\n"))
-			return bytes.TrimSpace(value)
-		}
-		b = rest
 	}
 }
 

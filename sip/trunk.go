@@ -1,10 +1,13 @@
 package sip
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"github.com/emiago/sipgo/sip"
 )
 
 // Trunk is a carrier's line, known by its source address.
@@ -16,11 +19,23 @@ type Trunk struct {
 	// Host is where calls to numbers go, a name or an address, IPv6 without
 	// brackets. "": the trunk only brings calls.
 	Host      string
-	Port      uint16 // 0: 5060
-	Transport string // udp or tcp; "" is udp
+	Port      uint16         // 0: 5060, with tls 5061
+	Transport string         // udp, tcp or tls; "" is udp
+	Roots     *x509.CertPool // with tls: who must have signed the carrier's certificate; nil: whom the machine trusts
 	// Username and Password answer the carrier's challenge of an INVITE of ours.
 	// "": a challenge is a refusal.
 	Username, Password string
+}
+
+// port is where the trunk is called.
+func (t *Trunk) port() uint16 {
+	switch {
+	case t.Port != 0:
+		return t.Port
+	case t.Transport == "tls":
+		return uint16(sip.DefaultTlsPort)
+	}
+	return uint16(sip.DefaultUdpPort)
 }
 
 // TrunkFull says that every channel of a trunk carries a call.

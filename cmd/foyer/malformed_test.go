@@ -44,7 +44,7 @@ a={direction:sendrecv}
 // goes on; in the end no leg, port, recording or goroutine is left of any.
 func TestMalformedOffers(t *testing.T) {
 	s := newStage(t)
-	conn, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, net.UDPAddrFromAddrPort(s.cfg.Listen.SIPUDP))
+	conn, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, net.UDPAddrFromAddrPort(s.cfg.Listen.SIPUDP.AddrPort))
 	if err != nil {
 		t.Fatal(err)
 	}

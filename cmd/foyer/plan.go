@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
@@ -103,14 +104,35 @@ func newPlan(cfg *config.Config) (*plan, error) {
 	p.addAgents()
 	p.addNumbers()
 	for _, t := range cfg.Trunks {
+		roots, err := authorities(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("trunks[%s].ca: %w", t.ID, err)
+		}
 		p.sipTrunks = append(p.sipTrunks, sip.Trunk{
 			ID: t.ID, Allow: t.Auth.Allow, MaxCalls: t.MaxCalls,
-			Host: t.Host.Name, Port: t.Host.Port, Transport: t.Transport,
+			Host: t.Host.Name, Port: t.Host.Port, Transport: t.Transport, Roots: roots,
 			Username: t.Auth.Username, Password: t.Auth.Password.Reveal(),
 		})
 		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID}
 	}
 	return p, p.loadSounds()
+}
+
+// authorities reads the certificates of those who may sign a carrier's; none is
+// whom the machine trusts.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 func (p *plan) addClients() {

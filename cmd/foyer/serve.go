@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -126,7 +127,7 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	if ex.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
-	if ex.sockets, err = openSockets(cfg); err != nil {
+	if ex.sockets, err = openSockets(cfg, log); err != nil {
 		return nil, err
 	}
 	var p *plan
@@ -223,14 +224,17 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 	reg := cfg.Registrar
 	ex.registrar = sip.NewRegistrar(sip.RegistrarOptions{
 		Realm: reg.Realm, Default: algorithm(reg.Digest), Accounts: p.accounts,
-		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP,
+		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP, ExpiresTLS: reg.Expires.TLS, ExpiresWSS: reg.Expires.WSS,
 		Probe:   reg.Keepalive.UDPOptions,
 		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},
 		Changed: ex.phoneChanged, Log: ex.log.Named("registrar"),
 	})
 	ex.edge, err = sip.NewEdge(sip.Options{
 		UserAgent: "Foyer/" + version,
-		UDP:       ex.sockets.udp, TCP: ex.sockets.tcp,
+		UDP:       ex.sockets.udp, TCP: ex.sockets.tcp, TLS: ex.sockets.tls,
+		UDP6: ex.sockets.udp6, TCP6: ex.sockets.tcp6, TLS6: ex.sockets.tls6,
+		TLSConfig: ex.sockets.tlsOfSIP(), Web: cfg.Listen.HTTP.IsValid() || cfg.Listen.HTTPS.Addr.IsValid(),
+		PerSource: cfg.Listen.PerSource, StreamPing: reg.Keepalive.StreamCRLF,
 		Host:   cfg.Site.PublicHost,
 		Trunks: p.sipTrunks, Registrar: ex.registrar,
 		Log:      ex.log.Named("sip"),
@@ -289,10 +293,11 @@ func (ex *exchange) startConsole() error {
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	ex.serveHTTP(ex.sockets.http, handler)
-	ex.serveHTTP(ex.sockets.admin, withProfiles(console.Admin(handler)))
+	ex.serveHTTP(ex.sockets.http, ex.withPhones(handler, false), nil)
+	ex.serveHTTP(ex.sockets.https, ex.withPhones(handler, true), ex.sockets.secureCert)
+	ex.serveHTTP(ex.sockets.admin, withProfiles(console.Admin(handler)), nil)
 	if ex.sockets.metrics != nil {
-		ex.serveHTTP(ex.sockets.metrics, ex.metrics.handler())
+		ex.serveHTTP(ex.sockets.metrics, ex.metrics.handler(), nil)
 	}
 	return nil
 }
@@ -308,15 +313,38 @@ func withProfiles(h http.Handler) http.Handler {
 	return mux
 }
 
-func (ex *exchange) serveHTTP(l net.Listener, h http.Handler) {
+// withPhones takes phones in browsers beside the console. Without TLS anybody on the
+// way could take over what they say, so then only those of this machine are taken:
+// a demonstration, or what a TLS proxy before us passes on.
+func (ex *exchange) withPhones(h http.Handler, secure bool) http.Handler {
+	phones := ex.edge.WebSocket(secure)
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.HandleFunc("/sip", func(w http.ResponseWriter, r *http.Request) {
+		if from, err := netip.ParseAddrPort(r.RemoteAddr); !secure && (err != nil || !from.Addr().Unmap().IsLoopback()) {
+			http.Error(w, "phones in browsers are served by TLS: wss, at the address of listen.https", http.StatusForbidden)
+			return
+		}
+		phones.ServeHTTP(w, r)
+	})
+	return mux
+}
+
+// serveHTTP serves a listener; with a certificate by TLS.
+func (ex *exchange) serveHTTP(l net.Listener, h http.Handler, cert *sip.Certificate) {
 	if l == nil {
 		return
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: zap.NewStdLog(ex.log.Named("http"))}
+	serve := srv.Serve
+	if cert != nil {
+		srv.TLSConfig = cert.Config()
+		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
+	}
 	ex.servers = append(ex.servers, srv)
 	ex.wait.Go(func() {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 			ex.fail(fmt.Errorf("http %s: %w", l.Addr(), err))
 		}
 	})

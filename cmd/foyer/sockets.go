@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,73 +11,157 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"go.uber.org/zap"
+
 	"foyer/cmd/foyer/config"
+	"foyer/sip"
 )
 
 // sockets are what the switch listens on. They are opened before anything else
 // is promised, so that a port in use is the first thing an operator hears of.
 type sockets struct {
-	udp         net.PacketConn
-	tcp         net.Listener
-	http, admin net.Listener
-	metrics     net.Listener
+	udp, udp6           net.PacketConn
+	tcp, tcp6           net.Listener
+	tls, tls6           net.Listener
+	http, https         net.Listener
+	metrics, admin      net.Listener
+	sipCert, secureCert *sip.Certificate // of SIP, and of HTTPS; nil where nothing needs one
 }
 
-func openSockets(cfg *config.Config) (*sockets, error) {
+func openSockets(cfg *config.Config, log *zap.Logger) (*sockets, error) {
 	var s sockets
-	var err error
-	fail := func(key, addr string, err error) (*sockets, error) {
+	l := &cfg.Listen
+	err := s.openCertificates(l, log)
+	if err == nil {
+		err = s.openAll(l)
+	}
+	if err != nil {
 		s.close()
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("listen.%s: %s is in use by another program; stop it or choose another port", key, addr)
-		}
-		if errors.Is(err, syscall.EADDRNOTAVAIL) {
-			return nil, fmt.Errorf("listen.%s: this machine has no address %s; use one of its own, or 0.0.0.0", key, addr)
-		}
-		if errors.Is(err, syscall.EACCES) {
-			return nil, fmt.Errorf("listen.%s: no permission to listen on %s; ports below 1024 need CAP_NET_BIND_SERVICE", key, addr)
-		}
-		return nil, fmt.Errorf("listen.%s: %w", key, err)
-	}
-	l := cfg.Listen
-	if l.SIPUDP.IsValid() {
-		udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.SIPUDP))
-		if err != nil {
-			return fail("sip_udp", l.SIPUDP.String(), err)
-		}
-		// A burst of a few thousand messages must not be lost while the edge is busy.
-		_ = udp.SetReadBuffer(4 << 20)
-		s.udp = udp
-	}
-	for _, tcp := range []struct {
-		key  string
-		addr netip.AddrPort
-		into *net.Listener
-	}{{"sip_tcp", l.SIPTCP, &s.tcp}, {"http", l.HTTP, &s.http}, {"metrics", l.Metrics, &s.metrics}} {
-		if !tcp.addr.IsValid() {
-			continue
-		}
-		if *tcp.into, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(tcp.addr)); err != nil {
-			*tcp.into = nil
-			return fail(tcp.key, tcp.addr.String(), err)
-		}
-	}
-	_ = os.Remove(l.AdminSocket) // ours: the data directory is locked
-	if s.admin, err = net.Listen("unix", l.AdminSocket); err != nil {
-		return fail("admin_socket", l.AdminSocket, err)
-	}
-	if err := os.Chmod(l.AdminSocket, 0o600); err != nil {
-		return fail("admin_socket", l.AdminSocket, err)
+		return nil, err
 	}
 	return &s, nil
 }
 
+// openCertificates reads what TLS is spoken with.
+func (s *sockets) openCertificates(l *config.Listen, log *zap.Logger) error {
+	for _, c := range []struct {
+		key  string
+		of   config.KeyPair
+		used bool
+		into **sip.Certificate
+	}{
+		{"sip_tls", l.CertificateOfSIP(), l.SIPTLS.IsValid(), &s.sipCert},
+		{"https", l.CertificateOfHTTPS(), l.HTTPS.Addr.IsValid(), &s.secureCert},
+	} {
+		if !c.used {
+			continue
+		}
+		cert, err := sip.OpenCertificate(c.of.Cert, c.of.Key, log.Named("tls"), nil)
+		if err != nil {
+			return fmt.Errorf("listen.%s: %w", c.key, err)
+		}
+		*c.into = cert
+	}
+	return nil
+}
+
+func (s *sockets) openAll(l *config.Listen) error {
+	for _, udp := range []struct {
+		addr netip.AddrPort
+		into *net.PacketConn
+	}{{l.SIPUDP.AddrPort, &s.udp}, {l.SIPUDP.Other, &s.udp6}} {
+		if !udp.addr.IsValid() {
+			continue
+		}
+		c, err := net.ListenUDP(family("udp", udp.addr, l.SIPUDP), net.UDPAddrFromAddrPort(whole(udp.addr)))
+		if err != nil {
+			return unopened("sip_udp", udp.addr.String(), err)
+		}
+		// A burst of a few thousand messages must not be lost while the edge is busy.
+		_ = c.SetReadBuffer(4 << 20)
+		*udp.into = c
+	}
+	one := func(a netip.AddrPort) config.Addresses { return config.Addresses{AddrPort: a} }
+	for _, tcp := range []struct {
+		key         string
+		addrs       config.Addresses
+		into, other *net.Listener
+	}{
+		{"sip_tcp", l.SIPTCP, &s.tcp, &s.tcp6}, {"sip_tls", l.SIPTLS, &s.tls, &s.tls6},
+		{"http", one(l.HTTP), &s.http, nil}, {"https", one(l.HTTPS.Addr), &s.https, nil}, {"metrics", one(l.Metrics), &s.metrics, nil},
+	} {
+		for i, into := range []*net.Listener{tcp.into, tcp.other} {
+			addr := [...]netip.AddrPort{tcp.addrs.AddrPort, tcp.addrs.Other}[i]
+			if !addr.IsValid() {
+				continue
+			}
+			c, err := net.ListenTCP(family("tcp", addr, tcp.addrs), net.TCPAddrFromAddrPort(whole(addr)))
+			if err != nil {
+				return unopened(tcp.key, addr.String(), err)
+			}
+			*into = c
+		}
+	}
+	return s.openAdmin(l.AdminSocket)
+}
+
+// whole is an address as it is opened: every one of the machine is written without
+// any, so that a machine without IPv6 still has its IPv4.
+func whole(a netip.AddrPort) netip.AddrPort {
+	if a.Addr() == netip.IPv6Unspecified() {
+		return netip.AddrPortFrom(netip.Addr{}, a.Port())
+	}
+	return a
+}
+
+// family is the network of one of two sockets. An IPv6 wildcard beside a socket of
+// IPv4 leaves that version alone.
+func family(network string, a netip.AddrPort, of config.Addresses) string {
+	if of.Other.IsValid() && a.Addr().Is6() {
+		return network + "6"
+	}
+	return network
+}
+
+func unopened(key, addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen.%s: %s is in use by another program; stop it or choose another port", key, addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("listen.%s: this machine has no address %s; use one of its own, or 0.0.0.0", key, addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("listen.%s: no permission to listen on %s; ports below 1024 need CAP_NET_BIND_SERVICE", key, addr)
+	}
+	return fmt.Errorf("listen.%s: %w", key, err)
+}
+
+func (s *sockets) openAdmin(path string) error {
+	_ = os.Remove(path) // ours: the data directory is locked
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return unopened("admin_socket", path, err)
+	}
+	s.admin = l
+	if err := os.Chmod(path, 0o600); err != nil {
+		return unopened("admin_socket", path, err)
+	}
+	return nil
+}
+
 func (s *sockets) close() {
-	for _, c := range []io.Closer{s.udp, s.tcp, s.http, s.metrics, s.admin} {
+	for _, c := range []io.Closer{s.udp, s.udp6, s.tcp, s.tcp6, s.tls, s.tls6, s.http, s.https, s.metrics, s.admin} {
 		if c != nil {
 			c.Close()
 		}
 	}
+}
+
+// tlsOfSIP is how SIP speaks TLS, nil if it does not.
+func (s *sockets) tlsOfSIP() *tls.Config {
+	if s.sipCert == nil {
+		return nil
+	}
+	return s.sipCert.Config()
 }
 
 // lockDir makes sure that one switch alone writes to a data directory.

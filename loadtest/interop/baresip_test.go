@@ -62,6 +62,9 @@ func startBaresip(t *testing.T, p phone) *baresip {
 	tone, base := filepath.Join(dir, "tone.wav"), ports(t)
 	writeTone(t, tone, p.tone)
 	config := fmt.Sprintf(baresipConfig, p.host, base, p.user, tone, base+10, base+98, base+2, heard)
+	if p.transport == "tls" {
+		config += "sip_cafile " + p.ca + "\nsip_verify_server yes\n"
+	}
 	for name, text := range map[string]string{"config": config, "accounts": p.account(), "contacts": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 )
 
 func TestSippCallsBaresip(t *testing.T) {
-	for _, transport := range []string{"udp", "tcp"} {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) {
-			h := newHouse(t, loadtest.Setup{})
+			h := newHouse(t, loadtest.Setup{Secure: transport == "tls"})
 			agent := startBaresip(t, h.agent(0, transport, baresipTone))
 			sipp := h.startSipp(carrier{scenario: "talk", pause: 3 * time.Second})
 			agent.wait("CALL_INCOMING")
@@ -26,15 +26,33 @@ func TestSippCallsBaresip(t *testing.T) {
 }
 
 func TestSippCallsLinphone(t *testing.T) {
-	for _, transport := range []string{"udp", "tcp"} {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) {
-			h := newHouse(t, loadtest.Setup{})
+			h := newHouse(t, loadtest.Setup{Secure: transport == "tls"})
 			agent := startLinphone(t, h.agent(0, transport, linphoneTone))
 			sipp := h.startSipp(carrier{scenario: "talk", pause: 3 * time.Second})
 			agent.answer()
 			sipp.succeeded()
 			hears(t, "linphone", agent.heard, carrierTone, agent.output)
 			h.wantChannels(carrierTone, linphoneTone)
+			h.wantOutcome("answered", "caller")
+		})
+	}
+}
+
+// A carrier that comes by IPv6 reaches an agent who is at IPv4.
+func TestSippCallsByIPv6(t *testing.T) {
+	for _, transport := range []string{"udp6", "tcp6"} {
+		t.Run(transport, func(t *testing.T) {
+			h := newHouse(t, loadtest.Setup{IPv6: true})
+			agent := startBaresip(t, h.agent(0, "udp", baresipTone))
+			sipp := h.startSipp(carrier{scenario: "talk", pause: 3 * time.Second, from: "::1", transport: transport})
+			agent.wait("CALL_INCOMING")
+			agent.do("accept", "")
+			hears(t, "baresip", agent.heard, carrierTone, agent.output)
+			sipp.succeeded()
+			agent.wait("CALL_CLOSED")
+			h.wantChannels(carrierTone, baresipTone)
 			h.wantOutcome("answered", "caller")
 		})
 	}

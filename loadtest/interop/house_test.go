@@ -113,20 +113,30 @@ func (h *house) close() {
 	}
 }
 
-func (h *house) server() string { return fmt.Sprintf("%s:%d", h.sw.IP, h.sw.SIPPort) }
+// server is where a transport is served.
+func (h *house) server(transport string) string {
+	switch transport {
+	case "tls":
+		return fmt.Sprintf("%s:%d", h.sw.IP, h.sw.TLSPort)
+	case "udp6", "tcp6":
+		return fmt.Sprintf("[::1]:%d", h.sw.SIPPort6)
+	}
+	return fmt.Sprintf("%s:%d", h.sw.IP, h.sw.SIPPort)
+}
 
 // agent describes agent n's telephone.
 func (h *house) agent(n int, transport string, tone float64) phone {
 	a := h.sw.Crew()[n]
-	return phone{user: a.User, password: a.Password, domain: h.sw.Realm, server: h.server(), host: "127.0.0.1", transport: transport, tone: tone}
+	return phone{user: a.User, password: a.Password, domain: h.sw.Realm, server: h.server(transport), host: "127.0.0.1", transport: transport, tone: tone,
+		ca: h.sw.CA()}
 }
 
 // callFromBaresip lets a baresip call the queue as the carrier would.
 func (h *house) callFromBaresip(codecs string) *baresip {
 	h.t.Helper()
-	b := startBaresip(h.t, phone{user: "+33612345678", domain: "carrier.test", server: h.server(), host: h.sw.CallerIP,
+	b := startBaresip(h.t, phone{user: "+33612345678", domain: "carrier.test", server: h.server("udp"), host: h.sw.CallerIP,
 		transport: "udp", tone: carrierTone, codecs: codecs})
-	b.do("dial", "sip:"+number+"@"+h.server())
+	b.do("dial", "sip:"+number+"@"+h.server("udp"))
 	return b
 }
 

@@ -20,7 +20,10 @@ type linphone struct {
 const linphoneConfig = `[sip]
 sip_port=%[1]d
 sip_tcp_port=-1
-sip_tls_port=-1
+sip_tls_port=%[8]d
+root_ca=%[9]s
+verify_server_certs=1
+verify_server_cn=1
 default_proxy=0
 register_only_when_network_is_up=0
 store_ha1_passwd=0
@@ -56,7 +59,11 @@ func startLinphone(t *testing.T, p phone) *linphone {
 	}
 	writeTone(t, filepath.Join(dir, "tone.wav"), p.tone)
 	rc, base := filepath.Join(dir, "linphonerc"), ports(t)
-	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password)
+	tls := -1
+	if p.transport == "tls" {
+		tls = base + 1
+	}
+	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password, tls, p.ca)
 	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +77,7 @@ func startLinphone(t *testing.T, p phone) *linphone {
 	l.process = start(t, cmd)
 	l.do("soundcard use files")
 	l.says("Using wav files")
-	until(t, "linphone registers", l.registered, l.output)
+	until(t, "linphone registers", l.registered, l.log)
 	return l
 }
 

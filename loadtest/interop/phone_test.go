@@ -14,7 +14,8 @@ type phone struct {
 	domain         string
 	server         string // host:port of the switch
 	host           string // its own address
-	transport      string // udp or tcp
+	transport      string // udp, tcp or tls
+	ca             string // file of who signs the switch's certificate
 	codecs         string // of a baresip, by preference; "" is both
 	auto           bool   // a baresip that answers by itself
 	tone           float64

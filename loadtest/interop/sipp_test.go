@@ -21,6 +21,8 @@ type carrier struct {
 	atOnce   int    // at most so many of them; 0 is all
 	pause    time.Duration
 	code     int // of the refusal the scenario expects, if it does
+
+	from, transport string // "" is the trunk's address and udp
 }
 
 // startSipp lets sipp be the carrier.
@@ -28,6 +30,9 @@ func (h *house) startSipp(c carrier) *process {
 	h.t.Helper()
 	if c.number == "" {
 		c.number = number
+	}
+	if c.from == "" {
+		c.from, c.transport = h.sw.CallerIP, "udp"
 	}
 	c.calls = max(c.calls, 1)
 	if c.atOnce == 0 {
@@ -46,13 +51,21 @@ func (h *house) startSipp(c carrier) *process {
 			h.t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(tool(h.t, "sipp"), "-sf", c.scenario+".xml", "-s", c.number, "-i", h.sw.CallerIP, "-mi", h.sw.CallerIP,
+	cmd := exec.Command(tool(h.t, "sipp"), "-sf", c.scenario+".xml", "-s", c.number, "-i", c.from, "-mi", h.sw.CallerIP,
 		"-p", strconv.Itoa(base), "-m", strconv.Itoa(c.calls), "-l", strconv.Itoa(c.atOnce), "-r", "5",
 		"-d", strconv.FormatInt(c.pause.Milliseconds(), 10),
 		"-mp", strconv.Itoa(base+10),
-		"-nostdin", "-trace_err", "-timeout", "60s", "-timeout_error", h.server())
+		"-nostdin", "-trace_err", "-timeout", "60s", "-timeout_error", "-t", sippTransport(c.transport), h.server(c.transport))
 	cmd.Dir = dir
 	return start(h.t, cmd)
+}
+
+// sippTransport is what sipp calls one socket of a transport.
+func sippTransport(t string) string {
+	if strings.HasPrefix(t, "tcp") {
+		return "t1"
+	}
+	return "u1"
 }
 
 // succeeded waits for sipp's end and wants no failed call.

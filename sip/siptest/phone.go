@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,7 +66,8 @@ func NewPhone(pc net.PacketConn, o Options) (*Phone, error) {
 	return only(packetWire(pc, WireOptions{}), o)
 }
 
-// NewStreamPhone opens a phone on a TCP connection to its server.
+// NewStreamPhone opens a phone on a connection to its server: TCP, a *tls.Conn, or
+// what DialWebSocket returned.
 func NewStreamPhone(c net.Conn, o Options) (*Phone, error) {
 	return only(streamWire(c, WireOptions{}), o)
 }
@@ -174,8 +176,12 @@ func (p *Phone) WaitCall(ctx context.Context) (*Call, error) {
 // ContactURI is the address the phone wants to be called at.
 func (p *Phone) ContactURI() string {
 	uri := "sip:" + p.o.User + "@" + p.o.Contact
-	if p.w.reliable() {
-		uri += ";transport=tcp"
+	switch t := strings.ToLower(p.w.transport()); t {
+	case "udp":
+	case "wss":
+		uri += ";transport=ws" // RFC 7118 section 5.2
+	default:
+		uri += ";transport=" + t
 	}
 	return uri
 }

@@ -3,6 +3,7 @@ package siptest
 import (
 	"bufio"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ type WireOptions struct {
 	Quiet bool          // keep no trace: for load
 }
 
-// Wire is one socket (UDP, a Net endpoint, or a TCP connection) and the phones
+// Wire is one socket (UDP, a Net endpoint, or a connection) and the phones
 // behind it. One goroutine reads it and one runs the callbacks, in the order of
 // what happened and never under the wire's lock: a callback may send, but must
 // not block or Close. All methods of Wire, Phone and Call may be called from any
@@ -200,11 +201,20 @@ func (w *Wire) later(f func()) {
 
 func (w *Wire) reliable() bool { return w.stream != nil }
 
+// transport is what Via calls the wire.
 func (w *Wire) transport() string {
-	if w.reliable() {
-		return "TCP"
+	switch c := w.stream.(type) {
+	case nil:
+		return "UDP"
+	case *tls.Conn:
+		return "TLS"
+	case *webSocket:
+		if c.secure {
+			return "WSS"
+		}
+		return "WS"
 	}
-	return "UDP"
+	return "TCP"
 }
 
 // write sends one message; it is called under the lock. A failed send is

@@ -4,11 +4,24 @@ import "net/netip"
 
 func (k *checker) checkListen() {
 	l := &k.c.Listen
-	_, udp := k.at[&l.SIPUDP]
-	_, tcp := k.at[&l.SIPTCP]
-	if !udp && !tcp {
-		k.errorf(k.at[l], "listen needs \"sip_udp\" or \"sip_tcp\": without one no call can come in")
+	if !k.given(&l.SIPUDP) && !k.given(&l.SIPTCP) && !k.given(&l.SIPTLS) && !k.given(&l.HTTPS) {
+		k.errorf(k.at[l], "listen needs \"sip_udp\", \"sip_tcp\", \"sip_tls\" or \"https\": without one no call can come in")
 	}
+	k.checkMediaAddress(l)
+	k.checkPorts(l)
+	k.checkKeys(l)
+	// The path of a Unix socket has 107 bytes, see unix(7).
+	if at, set := k.at[&l.AdminSocket]; set && len(l.AdminSocket) > 107 {
+		k.errorf(at, "listen.admin_socket is longer than the 107 bytes a socket's path may have")
+	}
+}
+
+func (k *checker) given(field any) bool {
+	_, yes := k.at[field]
+	return yes
+}
+
+func (k *checker) checkMediaAddress(l *Listen) {
 	rtp, given := k.at[&l.RTP]
 	if !given {
 		rtp = k.at[l]
@@ -20,27 +33,52 @@ func (k *checker) checkListen() {
 	if l.RTP.Addr.IsValid() && l.RTP.Addr.Is4() != l.RTP.PublicIP.Is4() {
 		k.errorf(k.at[&l.RTP.PublicIP], "listen.rtp.public_ip and listen.rtp.addr are of different IP versions")
 	}
-	// One TCP port serves one thing.
+}
+
+// checkPorts: one TCP port serves one thing, and none is in the range of media.
+func (k *checker) checkPorts(l *Listen) {
 	type listener struct {
 		key  string
 		addr *netip.AddrPort
+		at   any
 	}
-	once := []listener{{"listen.http", &l.HTTP}, {"listen.sip_tcp", &l.SIPTCP}, {"listen.metrics", &l.Metrics}}
+	once := []listener{
+		{"listen.http", &l.HTTP, &l.HTTP}, {"listen.https.addr", &l.HTTPS.Addr, &l.HTTPS.Addr},
+		{"listen.sip_tcp", &l.SIPTCP.AddrPort, &l.SIPTCP}, {"listen.sip_tcp", &l.SIPTCP.Other, &l.SIPTCP.Other},
+		{"listen.sip_tls", &l.SIPTLS.AddrPort, &l.SIPTLS}, {"listen.sip_tls", &l.SIPTLS.Other, &l.SIPTLS.Other},
+		{"listen.metrics", &l.Metrics, &l.Metrics},
+	}
 	for i, a := range once {
 		for _, b := range once[:i] {
-			if a.addr.IsValid() && b.addr.IsValid() && overlap(*a.addr, *b.addr) {
-				k.errorf(k.at[a.addr], "%s is %s, which %s has taken", a.key, *a.addr, b.key)
+			if a.key != b.key && a.addr.IsValid() && b.addr.IsValid() && overlap(*a.addr, *b.addr) {
+				k.errorf(k.at[a.at], "%s is %s, which %s has taken", a.key, *a.addr, b.key)
 			}
 		}
 	}
-	p := l.SIPUDP.Port()
-	if l.SIPUDP.IsValid() && p >= l.RTP.Ports.Min && p <= l.RTP.Ports.Max &&
-		overlap(l.SIPUDP, netip.AddrPortFrom(l.RTP.Addr, p)) {
-		k.errorf(k.at[&l.SIPUDP], "listen.sip_udp is %s, inside the range of listen.rtp.ports", l.SIPUDP)
+	for _, udp := range []listener{{"", &l.SIPUDP.AddrPort, &l.SIPUDP}, {"", &l.SIPUDP.Other, &l.SIPUDP.Other}} {
+		p := udp.addr.Port()
+		if udp.addr.IsValid() && p >= l.RTP.Ports.Min && p <= l.RTP.Ports.Max &&
+			overlap(*udp.addr, netip.AddrPortFrom(l.RTP.Addr, p)) {
+			k.errorf(k.at[udp.at], "listen.sip_udp is %s, inside the range of listen.rtp.ports", *udp.addr)
+		}
 	}
-	// The path of a Unix socket has 107 bytes, see unix(7).
-	if at, set := k.at[&l.AdminSocket]; set && len(l.AdminSocket) > 107 {
-		k.errorf(at, "listen.admin_socket is longer than the 107 bytes a socket's path may have")
+}
+
+// checkKeys: what speaks TLS has a certificate, and a certificate has its key.
+func (k *checker) checkKeys(l *Listen) {
+	for _, of := range []struct {
+		path string
+		pair *KeyPair
+	}{{"listen.tls", &l.TLS}, {"listen.https.tls", &l.HTTPS.TLS}} {
+		if (of.pair.Cert == "") != (of.pair.Key == "") {
+			k.errorf(k.at[of.pair], "%s needs \"cert\" and \"key\", the files of a certificate and of its key", of.path)
+		}
+	}
+	if k.given(&l.SIPTLS) && l.CertificateOfSIP() == (KeyPair{}) {
+		k.errorf(k.at[&l.SIPTLS], "listen.sip_tls needs a certificate: give listen.tls {cert, key}")
+	}
+	if k.given(&l.HTTPS) && l.CertificateOfHTTPS() == (KeyPair{}) {
+		k.errorf(k.at[&l.HTTPS], "listen.https needs a certificate: give listen.https.tls {cert, key}, or listen.tls")
 	}
 }
 
@@ -96,11 +134,15 @@ func (k *checker) checkOut(t *Trunk) {
 	case k.literal[&t.Auth.Password] && !k.c.Demo:
 		k.errorf(password, "password must not be literal; use ${cred:trunk_%s} or ${file:…}", t.ID)
 	}
+	if ca, set := k.at[&t.CA]; set && t.Transport != "tls" {
+		k.errorf(ca, "trunks[%s].ca is for transport tls, and this trunk's is %s", t.ID, t.Transport)
+	}
 	at, out := k.at[&t.Host]
 	if !out || t.Host.Name == "" {
 		return
 	}
-	if t.Transport == "udp" && !k.c.Listen.SIPUDP.IsValid() || t.Transport == "tcp" && !k.c.Listen.SIPTCP.IsValid() {
+	if l := &k.c.Listen; t.Transport == "udp" && !l.SIPUDP.IsValid() || t.Transport == "tcp" && !l.SIPTCP.IsValid() ||
+		t.Transport == "tls" && !l.SIPTLS.IsValid() {
 		k.errorf(at, "trunk %q is called by %s, but there is no listen.sip_%s for the carrier to call back", t.ID, t.Transport, t.Transport)
 	}
 	addr, err := netip.ParseAddr(t.Host.Name)

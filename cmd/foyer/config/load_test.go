@@ -74,8 +74,8 @@ func TestSmallest(t *testing.T) {
 		{"timezone", c.Site.Timezone.String(), "Europe/Paris"},
 		{"data_dir", c.Site.DataDir, "./data"},
 		{"http", c.Listen.HTTP, netip.MustParseAddrPort("127.0.0.1:8080")},
-		{"sip_udp", c.Listen.SIPUDP, netip.MustParseAddrPort("127.0.0.1:5060")},
-		{"sip_tcp", c.Listen.SIPTCP, netip.MustParseAddrPort("127.0.0.1:5060")},
+		{"sip_udp", c.Listen.SIPUDP.AddrPort, netip.MustParseAddrPort("127.0.0.1:5060")},
+		{"sip_tcp", c.Listen.SIPTCP.AddrPort, netip.MustParseAddrPort("127.0.0.1:5060")},
 		{"rtp addr", c.Listen.RTP.Addr, netip.MustParseAddr("127.0.0.1")},
 		{"rtp ports", c.Listen.RTP.Ports, PortRange{20000, 24999}},
 		{"realm", c.Registrar.Realm, "lo.test"},
@@ -177,7 +177,7 @@ clients: [{id: one}]
 	if c.Registrar.Realm != "other.test" || c.Agents[0].SIP.Password.Reveal() != "kept" {
 		t.Errorf("realm %q, password %q", c.Registrar.Realm, c.Agents[0].SIP.Password.Reveal())
 	}
-	if c.Listen.SIPUDP != netip.MustParseAddrPort("0.0.0.0:5060") {
+	if c.Listen.SIPUDP.AddrPort != netip.MustParseAddrPort("[::]:5060") {
 		t.Errorf("sip_udp %s", c.Listen.SIPUDP)
 	}
 	if c.Demo {

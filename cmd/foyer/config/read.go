@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"hash"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -253,6 +254,11 @@ func (r *reader) read(target reflect.Value, f field, v value) {
 			r.outside(into, v)
 			return
 		}
+	case *Addresses:
+		if list, several := v.node.(*ast.SequenceNode); several {
+			r.addresses(into, f, v, list)
+			return
+		}
 	case *Assignment:
 		if scalar {
 			r.structure(target, nil)
@@ -305,6 +311,23 @@ func (r *reader) outside(into *Target, v value) {
 	r.at[into] = r.at[&o.Number]
 	if err := setTarget(into, "number:"+o.Number); err != nil {
 		r.errorf(r.at[into], "%s %s", v.path, err)
+	}
+}
+
+// addresses reads one address or one of each IP version.
+func (r *reader) addresses(into *Addresses, f field, v value, list *ast.SequenceNode) {
+	both := [...]*netip.AddrPort{&into.AddrPort, &into.Other}
+	if n := len(list.Values); n < 1 || n > len(both) {
+		r.errorf(r.place(v), "%s must be one address, or one of IPv4 and one of IPv6", v.path)
+		return
+	}
+	for i, n := range list.Values {
+		item := value{v.file, n, fmt.Sprintf("%s[%d]", v.path, i)}
+		r.at[both[i]] = r.place(item)
+		r.read(reflect.ValueOf(both[i]).Elem(), f, item)
+	}
+	if into.IsValid() && into.Other.IsValid() && into.Addr().Is4() == into.Other.Addr().Is4() {
+		r.errorf(r.at[&into.Other], "%s[1] is of the same IP version as %s; one of each may be given, or all of the machine's with \":%d\"", v.path, into.AddrPort, into.Port())
 	}
 }
 

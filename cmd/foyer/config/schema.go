@@ -31,6 +31,8 @@ func schemaOf(t reflect.Type, f field) object {
 		return object{"type": "string", "pattern": `^([0-9]+d)?([0-9.]+(h|m|s|ms))*$`}
 	case netip.AddrPort, netip.Addr, netip.Prefix, PortRange, Host, Date, Span, Secret, *time.Location:
 		return object{"type": "string"}
+	case Addresses:
+		return object{"anyOf": []any{object{"type": "string"}, object{"type": "array", "items": object{"type": "string"}, "maxItems": 2}}}
 	case Week:
 		return object{"type": "object", "additionalProperties": object{"type": "array", "items": object{"type": "string"}}}
 	case Label, Assignment:

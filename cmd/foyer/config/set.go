@@ -25,6 +25,8 @@ func set(target reflect.Value, f field, text string) error {
 		return setDuration(into, f, text)
 	case *netip.AddrPort:
 		return setAddrPort(into, text)
+	case *Addresses:
+		return setAddrPort(&into.AddrPort, text)
 	case *netip.Addr:
 		return setAddr(into, text)
 	case *netip.Prefix:
@@ -155,7 +157,7 @@ func setAddrPort(into *netip.AddrPort, text string) error {
 		return fmt.Errorf("has port %q; a port is between 1 and 65535", port)
 	}
 	if host == "" {
-		host = "0.0.0.0"
+		host = "[::]" // which on this machine's sockets is IPv4 too
 	}
 	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 	if err != nil || strings.HasPrefix(host, "[") != addr.Is6() {

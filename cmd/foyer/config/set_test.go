@@ -27,7 +27,7 @@ func TestDuration(t *testing.T) {
 
 func TestAddrPort(t *testing.T) {
 	for text, want := range map[string]string{
-		"127.0.0.1:5060": "127.0.0.1:5060", ":5060": "0.0.0.0:5060", "[::1]:443": "[::1]:443", "[::]:1": "[::]:1",
+		"127.0.0.1:5060": "127.0.0.1:5060", ":5060": "[::]:5060", "[::1]:443": "[::1]:443", "[::]:1": "[::]:1",
 	} {
 		var a netip.AddrPort
 		if err := setAddrPort(&a, text); err != nil || a.String() != want {

@@ -9,21 +9,67 @@ import (
 )
 
 // Listen is where the switch listens. An address that is not given is not
-// listened on; an address written without a host (":5060") is every IPv4
-// address of the machine.
+// listened on; an address written without a host (":5060") is every address of
+// the machine, IPv4 and IPv6.
 type Listen struct {
-	// HTTP serves the console, the API and, unless Metrics is set, /metrics.
-	HTTP   netip.AddrPort `yaml:"http"`
-	SIPUDP netip.AddrPort `yaml:"sip_udp"`
-	SIPTCP netip.AddrPort `yaml:"sip_tcp"`
-	RTP    RTP            `yaml:"rtp"`
+	// HTTP serves the console, the API and, unless Metrics is set, /metrics, and
+	// phones in browsers of this machine, at /sip.
+	HTTP netip.AddrPort `yaml:"http"`
+	// HTTPS serves the same by TLS, and phones in anybody's browser.
+	HTTPS  HTTPS     `yaml:"https"`
+	SIPUDP Addresses `yaml:"sip_udp"`
+	SIPTCP Addresses `yaml:"sip_tcp"`
+	SIPTLS Addresses `yaml:"sip_tls"`
+	// TLS is the certificate of SIPTLS, and of HTTPS where that has none of its own.
+	TLS KeyPair `yaml:"tls"`
+	// PerSource is how many connections an address may have by which no phone has
+	// registered. Carriers and registrar.ban.allow may have any number.
+	PerSource int `yaml:"connections_per_source" default:"8" min:"1" max:"100000"`
+	RTP       RTP `yaml:"rtp"`
 	// Metrics serves /metrics alone, on an address of its own.
 	Metrics netip.AddrPort `yaml:"metrics"`
 	// AdminSocket is the Unix socket the command line talks to the running
 	// switch by; admin.sock in site.data_dir when not given.
 	AdminSocket string `yaml:"admin_socket"`
+}
 
-	_ struct{} `later:"https sip_tls"`
+// Addresses is one address, or one of each IP version.
+type Addresses struct {
+	netip.AddrPort
+	Other netip.AddrPort // not valid when there is one
+}
+
+// HTTPS is a web server.
+type HTTPS struct {
+	Addr netip.AddrPort `yaml:"addr" need:"yes"`
+	TLS  KeyPair        `yaml:"tls"`
+}
+
+// KeyPair is a certificate with its chain and its key, two PEM files. They are
+// read again when they change.
+type KeyPair struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+
+	_ struct{} `later:"acme"`
+}
+
+// CertificateOfSIP is what SIPTLS shows: the certificate of listen.tls, or that of
+// listen.https.tls where there is only that.
+func (l *Listen) CertificateOfSIP() KeyPair {
+	if l.TLS != (KeyPair{}) {
+		return l.TLS
+	}
+	return l.HTTPS.TLS
+}
+
+// CertificateOfHTTPS is what HTTPS shows: its own certificate, or else that of
+// listen.tls.
+func (l *Listen) CertificateOfHTTPS() KeyPair {
+	if l.HTTPS.TLS != (KeyPair{}) {
+		return l.HTTPS.TLS
+	}
+	return l.TLS
 }
 
 // RTP is where media is sent from and received.
@@ -75,8 +121,9 @@ type Registrar struct {
 type Expires struct {
 	UDP time.Duration `yaml:"udp" default:"60s" min:"10s" max:"1h"`
 	TCP time.Duration `yaml:"tcp" default:"300s" min:"10s" max:"1h"`
-
-	_ struct{} `later:"tls wss"`
+	TLS time.Duration `yaml:"tls" default:"300s" min:"10s" max:"1h"`
+	// WSS is also for WebSockets without TLS.
+	WSS time.Duration `yaml:"wss" default:"300s" min:"10s" max:"1h"`
 }
 
 // Keepalive is how often registered phones are asked whether they are there.
@@ -84,8 +131,11 @@ type Keepalive struct {
 	// UDPOptions is the time between OPTIONS requests; also what keeps a home
 	// router's mapping open.
 	UDPOptions time.Duration `yaml:"udp_options" default:"25s" min:"1s" max:"5m"`
+	// StreamCRLF is how long a connection is silent before we send it a keep-alive:
+	// two line ends (RFC 5626), or a WebSocket's ping.
+	StreamCRLF time.Duration `yaml:"stream_crlf" default:"30s" min:"1s" max:"5m"`
 
-	_ struct{} `later:"stream_crlf wss_options page_ping probe_before_offer"`
+	_ struct{} `later:"wss_options page_ping probe_before_offer"`
 }
 
 // Ban shuts out a source address that fails to authenticate Failures times
@@ -119,7 +169,10 @@ type Trunk struct {
 	EarlyMedia bool `yaml:"early_media" default:"false"`
 	// Host is where calls to numbers go; without it the trunk only brings calls.
 	Host      Host   `yaml:"host"`
-	Transport string `yaml:"transport" default:"udp" enum:"udp tcp" later:"tls"`
+	Transport string `yaml:"transport" default:"udp" enum:"udp tcp tls"`
+	// CA is a PEM file with the certificates that sign the carrier's, for
+	// transport tls; those the machine trusts when not given.
+	CA string `yaml:"ca"`
 	// CallerID is what the called party sees of a caller who is passed on.
 	CallerID CallerID `yaml:"caller_id" default:"did" enum:"did passthrough"`
 
