@@ -103,7 +103,7 @@ func readParams(s string) (params sip.HeaderParams, rest string, ok bool) {
 				return nil, "", false
 			}
 		}
-		if !isTokenOnly(p.K) || params.Has(p.K) || len(params) == mostParams {
+		if !tokenChar.fills(p.K) || params.Has(p.K) || len(params) == mostParams {
 			return nil, "", false
 		}
 		params = append(params, p)
@@ -135,7 +135,7 @@ func readVia(s string) (v sip.ViaHeader, rest string, ok bool) {
 	for i, part := range [...]*string{&v.ProtocolName, &v.ProtocolVersion, &v.Transport} {
 		s = strings.TrimLeft(s, blank)
 		end := strings.IndexAny(s, "/ \t")
-		if end < 0 || !isTokenOnly(s[:end]) {
+		if end < 0 || !tokenChar.fills(s[:end]) {
 			return v, "", false
 		}
 		*part, s = s[:end], s[end:]
@@ -157,7 +157,7 @@ func readVia(s string) (v sip.ViaHeader, rest string, ok bool) {
 	s = strings.TrimLeft(s, blank)
 	if strings.HasPrefix(s, ":") {
 		s = strings.TrimLeft(s[1:], blank)
-		end := len(s) - len(strings.TrimLeft(s, digits))
+		end := digit.prefix(s)
 		if v.Port, ok = readPort(s[:end]); !ok {
 			return v, "", false
 		}
@@ -180,17 +180,71 @@ func unbracketed(host string) string {
 	return host
 }
 
-const (
-	digits  = "0123456789"
-	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+// class is a set of characters of RFC 3261 section 25.1.
+type class uint8
 
-	unreserved = letters + digits + "-_.!~*'()"
-	// A number sign belongs escaped, but phones send feature codes as they are dialled.
-	userChars     = unreserved + "&=+$,;?/#"
-	passwordChars = unreserved + "&=+$,"
-	paramChars    = unreserved + "[]/:&+$"
-	headerChars   = unreserved + "[]/?:+$"
+const (
+	digit class = 1 << iota
+	hostChar
+	tokenChar
+	userChar // and a number sign, which belongs escaped: phones send feature codes as they are dialled
+	passwordChar
+	paramChar
+	headerChar
+	schemeChar
 )
+
+var classes = classTable() // of every byte
+
+func classTable() (table [256]class) {
+	const (
+		digits     = "0123456789"
+		letters    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		unreserved = letters + digits + "-_.!~*'()"
+	)
+	for c, chars := range map[class]string{
+		digit: digits, hostChar: letters + digits + "-._", tokenChar: letters + digits + "-.!%*_+`'~",
+		userChar: unreserved + "&=+$,;?/#", passwordChar: unreserved + "&=+$,", paramChar: unreserved + "[]/:&+$",
+		headerChar: unreserved + "[]/?:+$", schemeChar: letters + digits + "+-.",
+	} {
+		for i := range chars {
+			table[chars[i]] |= c
+		}
+	}
+	return table
+}
+
+// prefix is how many bytes s begins with that are of the class.
+func (c class) prefix(s string) int {
+	for i := range len(s) {
+		if classes[s[i]]&c == 0 {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// fills reports whether s is made of the class, and of something.
+func (c class) fills(s string) bool { return s != "" && c.prefix(s) == len(s) }
+
+// escaped reports whether s is made of the class and of %HH, if of anything.
+func (c class) escaped(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' {
+			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+				return false
+			}
+			i += 2
+		} else if classes[s[i]]&c == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
+}
 
 // readHost takes a name, IPv4 address or IPv6 reference off s.
 func readHost(s string) (host, rest string, ok bool) {
@@ -198,17 +252,27 @@ func readHost(s string) (host, rest string, ok bool) {
 		end := strings.IndexByte(s, ']')
 		return s[:end+1], s[end+1:], end > 0 && isIPv6(s[1:end])
 	}
-	end := len(s) - len(strings.TrimLeft(s, letters+digits+"-._"))
+	end := hostChar.prefix(s)
 	host, rest = s[:end], s[end:]
 	if host == "" || len(host) > 255 || host[0] == '.' || host[0] == '-' || strings.Contains(host, "..") {
 		return "", "", false
 	}
-	if strings.Trim(host, digits+".") == "" {
+	if isDotted(host) {
 		a, err := netip.ParseAddr(host)
 		ok = err == nil && a.Is4()
 		return host, rest, ok
 	}
 	return host, rest, true
+}
+
+// isDotted reports whether a host has nothing but digits and dots.
+func isDotted(host string) bool {
+	for i := range len(host) {
+		if host[i] != '.' && classes[host[i]]&digit == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // isIPv6 reports whether s is an IPv6 address without a zone. Three colons before
@@ -228,7 +292,7 @@ func readPort(s string) (int, bool) {
 // for sip and sips only.
 func readURI(s string) (u sip.Uri, ok bool) {
 	scheme, rest, ok := strings.Cut(s, ":")
-	if !ok || !isScheme(scheme) || rest == "" || !isVisible(rest) || strings.ContainsAny(rest, `<>"`) {
+	if !ok || !schemeChar.fills(scheme) || scheme[0]|0x20 < 'a' || rest == "" || !isVisible(rest) || strings.ContainsAny(rest, `<>"`) {
 		return u, false
 	}
 	scheme = strings.ToLower(scheme)
@@ -244,7 +308,7 @@ func readURI(s string) (u sip.Uri, ok bool) {
 	u.Scheme = scheme
 	if user, behind, found := strings.Cut(rest, "@"); found {
 		user, password, _ := strings.Cut(user, ":")
-		if user == "" || !escapedOnly(user, userChars) || !escapedOnly(password, passwordChars) {
+		if user == "" || !userChar.escaped(user) || !passwordChar.escaped(password) {
 			return u, false
 		}
 		u.User, u.Password, rest = user, password, behind
@@ -253,7 +317,7 @@ func readURI(s string) (u sip.Uri, ok bool) {
 		return u, false
 	}
 	if strings.HasPrefix(rest, ":") {
-		end := 1 + len(rest[1:]) - len(strings.TrimLeft(rest[1:], digits))
+		end := 1 + digit.prefix(rest[1:])
 		if u.Port, ok = readPort(rest[1:end]); !ok {
 			return u, false
 		}
@@ -264,7 +328,7 @@ func readURI(s string) (u sip.Uri, ok bool) {
 		return u, false
 	}
 	if asked {
-		u.Headers, ok = readPairs(headers, '&', headerChars)
+		u.Headers, ok = readPairs(headers, '&', headerChar)
 	}
 	return u, ok
 }
@@ -277,13 +341,13 @@ func readURIParams(s string) (sip.HeaderParams, bool) {
 	if s[0] != ';' {
 		return nil, false
 	}
-	return readPairs(s[1:], ';', paramChars)
+	return readPairs(s[1:], ';', paramChar)
 }
 
 // readPairs reads name=value between separators, all of s. Parameters, behind
 // semicolons, are told apart without case and come once; headers of a URI may
 // come again.
-func readPairs(s string, separator byte, chars string) (pairs sip.HeaderParams, ok bool) {
+func readPairs(s string, separator byte, chars class) (pairs sip.HeaderParams, ok bool) {
 	params := separator == ';'
 	for more := true; more; {
 		var one string
@@ -292,41 +356,13 @@ func readPairs(s string, separator byte, chars string) (pairs sip.HeaderParams, 
 		if params {
 			name = strings.ToLower(name)
 		}
-		if name == "" || !escapedOnly(name, chars) || !escapedOnly(value, chars) ||
+		if name == "" || !chars.escaped(name) || !chars.escaped(value) ||
 			params && pairs.Has(name) || len(pairs) == mostParams {
 			return nil, false
 		}
 		pairs = append(pairs, sip.HeaderKV{K: name, V: value})
 	}
 	return pairs, true
-}
-
-// escapedOnly reports whether s is made of chars and of %HH.
-func escapedOnly(s, chars string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' {
-			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
-				return false
-			}
-			i += 2
-		} else if strings.IndexByte(chars, s[i]) < 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
-}
-
-func isScheme(s string) bool {
-	return s != "" && strings.Trim(s, letters+digits+"+-.") == "" && strings.IndexByte(letters, s[0]) >= 0
-}
-
-// isTokenOnly is isToken without what phones get away with in digest parameters.
-func isTokenOnly(s string) bool {
-	return isToken(s) && !strings.ContainsAny(s, "/:@")
 }
 
 // isVisible reports whether s has neither white space nor control characters,

@@ -85,7 +85,7 @@ func (p *paper) startLine(line string) bool {
 	method, uri, _ := strings.Cut(line[:at], " ")
 	version := strings.TrimPrefix(line[at:], " SIP/")
 	p.method = method
-	if !isTokenOnly(method) {
+	if !tokenChar.fills(method) {
 		p.bad("Bad Start Line")
 	}
 	if version != "2.0" {
@@ -113,7 +113,7 @@ const longestReference = 42
 
 // header takes one header.
 func (p *paper) header(name, value string) {
-	if !isTokenOnly(name) {
+	if !tokenChar.fills(name) {
 		p.bad("Bad Header Name")
 		return
 	}
@@ -189,7 +189,7 @@ func (p *paper) sound(long, value string) bool {
 	case "cseq":
 		number, method := cutBlank(value)
 		_, ok := readNumber(number, 1<<31-1) // RFC 3261 section 8.1.1.5
-		return ok && isTokenOnly(method)
+		return ok && tokenChar.fills(method)
 	case "max-forwards":
 		_, ok := readNumber(value, 255)
 		return ok
@@ -202,7 +202,7 @@ func (p *paper) sound(long, value string) bool {
 		return ok || !isNumber(value)
 	case "content-type":
 		kind, subtype, _ := strings.Cut(mediaType(value), "/")
-		return isTokenOnly(kind) && isTokenOnly(subtype)
+		return tokenChar.fills(kind) && tokenChar.fills(subtype)
 	}
 	return true
 }
@@ -311,7 +311,7 @@ func readNumber(s string, most uint64) (uint64, bool) {
 	return n, err == nil && n <= most
 }
 
-func isNumber(s string) bool { return s != "" && strings.Trim(s, digits) == "" }
+func isNumber(s string) bool { return digit.fills(s) }
 
 // hasControl reports whether s has control characters other than a tab.
 func hasControl(s string) bool {
