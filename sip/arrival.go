@@ -230,13 +230,10 @@ func (e *Edge) outside(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 	}
 }
 
-// brief is the transaction of a request that is only remembered when it
-// succeeds: a refused stranger costs no memory (RFC 3261 section 8.2.7).
+// brief is the transaction of a REGISTER, which is not remembered: a refused
+// stranger costs no memory (RFC 3261 section 8.2.7), and ten thousand phones that
+// come back at once cost half a minute's worth of it. The registrar knows a
+// repetition of what it has accepted by itself.
 type brief struct{ *sip.ServerTx }
 
-func (b brief) Respond(res *sip.Response) error {
-	if res.StatusCode < 300 {
-		return b.ServerTx.Respond(res)
-	}
-	return once(b.ServerTx, res)
-}
+func (b brief) Respond(res *sip.Response) error { return once(b.ServerTx, res) }

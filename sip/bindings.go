@@ -138,6 +138,14 @@ func (b *bindings) register(now time.Time, r registration) ([]RegEvent, error) {
 	return events, nil
 }
 
+// repeats reports whether a registration is the one that a phone on the same flow
+// has come by not long ago (RFC 3261 section 17.2.2, Timer J).
+func (b *bindings) repeats(now time.Time, r registration) bool {
+	return slices.ContainsFunc(b.users[r.user], func(p *phone) bool {
+		return p.flow() == r.from && p.callID == r.callID && p.cseq == r.cseq && now.Sub(p.seen) < remembered
+	})
+}
+
 // is reports whether a contact means this phone: the same instance and reg-id,
 // so that a phone that comes back by another connection takes its own place
 // (RFC 5626 section 6), or else the same URI. Two instances with the same URI

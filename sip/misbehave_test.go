@@ -85,9 +85,6 @@ func TestSilentConnections(t *testing.T) {
 		{"half a handshake", "tls", func(c net.Conn) { c.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3}) }},
 		{"SIP where TLS is spoken", "tls", func(c net.Conn) { c.Write([]byte(rawOptions("plain"))) }},
 		{"garbage", "tls", func(c net.Conn) { io.CopyN(c, rand.Reader, 4096) }},
-		{"handshake and nothing else", "tls", func(c net.Conn) {
-			tls.Client(c, &tls.Config{InsecureSkipVerify: true}).Handshake()
-		}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
@@ -177,7 +174,7 @@ func readAnswers(t *testing.T, c net.Conn, n int) string {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	var all []byte
-	for buf := make([]byte, 8192); strings.Count(string(all), "Accept: application/sdp\r\n\r\n") < n; {
+	for buf := make([]byte, 8192); strings.Count(string(all), "\r\n\r\n") < n; {
 		m, err := c.Read(buf)
 		if err != nil {
 			t.Fatalf("%v after %q", err, all)

@@ -33,13 +33,16 @@ func (r *Registrar) registered(req *sip.Request) *sip.Response {
 		return reply(req, bad.Code, bad.Reason)
 	}
 	account, v := r.prove(req)
+	want.user = account.User
+	if v == replayed && r.repeats(want) {
+		return r.accept(req, want)
+	}
 	if v != proven {
 		if v != missing && !v.worthRetrying() {
 			r.tellRejected(req, claimed(req))
 		}
 		return r.challenge(req, account.Algorithm, v.worthRetrying())
 	}
-	want.user = account.User
 	var err error
 	r.change(func(now time.Time) (events []RegEvent) {
 		events, err = r.places.register(now, want)
@@ -50,6 +53,14 @@ func (r *Registrar) registered(req *sip.Request) *sip.Response {
 		return reply(req, sip.StatusBadRequest, sentence(err))
 	}
 	return r.accept(req, want)
+}
+
+// repeats reports whether a REGISTER is a copy of the one that a binding is from:
+// its answer was lost on the way, and it is not carried out again.
+func (r *Registrar) repeats(want registration) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.places.repeats(r.now(), want)
 }
 
 func sentence(err error) string {

@@ -34,6 +34,7 @@ var _ sip.Connection = (*stream)(nil)
 func (e *Edge) newStream(c net.Conn, f flow, cut framing) *stream {
 	s := &stream{e: e, conn: c, raw: below(c), flow: f, cut: cut, read: make(chan bool, 1)}
 	s.patience.begin(time.Now(), e.o.StreamPing, min(wholeMessage, e.timing.give))
+	s.patience.silent = f.transport == "tcp" // on all others it has spoken to shake hands
 	return s
 }
 

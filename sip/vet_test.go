@@ -176,7 +176,7 @@ func TestNobodyElseIsAnswered(t *testing.T) {
 // pings between them; and it ends where nobody can know what follows.
 func TestConnectionIsCutAnywhere(t *testing.T) {
 	a := openArena(t, nil)
-	one := string(valid("cut"))
+	one := string(askAfter("cut"))
 	for _, c := range []struct {
 		name    string
 		bytes   string

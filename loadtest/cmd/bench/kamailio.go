@@ -52,19 +52,49 @@ request_route {
 }
 `
 
+// kamailioRegistrar is a registrar that wants a digest, locations in memory.
+const kamailioRegistrar = `#!KAMAILIO
+debug=0
+log_stderror=yes
+fork=yes
+children=2
+disable_tcp=yes
+auto_aliases=no
+listen=udp:%s:%d
+mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/:/usr/lib64/kamailio/modules/"
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "auth.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+modparam("usrloc", "db_mode", 0)
+modparam("auth", "nonce_expire", 60)
+modparam("auth", "qop", "auth")
+request_route {
+	if (!mf_process_maxfwd_header("10")) { sl_send_reply("483", "Too Many Hops"); exit; }
+	if (!is_method("REGISTER")) { sl_send_reply("405", "Not here"); exit; }
+	$var(password) = "pw-" + $(tU{s.substr,5,0});
+	if (!pv_www_authenticate("lo.test", "$var(password)", "0")) { www_challenge("lo.test", "1"); exit; }
+	save("location");
+	exit;
+}
+`
+
 // kamailio is the proxy of the Debian package as a child process.
 type kamailio struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
 
-func (b *bench) startKamailio(ip string, port int) (*kamailio, error) {
+func (b *bench) startKamailio(ip string, port int, config string) (*kamailio, error) {
 	dir := filepath.Join(b.dir, "kamailio")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start kamailio: %w", err)
 	}
 	cfg := filepath.Join(dir, "kamailio.cfg")
-	if err := os.WriteFile(cfg, fmt.Appendf(nil, kamailioConfig, ip, port), 0o600); err != nil {
+	if err := os.WriteFile(cfg, fmt.Appendf(nil, config, ip, port), 0o600); err != nil {
 		return nil, fmt.Errorf("start kamailio: %w", err)
 	}
 	k := &kamailio{cmd: exec.Command("kamailio", "-DD", "-E", "-f", cfg, "-Y", dir, "-m", "256", "-M", "16"), ended: make(chan struct{})}
@@ -98,7 +128,7 @@ func (k *kamailio) stop() {
 func (b *bench) proxy(ctx context.Context, rate float64) (cpu float64, res loadtest.Result, err error) {
 	b.systems++
 	ip, port := fmt.Sprintf("127.%d.%d.1", 20+os.Getpid()%200, b.systems), 5060
-	k, err := b.startKamailio(ip, port)
+	k, err := b.startKamailio(ip, port, kamailioConfig)
 	if err != nil {
 		return 0, res, err
 	}

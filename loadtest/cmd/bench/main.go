@@ -2,8 +2,8 @@
 // loopback interface and prints one table, beside rtpengine and Kamailio where
 // they are installed and beside figures of other systems measured before.
 //
-//	go run ./loadtest/cmd/bench            about six minutes
-//	go run ./loadtest/cmd/bench -short     about one minute, small numbers
+//	go run ./loadtest/cmd/bench            about ten minutes
+//	go run ./loadtest/cmd/bench -short     about three minutes, small numbers
 //	go run ./loadtest/cmd/bench -only media,queue -calls 200,1000
 //
 // It exits 1 when a call was lost, a book did not balance or a scenario failed;
@@ -43,11 +43,11 @@ type bench struct {
 
 func main() {
 	b := &bench{}
-	flag.BoolVar(&b.short, "short", false, "small numbers, about a minute")
+	flag.BoolVar(&b.short, "short", false, "small numbers, about three minutes")
 	calls := flag.String("calls", "", "recorded calls to measure at, comma separated (default 50,200,500; -short 20)")
 	seconds := flag.Int("seconds", 0, "length of each measurement (default 10; -short 3)")
 	rates := flag.String("rates", "", "calls a second to try, comma separated (default 20 to 400; -short 20,50)")
-	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, peers")
+	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, registrations, peers")
 	flag.StringVar(&b.bin, "foyer", "", "the program to measure instead of building one")
 	flag.Parse()
 	if err := errors.Join(b.settle(*calls, *seconds, *only), b.setRates(*rates)); err != nil {
@@ -144,7 +144,7 @@ func (b *bench) run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"media", b.media}, {"queue", b.queue}, {"waiting", b.waiting}, {"reload", b.reload}, {"peers", b.peers}} {
+	}{{"media", b.media}, {"queue", b.queue}, {"waiting", b.waiting}, {"reload", b.reload}, {"registrations", b.registrations}, {"peers", b.peers}} {
 		if !b.wants(part.name) || ctx.Err() != nil {
 			continue
 		}
