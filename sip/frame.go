@@ -26,6 +26,7 @@ var (
 type framer struct {
 	buf     []byte
 	scanned int // no head ends before here
+	size    int // of the message that has begun, 0: its head is not whole
 }
 
 // add takes what was read.
@@ -48,33 +49,44 @@ func (f *framer) next() (msg []byte, lost *refusal) {
 		}
 		f.take(2)
 	}
+	if f.size == 0 {
+		if head, lost := f.measure(); lost != nil {
+			return head, lost
+		}
+	}
+	if f.size == 0 || len(f.buf) < f.size {
+		return nil, nil
+	}
+	return f.take(f.size), nil
+}
+
+// measure finds out how long the message is, once, when its head is whole. head
+// is what there is of it.
+func (f *framer) measure() (head []byte, lost *refusal) {
+	head = f.buf
 	end := bytes.Index(f.buf[f.scanned:], endOfHead)
+	if end >= 0 {
+		head = f.buf[:f.scanned+end+len(endOfHead)]
+	}
+	if len(head) > largestHead {
+		return head, &refusal{code: 400, reason: "Header Too Long"}
+	}
 	if end < 0 {
 		f.scanned = max(0, len(f.buf)-len(endOfHead)+1)
-		if len(f.buf) > largestHead {
-			return f.buf, &refusal{code: 400, reason: "Header Too Long"}
-		}
 		return nil, nil
 	}
-	head := f.scanned + end + len(endOfHead)
-	f.scanned = head - len(endOfHead)
-	body, r := bodyLength(f.buf[:head])
-	if r != nil {
-		return f.buf[:head], r
+	body, lost := bodyLength(head)
+	if lost == nil && len(head)+body > largestMessage {
+		lost = &refusal{code: 513}
 	}
-	if head+body > largestMessage {
-		return f.buf[:head], &refusal{code: 513}
-	}
-	if len(f.buf) < head+body {
-		return nil, nil
-	}
-	return f.take(head + body), nil
+	f.size = len(head) + body
+	return head, lost
 }
 
 // take removes n bytes and returns them.
 func (f *framer) take(n int) []byte {
 	msg := f.buf[:n:n]
-	f.buf, f.scanned = f.buf[n:], 0
+	f.buf, f.scanned, f.size = f.buf[n:], 0, 0
 	if len(f.buf) == 0 {
 		f.buf = nil // a phone that is idle holds nothing
 	}
