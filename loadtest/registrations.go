@@ -24,42 +24,31 @@ import (
 type Registrant struct {
 	Agent
 	realm, transport string
+	dial             func() (net.Conn, error)
 	conn             net.Conn
 	in               *bufio.Reader // of a connection
 	cseq             int
 }
 
-// Registrants are phones for agents by one transport, "udp" or "tls", at server.
-// roots is the file of who signed its certificate.
+// Registrants are phones for agents by one transport, "udp" or "tls", at server,
+// each of which connects when it registers first. roots is the file of who signed
+// the server's certificate.
 func Registrants(agents []Agent, transport, server, realm, roots string) ([]*Registrant, error) {
-	var secure *tls.Config
+	dial := func() (net.Conn, error) { return net.Dial("udp", server) }
 	if transport == "tls" {
 		pem, err := os.ReadFile(roots)
 		if err != nil {
 			return nil, fmt.Errorf("registrants: %w", err)
 		}
-		secure = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: realm}
+		secure := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: realm}
 		secure.RootCAs.AppendCertsFromPEM(pem)
+		dial = func() (net.Conn, error) {
+			return tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", server, secure)
+		}
 	}
 	all := make([]*Registrant, len(agents))
-	err := inParallel(len(agents), 32, func(i int) error {
-		r := &Registrant{Agent: agents[i], realm: realm, transport: transport}
-		var err error
-		if secure != nil {
-			r.conn, err = tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", server, secure)
-			r.in = bufio.NewReaderSize(r.conn, 2048)
-		} else {
-			r.conn, err = net.Dial("udp", server)
-		}
-		all[i] = r
-		if err != nil {
-			return fmt.Errorf("registrant %s: %w", r.User, err)
-		}
-		return nil
-	})
-	if err != nil {
-		CloseRegistrants(all)
-		return nil, err
+	for i, a := range agents {
+		all[i] = &Registrant{Agent: a, realm: realm, transport: transport, dial: dial}
 	}
 	return all, nil
 }
@@ -67,7 +56,7 @@ func Registrants(agents []Agent, transport, server, realm, roots string) ([]*Reg
 // CloseRegistrants pulls everybody's plug.
 func CloseRegistrants(all []*Registrant) {
 	for _, r := range all {
-		if r != nil && r.conn != nil {
+		if r.conn != nil {
 			r.conn.Close()
 		}
 	}
@@ -102,7 +91,15 @@ func inParallel(n, width int, do func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-func (r *Registrant) register() error {
+func (r *Registrant) register() (err error) {
+	if r.conn == nil {
+		if r.conn, err = r.dial(); err != nil {
+			return err
+		}
+		if r.transport == "tls" {
+			r.in = bufio.NewReaderSize(r.conn, 2048)
+		}
+	}
 	answer, err := r.ask("")
 	if err != nil {
 		return err

@@ -87,15 +87,15 @@ func (e *Edge) reach(ctx context.Context, f flow) error {
 		case <-ctx.Done():
 			return fmt.Errorf("connect: %w", ctx.Err())
 		}
-		if e.connected(f.transport, f.remote) {
-			return nil
-		}
 	}
 }
 
 // connect opens the connection to a trunk; the caller has begun it.
 func (e *Edge) connect(ctx context.Context, f flow, p peer) error {
 	defer e.outgoing.end(f)
+	if e.connected(f.transport, f.remote) {
+		return nil // by whoever had begun before
+	}
 	var dialer net.Dialer
 	if own := e.bound(f).Addr(); own.IsValid() && !own.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: own.AsSlice()} // what the carrier knows us by

@@ -18,6 +18,20 @@ type dialog struct {
 	target sip.Uri
 	routes []sip.Uri
 	cseq   uint32 // of our last request
+	sips   bool   // the peer called us by a sips address
+}
+
+// contact is our Contact in a dialog: sips where the peer's address, its first
+// route or the one it called is (RFC 3261 sections 8.1.1.8 and 12.1.1).
+func (d *dialog) contact(e *Edge) *sip.ContactHeader {
+	c := e.contact(d.flow)
+	if d.sips || d.target.Scheme == "sips" || len(d.routes) > 0 && d.routes[0].Scheme == "sips" {
+		c.Address.Scheme = "sips"
+		if d.flow.transport == "tls" {
+			c.Address.UriParams = nil // the scheme says it (RFC 5630 section 3.1.4)
+		}
+	}
+	return c
 }
 
 // retarget takes the Contact of a request or 2xx that refreshes the target (RFC
@@ -72,7 +86,7 @@ func (e *Edge) inside(callID string, d *dialog, method sip.RequestMethod, number
 	req.AppendHeader(&id)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: number, MethodName: method})
 	if method == sip.INVITE || method == sip.UPDATE {
-		req.AppendHeader(e.contact(d.flow))
+		req.AppendHeader(d.contact(e))
 	}
 	if e.o.UserAgent != "" && method != sip.ACK {
 		req.AppendHeader(e.userAgent)

@@ -43,10 +43,11 @@ type Options struct {
 	// address, and with TLS: the name of the certificate.
 	Host      string
 	Trunks    []Trunk
-	Registrar *Registrar   // nil: no agents
-	Log       *zap.Logger  // nil: silent
-	Trace     func(Traced) // every message in and out, redacted; may be nil; must not block
-	Count     Counters     // may be nil
+	Registrar *Registrar            // nil: no agents
+	Log       *zap.Logger           // nil: silent
+	Trace     func(Traced)          // every message in and out, redacted; may be nil; must not block
+	Traces    func(msg []byte) bool // whether a message is worth it, before it is copied; nil: each is
+	Count     Counters              // may be nil
 	Session   SessionPolicy
 	Now       func() time.Time // nil: time.Now
 

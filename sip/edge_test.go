@@ -61,6 +61,10 @@ func openHouse(t *testing.T, change func(*Options)) *house {
 			t.Errorf("%d legs left", n)
 		}
 	})
+	until(t, "it serves", func() bool {
+		_, err := h.edge.tpl.GetConnection("udp", o.UDP.LocalAddr().String())
+		return err == nil
+	})
 	return h
 }
 

@@ -19,6 +19,9 @@ func flowName(req *sip.Request) string { return req.Transport() + " " + req.Sour
 
 // flowOf returns the flow a request came by.
 func flowOf(req *sip.Request) (flow, bool) {
+	if a := arrivalOf(req); a != nil && a.from.transport != "" {
+		return a.from, true
+	}
 	remote, err := netip.ParseAddrPort(req.Source())
 	return flow{sip.NetworkToLower(req.Transport()), unmap(remote)}, err == nil
 }

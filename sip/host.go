@@ -30,6 +30,8 @@ const (
 	lookUpAgain = 10 * time.Second
 	// quietFor is how long an address that did not answer comes last.
 	quietFor = time.Minute
+	// noTCPFor is how long an address that did not accept TCP is called by UDP.
+	noTCPFor = 10 * time.Minute
 )
 
 // hosts turns the names of trunks' hosts into addresses and remembers both what
@@ -42,7 +44,8 @@ type hosts struct {
 
 	mu    sync.Mutex
 	known map[string]*known
-	quiet map[netip.Addr]time.Time // until when
+	quiet map[netip.Addr]time.Time     // until when
+	noTCP map[netip.AddrPort]time.Time // until when
 }
 
 // known is what is known of a name.
@@ -54,7 +57,7 @@ type known struct {
 }
 
 func newHosts(look func(context.Context, string) ([]netip.Addr, error), now func() time.Time) *hosts {
-	return &hosts{look: look, now: now, known: make(map[string]*known), quiet: make(map[netip.Addr]time.Time)}
+	return &hosts{look: look, now: now, known: make(map[string]*known), quiet: make(map[netip.Addr]time.Time), noTCP: make(map[netip.AddrPort]time.Time)}
 }
 
 // lookUp asks the machine's resolver.
@@ -143,4 +146,17 @@ func (h *hosts) silent(a netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.quiet[a] = h.now().Add(quietFor)
+}
+
+// refusedTCP notes that a trunk called by UDP did not accept TCP.
+func (h *hosts) refusedTCP(at netip.AddrPort) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.noTCP[at] = h.now().Add(noTCPFor)
+}
+
+func (h *hosts) refusesTCP(at netip.AddrPort) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now().Before(h.noTCP[at])
 }

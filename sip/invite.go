@@ -156,7 +156,7 @@ func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	theirs := tagOf(req.From())
 	l.theirs.Store(&theirs)
 	from, to := req.To().AsFrom(), req.From().AsTo()
-	l.dialog = dialog{flow: a.from, from: &from, to: &to, routes: routeSet(req)}
+	l.dialog = dialog{flow: a.from, from: &from, to: &to, routes: routeSet(req), sips: req.Recipient.Scheme == "sips"}
 	l.dialog.retarget(target(req))
 	l.places.Store(&[]netip.Addr{a.from.remote.Addr()})
 	l.box.open = l.opened
@@ -220,7 +220,7 @@ func (l *Leg) Ring(code int, sdp []byte) error {
 	}
 	a := l.asServer
 	res := l.e.respond(a.req, code, "")
-	res.AppendHeader(l.e.contact(l.dialog.flow))
+	res.AppendHeader(l.dialog.contact(l.e))
 	describe(res, sdp)
 	if err := l.e.tell(a.req, a.tx, res); err != nil {
 		return fmt.Errorf("ring %s: %w", l.id, err)
@@ -287,7 +287,7 @@ func (e *Edge) tell(req *sip.Request, tx *sip.ServerTx, res *sip.Response) error
 // okay builds the 200 to an INVITE or UPDATE of theirs. The caller holds mu.
 func (l *Leg) okay(req *sip.Request, sdp []byte, timer session) *sip.Response {
 	res := l.e.respond(req, sip.StatusOK, "")
-	res.AppendHeader(l.e.contact(l.dialog.flow))
+	res.AppendHeader(l.dialog.contact(l.e))
 	res.AppendHeader(l.e.allow)
 	res.AppendHeader(l.e.supports)
 	timer.writeAnswer(res)

@@ -1,11 +1,13 @@
 package sip
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
@@ -59,11 +61,22 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 		l.unreachable(sip.StatusServiceUnavailable)
 		return nil
 	}
+	l.places.Store(&addrs)
 	f := flow{transport, netip.AddrPortFrom(addrs[0], t.port())}
-	if transport != "udp" {
+	inv := l.inviteBy(d, t, f)
+	if transport == "udp" && len(inv.String()) > largestByUDP && e.reachByTCP(t, f.remote) {
+		inv = l.inviteBy(d, t, flow{"tcp", f.remote})
+	}
+	return inv
+}
+
+// inviteBy builds the INVITE that goes to a trunk by a flow, and makes that the
+// flow of the dialog.
+func (l *Leg) inviteBy(d *Dial, t line, f flow) *sip.Request {
+	e := l.e
+	if f.transport != "udp" {
 		e.outgoing.mayCall(f, &t.Trunk)
 	}
-	l.places.Store(&addrs)
 	l.mu.Lock()
 	l.dialog.flow = f
 	l.mu.Unlock()
@@ -78,6 +91,35 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 		inv.AppendHeader(sip.NewHeader("Diversion", "<"+by.String()+">;reason=unconditional;counter=1;privacy=off"))
 	}
 	return inv
+}
+
+const (
+	// largestByUDP is the longest request that goes by UDP where there is another
+	// way: one more byte, and it might not fit into one packet (RFC 3261 section
+	// 18.1.1).
+	largestByUDP = 1300
+	// tcpPatience is how long a carrier we are told to call by UDP may take to
+	// accept TCP; the caller waits.
+	tcpPatience = time.Second
+)
+
+// reachByTCP connects to a trunk that is called by UDP, for a call whose INVITE is
+// too long for that. Where nobody accepts, UDP and its fragments are what is left
+// (the same section), and for a while nobody is asked again.
+func (e *Edge) reachByTCP(t line, at netip.AddrPort) bool {
+	if !e.serves("tcp") || e.hosts.refusesTCP(at) {
+		return false
+	}
+	f := flow{"tcp", at}
+	e.outgoing.mayCall(f, &t.Trunk)
+	ctx, cancel := context.WithTimeout(e.stopped, tcpPatience)
+	defer cancel()
+	err := e.reach(ctx, f)
+	if err != nil {
+		e.hosts.refusedTCP(at)
+		e.o.Log.Info("no TCP for a long INVITE, sent by UDP in fragments", zap.String("trunk", t.ID), zap.Error(err))
+	}
+	return err == nil
 }
 
 // within leaves out the addresses that a socket cannot reach: those of the other

@@ -520,3 +520,69 @@ func TestTrunkByTCP(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// An INVITE too long for one packet goes by TCP, if the carrier takes that; by UDP
+// in fragments if not.
+func TestLongInvite(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byUDP, err := siptest.NewPhone(pc, siptest.Options{User: "carrier"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer byUDP.Close()
+	at := netip.MustParseAddrPort(pc.LocalAddr().String())
+	h := openHouse(t, func(o *Options) { o.Trunks[0].Host, o.Trunks[0].Port = "127.0.0.2", at.Port() })
+	dial := func(sdp string) *diary {
+		t.Helper()
+		d := newDiary(t)
+		var err error
+		if d.leg, err = h.edge.Dial(Dial{Trunk: "carrier", Number: mobile, SDP: []byte(sdp)}, d.sink); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	talk := func(p *siptest.Phone, d *diary, transport string) {
+		t.Helper()
+		in, err := p.WaitCall(soon(t))
+		if err != nil {
+			t.Fatalf("by %s: %v; %+v", transport, err, d.told)
+		}
+		if via := in.Invite().Get("Via"); !strings.HasPrefix(via, "SIP/2.0/"+transport+" ") {
+			t.Errorf("Via %s", via)
+		}
+		in.Answer(offerA)
+		expect[Answered](d)
+		d.leg.Hangup(Reason{})
+		if err := in.Ended(soon(t)); err != nil {
+			t.Error(err)
+		}
+	}
+	long := ourSDP + strings.Repeat("a=x-long:0123456789\r\n", 60)
+	talk(byUDP, dial(ourSDP), "UDP")
+	talk(byUDP, dial(long), "UDP") // nobody accepts TCP, which is known from here on
+	if !h.edge.hosts.refusesTCP(at) {
+		t.Error("TCP will be tried again")
+	}
+	h.edge.hosts.noTCP = map[netip.AddrPort]time.Time{}
+	l, err := net.Listen("tcp", at.String())
+	if err != nil {
+		t.Skipf("the TCP port beside %s is another's: %v", at, err)
+	}
+	defer l.Close()
+	d := dial(long)
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byTCP, err := siptest.NewStreamPhone(c, siptest.Options{User: "carrier"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer byTCP.Close()
+	talk(byTCP, d, "TCP")
+	talk(byUDP, dial(ourSDP), "UDP")
+	until(t, "no legs", func() bool { return h.edge.Legs() == 0 })
+}

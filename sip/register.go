@@ -115,7 +115,7 @@ func (r *Registrar) read(req *sip.Request) (registration, *Reject) {
 			want.removeAll = true
 			return want, nil
 		}
-		one, ok := readContact(c, remove)
+		one, ok := readContact(c, remove, secure(from.transport))
 		if !ok {
 			return bad("Bad Contact")
 		}
@@ -124,11 +124,13 @@ func (r *Registrar) read(req *sip.Request) (registration, *Reject) {
 	return want, nil
 }
 
-// readContact takes what we use of a Contact. It is a SIP URI or nothing: a
-// call will be sent there.
-func readContact(h *sip.ContactHeader, remove bool) (contact, bool) {
+// readContact takes what we use of a Contact. It is a SIP URI or nothing: a call
+// will be sent there. That it is a sips URI promises that nobody can listen, which
+// only a flow by TLS keeps (RFC 5630 section 5.3).
+func readContact(h *sip.ContactHeader, remove, secure bool) (contact, bool) {
 	c := contact{uri: h.Address.String(), remove: remove}
-	if h.Address.Scheme != "sip" || h.Address.Host == "" || len(c.uri) > maxContactURI {
+	scheme := h.Address.Scheme
+	if scheme != "sip" && (scheme != "sips" || !secure) || h.Address.Host == "" || len(c.uri) > maxContactURI {
 		return c, false
 	}
 	for _, p := range h.Params {

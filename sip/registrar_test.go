@@ -173,6 +173,7 @@ func TestRegisterIsGrantedWhatWeWant(t *testing.T) {
 		{"a star without Expires", "UDP", "Contact: *\n", "", 400},
 		{"a star with company", "UDP", "Contact: *\nContact: <sip:ana@a>\nExpires: 0\n", "", 400},
 		{"sips", "UDP", "Contact: <sips:ana@a>\n", "", 400},
+		{"sips by TLS", "TLS", "Contact: <sips:ana@a>\n", "<sips:ana@a>;expires=300", 200},
 		{"tel", "UDP", "Contact: <tel:+33170000001>\n", "", 400},
 		{"http", "UDP", "Contact: <http://example.com/>\n", "", 400},
 		{"a scheme unheard of", "UDP", "Contact: <name:John_Smith>\n", "", 400},

@@ -1,12 +1,15 @@
 package sip
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -240,4 +243,140 @@ func TestOldTLSIsRefused(t *testing.T) {
 			t.Errorf("connected by %+v", conn.ConnectionState())
 		}
 	}
+}
+
+// A call to and from a sips address stays one: what we say we are is sips too.
+func TestSipsByTLS(t *testing.T) {
+	s := openSecureHouse(t, func(o *Options) { o.AgentInvite = func(l *Leg, _ string) { _ = l.Answer([]byte(ourSDP)); l.Wait() } })
+	agent := s.phone("tls", "bo")
+	res, err := agent.Register(soon(t), time.Minute, siptest.H("Contact", "<sips:bo@192.168.1.20:5061>"))
+	if err != nil || res.Status != 200 {
+		t.Fatalf("%v %v", res, err)
+	}
+	d := newDiary(t)
+	if d.leg, err = s.edge.Dial(Dial{To: s.reg.Bindings("bo")[0], SDP: []byte(ourSDP)}, d.sink); err != nil {
+		t.Fatal(err)
+	}
+	in, err := agent.WaitCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uri, contact := in.Invite().URI, in.Invite().Get("Contact"); !strings.HasPrefix(uri, "sips:bo@") || !strings.HasPrefix(contact, "<sips:foyer@") {
+		t.Errorf("INVITE %s with Contact %s", uri, contact)
+	}
+	in.Answer(offerB)
+	expect[Answered](d)
+	in.Bye()
+	expect[Ended](d)
+	out := agent.NewRequest("INVITE", "sips:+33170000001@lo.test", offerA)
+	if res, err = agent.Do(soon(t), out); err != nil || res.Status != 200 {
+		t.Fatalf("%v %v", res, err)
+	}
+	if contact := res.Get("Contact"); !strings.HasPrefix(contact, "<sips:foyer@") {
+		t.Errorf("200 with Contact %s", contact)
+	}
+	plain := s.phone("tcp", "ana")
+	if res, err = plain.Do(soon(t), plain.NewRequest("OPTIONS", "sips:lo.test", "")); err != nil || res.Status != 416 {
+		t.Errorf("sips by TCP: %v %v", res, err)
+	}
+	for _, l := range s.edge.legs.all() {
+		l.lose()
+	}
+}
+
+// A trunk is called by TLS, its certificate being for the name of its host, whom a
+// given authority signed; one connection serves all calls, and theirs to us come by
+// TLS too.
+func TestTrunkByTLS(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newVault(t)
+	asked := v.cert.Config()
+	asked.ClientAuth = tls.RequestClientCert
+	secured := tls.NewListener(l, asked)
+	defer secured.Close()
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	s := openSecureHouse(t, func(o *Options) {
+		trunk := Trunk{ID: "carrier", Host: "lo.test", Port: port, Transport: "tls", Roots: v.Roots(), Allow: o.Trunks[0].Allow}
+		other, unsigned := trunk, trunk
+		other.ID, other.Host, other.Allow = "other", "other.test", nil
+		unsigned.ID, unsigned.Roots, unsigned.Allow = "unsigned", nil, nil
+		o.Trunks = []Trunk{trunk, other, unsigned}
+		o.Resolve = func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("127.0.0.2")}, nil
+		}
+		o.Host = "acd.test"
+	})
+	phones := make(chan *siptest.Phone, 8)
+	var accepting sync.WaitGroup
+	defer accepting.Wait()
+	defer secured.Close()
+	accepting.Go(func() {
+		for {
+			c, err := secured.Accept()
+			if err != nil {
+				return
+			}
+			if secure, ok := c.(*tls.Conn); ok && secure.HandshakeContext(soon(t)) != nil {
+				c.Close()
+				continue
+			}
+			if p, err := siptest.NewStreamPhone(c, siptest.Options{User: "carrier"}); err == nil {
+				phones <- p
+			}
+		}
+	})
+	dial := func(trunk string) *diary {
+		t.Helper()
+		d := newDiary(t)
+		var err error
+		if d.leg, err = s.edge.Dial(Dial{Trunk: trunk, Number: mobile, SDP: []byte(ourSDP)}, d.sink); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	for _, trunk := range []string{"other", "unsigned"} {
+		if r := expect[Refused](dial(trunk)); r.Code != 503 || !r.Elsewhere() {
+			t.Errorf("%s: %+v", trunk, r)
+		}
+	}
+	first, second := dial("carrier"), dial("carrier")
+	carrier := <-phones
+	defer carrier.Close()
+	for range 2 { // in whichever order they come
+		c, err := carrier.WaitCall(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if via := c.Invite().Get("Via"); !strings.HasPrefix(via, "SIP/2.0/TLS acd.test:") {
+			t.Errorf("Via %s", via)
+		}
+		if uri := c.Invite().URI; !strings.Contains(uri, "@lo.test") {
+			t.Errorf("called %s", uri)
+		}
+		c.Answer(offerA)
+	}
+	expect[Answered](first)
+	expect[Answered](second)
+	if n := len(phones); n != 0 {
+		t.Errorf("%d more connections", n)
+	}
+	for _, d := range []*diary{first, second} {
+		d.leg.Hangup(Reason{})
+	}
+	until(t, "no legs", func() bool { return s.edge.Legs() == 0 })
+
+	caller := s.phone("tls", "carrier")
+	c, err := caller.Invite(soon(t), number, offerA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := listenTo(t, <-s.calls)
+	if d.leg.Trunk() != "carrier" {
+		t.Errorf("by trunk %q", d.leg.Trunk())
+	}
+	c.Cancel()
+	expect[Cancelled](d)
 }

@@ -76,6 +76,9 @@ func (e *Edge) countReceived(msg sip.Message) {
 }
 
 func (e *Edge) trace(out bool, transport string, ends addrs, b []byte) {
+	if e.o.Traces != nil && !e.o.Traces(b) {
+		return
+	}
 	e.o.Trace(Traced{
 		At: e.o.Now(), SIPCallID: string(headerValue(b, "Call-ID", "i")), Out: out, Transport: transport,
 		Local: ends.local.String(), Remote: ends.remote.String(), Message: redacted(b),

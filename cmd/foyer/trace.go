@@ -29,12 +29,8 @@ func (j *journal) traceLeg(call acd.CallID, t thread) {
 	}
 }
 
-// traceMessage notes a message of a call. Registrations and probes belong to no
-// call and come by the thousand: they are left out.
+// traceMessage notes a message of a call.
 func (j *journal) traceMessage(t sip.Traced) {
-	if belongsToNoCall(t.Message) {
-		return
-	}
 	var head [9]byte
 	binary.BigEndian.PutUint64(head[:], uint64(t.At.UnixNano()))
 	if t.Out {
@@ -46,16 +42,18 @@ func (j *journal) traceMessage(t sip.Traced) {
 
 var cseq = []byte("\nCSeq:")
 
-func belongsToNoCall(msg []byte) bool {
+// belongsToCall says whether a message is worth noting. Registrations and probes
+// belong to no call and come by the thousand: they are left out.
+func belongsToCall(msg []byte) bool {
 	at := bytes.Index(msg, cseq)
 	if at < 0 {
-		return false
+		return true
 	}
 	line := msg[at+1:]
 	if end := bytes.IndexByte(line, '\r'); end > 0 {
 		line = line[:end]
 	}
-	return bytes.HasSuffix(line, []byte("REGISTER")) || bytes.HasSuffix(line, []byte("OPTIONS"))
+	return !bytes.HasSuffix(line, []byte("REGISTER")) && !bytes.HasSuffix(line, []byte("OPTIONS"))
 }
 
 // lateMessages is how long after a call's last word messages of its legs may
