@@ -178,6 +178,8 @@ func (e *Edge) route(req *sip.Request, tx *sip.ServerTx) {
 		tx.Terminate() // never answered; its leg has had it from stamp
 	case a == nil:
 		e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError})
+	case e.uninvited(req, a):
+		tx.Terminate()
 	case a.refused != nil:
 		e.refuse(req, tx, a.refused)
 	case a.letter != nil:

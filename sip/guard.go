@@ -19,22 +19,45 @@ var errBanned = errors.New("source is banned")
 // socket, so datagrams are dropped by returning none; on TCP it ends the
 // connection.
 func (e *Edge) filter(from sip.TransportReadProps, data []byte) ([]byte, error) {
-	remote, ok := addrPort(from.RemoteAddr)
 	stream := from.Transport != "UDP"
-	if ok && e.ignored(remote, from.Transport) {
+	if !stream {
+		if data = plausible(data); len(data) == 0 {
+			return nil, nil
+		}
+	}
+	if err := e.pass(from, data, stream); err != nil {
 		if stream {
-			return nil, errBanned
+			return nil, err
 		}
 		return nil, nil
 	}
-	if stream {
-		return data, nil // any piece of a message; the stream parser has its own limits
-	}
-	data = plausible(data)
-	if len(data) > 0 && e.o.Trace != nil {
+	if !stream && e.o.Trace != nil {
 		e.trace(false, "udp", addrs{from.LocalAddr, from.RemoteAddr}, data)
 	}
-	return data, nil
+	return data, nil // of a stream any piece of a message; its parser has its own limits
+}
+
+// pass says why what was read is not looked at, nil if it is.
+func (e *Edge) pass(from sip.TransportReadProps, data []byte, stream bool) error {
+	remote, ok := addrPort(from.RemoteAddr)
+	if !ok {
+		return nil
+	}
+	if e.ignored(remote, from.Transport) {
+		if e.gate != nil {
+			e.gate.note(shedBanned, remote.Addr(), e.o.Now())
+		}
+		return errBanned
+	}
+	if e.gate == nil {
+		return nil
+	}
+	f := flow{sip.NetworkToLower(from.Transport), remote}
+	s := e.standing(f)
+	if stream {
+		return e.passStream(s, f, data)
+	}
+	return e.passDatagram(s, f, from.RemoteAddr, data)
 }
 
 func (e *Edge) ignored(remote netip.AddrPort, transport string) bool {

@@ -144,3 +144,15 @@ func (h *hosts) silent(a netip.Addr) {
 	defer h.mu.Unlock()
 	h.quiet[a] = h.now().Add(quietFor)
 }
+
+// gave reports whether a host's name led to an address.
+func (h *hosts) gave(a netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range h.known {
+		if slices.Contains(k.addrs, a) {
+			return true
+		}
+	}
+	return false
+}

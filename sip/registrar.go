@@ -184,9 +184,14 @@ func (r *Registrar) Ignored(source netip.AddrPort, transport string) bool {
 	if !r.Banned(source.Addr()) {
 		return false
 	}
+	return !r.reaches(flow{strings.ToLower(transport), unmap(source)})
+}
+
+// reaches reports whether a flow is that of a registered phone.
+func (r *Registrar) reaches(f flow) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.places.flows[flow{strings.ToLower(transport), unmap(source)}] == nil
+	return r.places.flows[f] != nil
 }
 
 // BannedNow returns how many sources are being ignored.

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bytes"
+	"iter"
 	"net"
 	"strings"
 	"time"
@@ -91,20 +92,34 @@ func (e *Edge) traceStream(msg sip.Message) {
 	}
 }
 
+// headerLines are the names and values of a message's headers, where they stand.
+// Of a folded value there is the first line.
+func headerLines(b []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		_, rest, _ := bytes.Cut(b, []byte("\r\n"))
+		for len(rest) >= 2 && rest[0] != '\r' {
+			var line []byte
+			line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+			name, value, _ := bytes.Cut(line, []byte(":"))
+			if !yield(bytes.TrimSpace(name), bytes.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}
+
 // headerValue finds the first value of a header by its long or short name.
 func headerValue(b []byte, long, short string) []byte {
-	for {
-		_, rest, found := bytes.Cut(b, []byte("\r\n"))
-		if !found || len(rest) < 2 || rest[0] == '\r' {
-			return nil
+	for name, value := range headerLines(b) {
+		if isHeader(name, long, short) {
+			return value
 		}
-		name, value, _ := bytes.Cut(rest, []byte(":"))
-		if n := bytes.TrimSpace(name); len(n) == len(long) && equalFold(n, long) || len(n) == len(short) && equalFold(n, short) {
-			value, _, _ = bytes.Cut(value, []byte("\r\n"))
-			return bytes.TrimSpace(value)
-		}
-		b = rest
 	}
+	return nil
+}
+
+func isHeader(name []byte, long, short string) bool {
+	return len(name) == len(long) && equalFold(name, long) || len(name) == len(short) && equalFold(name, short)
 }
 
 func equalFold(b []byte, s string) bool { return strings.EqualFold(string(b), s) }

@@ -100,6 +100,16 @@ func (t *trunks) named(id string) (line, bool) {
 	return line{}, false
 }
 
+// calledAt reports whether an address is written as the host of a trunk.
+func (t *trunks) calledAt(a netip.Addr) bool {
+	for _, l := range *t.lines.Load() {
+		if host, err := netip.ParseAddr(l.Host); err == nil && host.Unmap() == a {
+			return true
+		}
+	}
+	return false
+}
+
 // inUse returns the number of calls up on each trunk.
 func (t *trunks) inUse() map[string]int {
 	lines := *t.lines.Load()
