@@ -214,6 +214,7 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		UDP:       ex.sockets.udp, TCP: ex.sockets.tcp,
 		Host:   cfg.Site.PublicHost,
 		Trunks: p.sipTrunks, Registrar: ex.registrar,
+		Flood:    ex.floodPolicy(cfg),
 		Log:      ex.log.Named("sip"),
 		Trace:    ex.journal.traceMessage,
 		Count:    ex.metrics,

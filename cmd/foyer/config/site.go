@@ -20,6 +20,7 @@ type Config struct {
 	Database          Database          `yaml:"database"`
 	Listen            Listen            `yaml:"listen" need:"yes"`
 	Registrar         Registrar         `yaml:"registrar"`
+	Flood             Flood             `yaml:"flood"`
 	Media             Media             `yaml:"media"`
 	Trunks            []Trunk           `yaml:"trunks"`
 	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
