@@ -217,6 +217,9 @@ func newGauges(ex *exchange) *gauges {
 	add("draining", "1 while the switch takes no new calls.")
 	add("sip_legs", "SIP legs not yet ended.")
 	add("calls_active", "Customer calls up.", "state")
+	add("sip_banned_addresses", "Source addresses ignored for failed authentications.")
+	add("sip_bans_total", "Bans begun.")
+	add("sip_guessing_alarms_total", "Hours with more failed passwords than registrar.slowdown.alarm.")
 	add("registrations", "Phones registered.", "transport", "reachable")
 	add("trunk_calls", "Calls up on a trunk.", "trunk", "direction")
 	add("trunk_calls_limit", "Most calls a trunk may have; 0 no limit.", "trunk")
@@ -276,6 +279,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("sip_legs", float64(ex.edge.Legs()))
 	g.floor(ch, send)
 	g.phones(send)
+	send("sip_banned_addresses", float64(ex.registrar.BannedNow()))
+	send("sip_bans_total", float64(ex.registrar.BansBegun()))
+	send("sip_guessing_alarms_total", float64(ex.registrar.Alarms()))
 	totals := ex.media.Totals()
 	for role, leg := range legNames {
 		t := totals[role]

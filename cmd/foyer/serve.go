@@ -207,6 +207,7 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP,
 		Probe:   reg.Keepalive.UDPOptions,
 		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},
+		Guess:   sip.GuessPolicy{After: reg.Slowdown.After, Longest: reg.Slowdown.Longest, Alarm: reg.Slowdown.Alarm},
 		Changed: ex.phoneChanged, Log: ex.log.Named("registrar"),
 	})
 	ex.edge, err = sip.NewEdge(sip.Options{
