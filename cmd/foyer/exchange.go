@@ -35,6 +35,7 @@ type exchange struct {
 	recordings *recorder.Store
 	cdrs       *ledger.Store
 	metrics    *metrics
+	toll       *toll
 	draining   atomic.Bool
 	promised   []acd.Event // callbacks of the last life, to be asked for anew
 	running

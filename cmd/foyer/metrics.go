@@ -32,7 +32,7 @@ type metrics struct {
 	postDial                                                        *prometheus.HistogramVec
 	callbacks                                                       *prometheus.CounterVec
 	linkLost                                                        *prometheus.CounterVec
-	shed                                                            *prometheus.CounterVec
+	shed, dialRefused                                               *prometheus.CounterVec
 
 	lost map[acd.CallID]bool // calls whose agent's line is gone; of the board's goroutine
 }
@@ -61,6 +61,7 @@ func newMetrics(version string) *metrics {
 	m.parseErrors = counter("sip_parse_errors_total", "Datagrams or stream messages that were not SIP.", "transport")
 	m.authFailures = counter("sip_auth_failures_total", "Requests whose digest failed.", "reason")
 	m.shed = counter("sip_shed_total", "SIP messages that were not looked at: the source is banned, a scanner, a stranger not answered to this, or too fast; all strangers, or everybody, are.", "reason")
+	m.dialRefused = counter("dial_refused_total", "Numbers of the public network that were not called, or calls ended, by reason.", "reason")
 	m.registrations = counter("registration_events_total", "What became of agents' registrations.", "event")
 	m.calls = counter("calls_total", "Customer calls ended.", "client", "direction", "outcome")
 	m.trunkCalls = counter("trunk_calls_total", "Calls ended, by trunk.", "trunk", "direction", "outcome")

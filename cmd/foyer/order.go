@@ -196,7 +196,7 @@ func (d *desk) AskCallback(ctx context.Context, queue, number, by string) (back 
 	if c := p.queueConfig(acd.QueueID(queue)); c == nil || c.Callback == nil {
 		return back, false, &console.BadField{Field: "queue", Value: queue, Why: "Nobody is called back by queue " + queue + ": its configuration has no callback section."}
 	}
-	way, err := p.outbound(number)
+	way, err := p.wouldDial(time.Now(), dialer{client: q.client}, number)
 	if err != nil {
 		return back, false, &console.BadField{Field: "number", Value: number, Why: "The number may not be called: " + cause(err) + "."}
 	}

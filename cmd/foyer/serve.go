@@ -92,7 +92,7 @@ type running struct {
 
 // openExchange puts the switch together on disk and sockets; nothing runs yet.
 func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
-	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), tuning: t}
+	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), toll: newToll(), tuning: t}
 	ex.failed = make(chan error, 4)
 	dir := cfg.Site.DataDir
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -254,6 +254,7 @@ func (ex *exchange) start() error {
 		}
 	})
 	ex.wait.Go(func() { ex.hours(edgeCtx) })
+	ex.wait.Go(func() { ex.watchToll(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }

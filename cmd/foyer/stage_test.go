@@ -160,6 +160,11 @@ func (s *stage) strike() {
 		s.t.Errorf("%d SIP legs left", n)
 	}
 	s.until("ports released", func() bool { used, _ := s.ex.media.Ports(); return used == 0 })
+	s.until("leave to call numbers given back", func() bool {
+		s.ex.toll.mu.Lock()
+		defer s.ex.toll.mu.Unlock()
+		return len(s.ex.toll.running) == 0
+	})
 	s.until("recordings closed", func() bool { return s.ex.recordings.Stats().Active == 0 })
 	s.ex.board.ask(s.ctx, func() {
 		now := s.ex.board.now()

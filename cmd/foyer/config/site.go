@@ -24,6 +24,7 @@ type Config struct {
 	Media             Media             `yaml:"media"`
 	Trunks            []Trunk           `yaml:"trunks"`
 	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
+	Outbound          Outbound          `yaml:"outbound"`
 	Floor             Floor             `yaml:"floor"`
 	Reasons           Reasons           `yaml:"reasons"`
 	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named
