@@ -99,7 +99,9 @@ func wellFormed(req *sip.Request) *refusal {
 		case *sip.ToHeader:
 			seen[1]++
 		case *sip.CallIDHeader:
-			seen[2]++
+			if seen[2]++; !visible(string(*h)) {
+				return bad("Bad Call-ID")
+			}
 		case *sip.CSeqHeader:
 			seen[3]++
 		case *sip.MaxForwardsHeader:
@@ -135,6 +137,12 @@ func wellFormed(req *sip.Request) *refusal {
 		return bad("Bad Request-URI")
 	}
 	return nil
+}
+
+// visible reports whether a string is of visible ASCII letters only, as the words
+// of a Call-ID are (RFC 3261 section 25.1).
+func visible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 func valueOr(length *sip.ContentLengthHeader, otherwise int) int {

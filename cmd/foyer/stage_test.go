@@ -82,6 +82,7 @@ agents:
 // staging is what a test may change before the switch starts.
 type staging struct {
 	yaml string
+	log  *zap.Logger
 	tuning
 }
 
@@ -110,7 +111,7 @@ func newStage(t *testing.T, opts ...stageOption) *stage {
 func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 	t.Helper()
 	yaml := fmt.Sprintf(stageConfig, filepath.Join(dir, "data"), freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1"), freeRange(t))
-	st := &staging{yaml: yaml}
+	st := &staging{yaml: yaml, log: stageLog(t)}
 	for _, o := range opts {
 		o(st)
 	}
@@ -122,7 +123,7 @@ func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ex, err := openExchange(cfg, stageLog(t), st.tuning)
+	ex, err := openExchange(cfg, st.log, st.tuning)
 	if err != nil {
 		t.Fatal(err)
 	}
