@@ -125,6 +125,9 @@ func (g *gate) fromSource(s standing, from flow, cost uint32, now time.Time) (wa
 	case foreign:
 		return g.sources.take(g.addrKey(banKey(from.remote.Addr())), cost, now)
 	case registered:
+		if g.allows(from.remote.Addr()) {
+			return 0, true // a proxy before many phones
+		}
 		return g.phones.take(g.flowKey(from), cost, now)
 	case ofTrunk:
 		return g.trunks.take(g.addrKey(from.remote.Addr()), cost, now)

@@ -2,7 +2,8 @@ package config
 
 // Flood is how many SIP messages a second are looked at before the rest is shed
 // unread; for a moment twice as many. A phone or carrier that is shed sends again.
-// The addresses of registrar.ban.allow are exempt from source and strangers.
+// The addresses of registrar.ban.allow are exempt from source, phone and strangers:
+// a proxy with many phones behind it belongs there.
 type Flood struct {
 	// Source is for one address (IPv6: a /64) that is no trunk's, outside the
 	// flows of registered phones.
