@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +45,6 @@ func StartFlood(p FloodPlan) (*Flood, error) {
 	go func() {
 		defer close(f.done)
 		defer unix.Close(fd)
-		runtime.LockOSThread()
 		f.send(ctx, fd, p, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
 	}()
 	return f, nil

@@ -88,7 +88,7 @@ func (r *Registrar) judge(now time.Time, req *sip.Request, c *credentials, a att
 	v := r.verify(now, req, c, a)
 	switch {
 	case v == proven:
-		r.guesses.right(a.user, source)
+		r.guesses.right(a.user, source, now)
 	case v.guess():
 		r.guessed(a.user, source, now)
 	}

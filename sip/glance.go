@@ -16,7 +16,7 @@ type glance struct {
 	method   string // upper-case letters as they came, "" if there were none
 	tagged   bool   // To has a tag
 	ours     bool   // and the dialog or transaction is one of ours
-	answers  bool   // it carries a nonce that we gave to this very flow
+	credible bool   // it carries a nonce that we gave to this very flow, or is from a home we know
 	host     string // of From
 	scanner  bool
 }
@@ -43,7 +43,7 @@ func (e *Edge) glanceAt(data []byte, s standing, from flow, source net.Addr) (g 
 	case g.tagged:
 		g.ours = e.legs.find(string(h.callID), string(tag)) != nil
 	case g.method == "REGISTER":
-		g.answers = e.challenged(h.authorization, source)
+		g.credible = e.challenged(h.authorization, source) || e.o.Registrar != nil && e.o.Registrar.guesses.met(from.remote.Addr())
 	case g.method == "INVITE":
 		g.host = hostOfValue(h.from)
 	}
@@ -126,7 +126,7 @@ func (g *glance) weigh(s standing, hosts []string) (c class, why shed) {
 			return signingIn, ""
 		}
 	case "REGISTER":
-		if s == registered || s == friend || g.answers {
+		if s == registered || s == friend || g.credible {
 			return refreshing, ""
 		}
 		return signingIn, ""

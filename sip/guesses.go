@@ -32,6 +32,7 @@ type guesses struct {
 	mu       sync.Mutex
 	accounts marks // failures, and when the last was
 	waits    marks // by account and source: until when
+	known    marks // sources that somebody has proven a password from, and when last
 	hour     time.Time
 	failed   int // since hour
 }
@@ -46,7 +47,7 @@ func newGuesses(p GuessPolicy) *guesses {
 	if p.Alarm <= 0 {
 		p.Alarm = 100
 	}
-	return &guesses{policy: p, seed: maphash.MakeSeed(), accounts: make(marks, 1<<13), waits: make(marks, 1<<14)}
+	return &guesses{policy: p, seed: maphash.MakeSeed(), accounts: make(marks, 1<<13), waits: make(marks, 1<<14), known: make(marks, 1<<14)}
 }
 
 // waiting reports whether a source has to wait before it may try again.
@@ -81,13 +82,23 @@ func (g *guesses) fail(user string, source netip.Addr, now time.Time) (alarm boo
 	return g.failed == g.policy.Alarm
 }
 
-// right forgets what a source got wrong before it got it right.
-func (g *guesses) right(user string, source netip.Addr) {
+// right notes that a source got a password right, and forgets what it got wrong
+// before.
+func (g *guesses) right(user string, source netip.Addr, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if m := g.waits.find(g.key(user, source)); m != nil {
 		*m = mark{}
 	}
+	g.known.place(g.key("", source)).at = now
+}
+
+// met reports whether somebody has proven a password from a source: a home that an
+// agent works from.
+func (g *guesses) met(source netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.known.find(g.key("", source)) != nil
 }
 
 // key is a user and a source; an invalid one stands for any.

@@ -42,7 +42,7 @@ func TestGuessesAreSlowed(t *testing.T) {
 	if !g.waiting("ana", other, now.Add(7*time.Second)) {
 		t.Error("a second source begins anew")
 	}
-	g.right("ana", other)
+	g.right("ana", other, now)
 	if g.waiting("ana", other, now) {
 		t.Error("whoever got it right waits")
 	}

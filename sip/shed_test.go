@@ -236,6 +236,21 @@ func TestFloodOfSpoofedSources(t *testing.T) {
 	if n := dropped.Load(); int(n)+passed != sources {
 		t.Errorf("%d shed and %d through, of %d", n, passed, sources)
 	}
+	// A home from which a password was proven is not of the crowd; one whose phone
+	// brings back a nonce of ours is not either.
+	home := &net.UDPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 5062}
+	ask := func() bool {
+		data, _ := e.filter(sip.TransportReadProps{Transport: "UDP", LocalAddr: e.o.UDP.LocalAddr(), RemoteAddr: home}, registerOf(1))
+		return len(data) > 0
+	}
+	e.gate.strangers.level = 0
+	if ask() {
+		t.Error("a stranger got in while the crowd is too large")
+	}
+	e.o.Registrar.guesses.right("ana", netip.MustParseAddr("203.0.113.7"), time.Now())
+	if !ask() {
+		t.Error("a phone cannot come back to its home while there is a flood")
+	}
 	if grown := int64(heap()) - int64(before); grown > 4<<20 {
 		t.Errorf("the heap grew by %d kB", grown>>10)
 	}
