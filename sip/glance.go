@@ -39,7 +39,7 @@ func (e *Edge) glanceAt(data []byte, s standing, from flow, source net.Addr) (g 
 	switch {
 	case g.scanner:
 	case g.response:
-		g.ours = e.awaits(&h, from)
+		g.ours = e.legs.find(string(h.callID), string(tagOfValue(h.from))) != nil
 	case g.tagged:
 		g.ours = e.legs.find(string(h.callID), string(tag)) != nil
 	case g.method == "REGISTER":
@@ -79,15 +79,6 @@ func (e *Edge) glanceOver(req *sip.Request, a *arrival) (g glance) {
 		g.scanner = scans([]byte(userAgent(req)), []byte(from.Value()))
 	}
 	return g
-}
-
-// awaits reports whether a response from an address that is no trunk's and no
-// phone's may be for us: to a call that is up, or of a machine that a trunk's
-// host led to.
-func (e *Edge) awaits(h *heads, from flow) bool {
-	addr := from.remote.Addr()
-	return e.trunks.calledAt(addr) || e.hosts.gave(addr) ||
-		e.legs.find(string(h.callID), string(tagOfValue(h.from))) != nil
 }
 
 // challenged reports whether credentials carry a nonce that was given to the flow

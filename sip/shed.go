@@ -26,7 +26,7 @@ type FloodPolicy struct {
 	Strangers int // from all sources of the first kind together; 0: 1,000
 	Total     int // from everybody together; 0: 10,000
 
-	// Allow is exempt from Source and Strangers, and no foreign: it is answered.
+	// Allow is exempt from Source, Phone and Strangers, and no stranger: it is answered.
 	Allow []netip.Prefix
 	// Hosts are the names of the switch. An INVITE of a stranger whose From has none
 	// of them is not answered. Addresses among them do not count: those a scanner
@@ -77,7 +77,7 @@ const (
 	foreign    standing = iota // a stranger
 	friend                     // in FloodPolicy.Allow
 	registered                 // the flow of a registered phone
-	ofTrunk                    // an address of a trunk
+	ofTrunk                    // an address of a trunk, or one that calls of ours went to
 )
 
 // shed is why a message was not looked at: the label of its metric.
@@ -181,13 +181,16 @@ var (
 
 // standing is what a flow is to the edge.
 func (e *Edge) standing(f flow) standing {
-	if _, trunk := e.trunks.of(f.remote.Addr()); trunk {
+	addr := f.remote.Addr()
+	if _, trunk := e.trunks.of(addr); trunk {
 		return ofTrunk
 	}
 	switch {
+	case e.trunks.calledAt(addr) || e.hosts.gave(addr):
+		return ofTrunk
 	case e.o.Registrar != nil && e.o.Registrar.reaches(f):
 		return registered
-	case e.gate.allows(f.remote.Addr()):
+	case e.gate.allows(addr):
 		return friend
 	}
 	return foreign

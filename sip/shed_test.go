@@ -163,10 +163,12 @@ func TestGlance(t *testing.T) {
 			t.Errorf("%s: class %d, %q; want %d, %q (%+v)", c.what, class, why, c.class, c.why, look)
 		}
 	}
-	called := flow{"udp", netip.MustParseAddrPort("10.0.0.9:5060")}
-	look := edge.glanceAt([]byte(ok), foreign, called, net.UDPAddrFromAddrPort(called.remote))
-	if class, why := look.weigh(foreign, nil); class != talking || why != "" {
-		t.Errorf("an answer from a trunk's host that is in no allow list: class %d, %q", class, why)
+	for addr, want := range map[string]standing{
+		"10.0.0.2": ofTrunk, "10.0.0.9": ofTrunk, "10.0.0.10": foreign, // 10.0.0.9 is called, and in no allow list
+	} {
+		if got := edge.standing(flow{"udp", netip.AddrPortFrom(netip.MustParseAddr(addr), 5060)}); got != want {
+			t.Errorf("%s is %d to us, want %d", addr, got, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package sip
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -44,6 +45,7 @@ type trunks struct {
 // of the configuration: calls that are up go on counting.
 type line struct {
 	Trunk
+	host  netip.Addr // Host, if it is an address
 	calls *atomic.Int64
 }
 
@@ -70,6 +72,9 @@ func (t *trunks) set(list []Trunk) {
 			calls = new(atomic.Int64)
 		}
 		lines[i] = line{Trunk: trunk, calls: calls}
+		if host, err := netip.ParseAddr(trunk.Host); err == nil {
+			lines[i].host = host.Unmap()
+		}
 	}
 	t.lines.Store(&lines)
 }
@@ -100,14 +105,9 @@ func (t *trunks) named(id string) (line, bool) {
 	return line{}, false
 }
 
-// calledAt reports whether an address is written as the host of a trunk.
+// calledAt reports whether an address is the host of a trunk.
 func (t *trunks) calledAt(a netip.Addr) bool {
-	for _, l := range *t.lines.Load() {
-		if host, err := netip.ParseAddr(l.Host); err == nil && host.Unmap() == a {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(*t.lines.Load(), func(l line) bool { return l.host == a })
 }
 
 // inUse returns the number of calls up on each trunk.

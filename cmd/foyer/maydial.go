@@ -10,7 +10,6 @@ import (
 
 	"foyer/acd"
 	"foyer/cmd/foyer/config"
-	"foyer/sip"
 )
 
 // Every call that leaves for the public network has a passage, and mayDial alone
@@ -81,14 +80,6 @@ func (ex *exchange) over(p *passage) {
 	if p != nil {
 		ex.toll.over(ex.plan.Load().siteTime(time.Now()), p)
 	}
-}
-
-// rejectForDial is what a phone is answered that wanted to call a number.
-func rejectForDial(err error) sip.Reject {
-	if errors.Is(err, errNoNumber) {
-		return sip.Reject{Code: 404, Err: err}
-	}
-	return sip.Reject{Code: 403, Err: err}
 }
 
 // refusalLabel names why a number was not called, for its metric.
