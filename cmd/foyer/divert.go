@@ -69,7 +69,7 @@ func (c *call) callOut(number string, caller sip.Caller, did string) error {
 		Sink: func(ev rtp.MediaEvent) { c.box.post(fromMedia{party: party, event: ev}) },
 	})
 	if err != nil {
-		c.ex.over(pass)
+		c.ex.dialOver(pass)
 		return err
 	}
 	o.media, o.sdp = media, c.ex.newSession(media)
@@ -181,7 +181,7 @@ func (c *call) outsideAnswered(ev sip.Answered) {
 		c.apply(&o.side, stream, rtp.Exact)
 	}
 	o.taken = true
-	c.ex.answered(o.passage)
+	c.ex.dialAnswered(o.passage)
 	if c.phase != diverted {
 		c.customerAnswered()
 		return
@@ -261,7 +261,7 @@ func (c *call) limited(m dialLimit) {
 func (c *call) dropOut(r sip.Reason) {
 	if o := c.out; o != nil {
 		c.out = nil
-		c.ex.over(o.passage)
+		c.ex.dialOver(o.passage)
 		if o.leg != nil {
 			o.leg.Hangup(r)
 		}

@@ -20,7 +20,7 @@ import (
 // client too, if there is one.
 type dialer struct {
 	agent      acd.AgentID  // "": not an agent's
-	supervisor bool         // the agent is one, or nobody's phone but a supervisor's order
+	supervisor bool         // it is a supervisor's own call
 	client     acd.ClientID // whose callers or customers it is about
 }
 
@@ -59,7 +59,7 @@ func (p *plan) wouldDial(now time.Time, who dialer, number string) (way, error) 
 
 // mayDial gives leave to call a number once, or says why not. stop is called, on
 // another goroutine, when the call must end because a limit is met; it must not
-// block. Whoever gets a passage says answered when it is, and over in any case.
+// block. Whoever gets a passage says dialAnswered when it is, and dialOver in any case.
 func (ex *exchange) mayDial(who dialer, number string, stop func()) (*passage, error) {
 	p, now := ex.plan.Load(), time.Now()
 	w, err := p.wouldDial(now, who, number)
@@ -74,9 +74,9 @@ func (ex *exchange) mayDial(who dialer, number string, stop func()) (*passage, e
 	return nil, err
 }
 
-func (ex *exchange) answered(p *passage) { ex.toll.answer(ex.plan.Load().siteTime(time.Now()), p) }
+func (ex *exchange) dialAnswered(p *passage) { ex.toll.answer(ex.plan.Load().siteTime(time.Now()), p) }
 
-func (ex *exchange) over(p *passage) {
+func (ex *exchange) dialOver(p *passage) {
 	if p != nil {
 		ex.toll.over(ex.plan.Load().siteTime(time.Now()), p)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -51,7 +50,7 @@ func (p *plan) outbound(number string) (way, *config.OutboundRoute, error) {
 		return refused(number, errEmergency)
 	}
 	route := p.cfg.RouteTo(w.number)
-	kind, least := costly(n)
+	kind, least := config.Costly(w.number)
 	switch {
 	case route == nil:
 		return refused(w.number, errNoRoute)
@@ -74,30 +73,6 @@ func plainNumber(s string) string {
 		return ""
 	}
 	return s
-}
-
-// costly says of what kind a number is that is called for money by whoever breaks
-// into a telephone system, and how much of it a route must name to allow it: more
-// than its country.
-func costly(n *phonenumbers.PhoneNumber) (kind string, least int) {
-	code := strconv.Itoa(int(n.GetCountryCode()))
-	named := len("+") + len(code) + 1
-	switch phonenumbers.GetNumberType(n) {
-	case phonenumbers.PREMIUM_RATE:
-		kind = "premium rate"
-	case phonenumbers.SHARED_COST:
-		kind = "shared cost"
-	case phonenumbers.PERSONAL_NUMBER, phonenumbers.PAGER, phonenumbers.UAN, phonenumbers.VOICEMAIL:
-		kind = "special service"
-	}
-	region := phonenumbers.GetRegionCodeForNumber(n)
-	switch {
-	case strings.HasPrefix(code, "87"), strings.HasPrefix(code, "88"), code == "979", code == "808":
-		kind, named = "satellite or international network", named-1
-	case kind == "" && code == "1" && region != "" && region != "US" && region != "CA":
-		kind = "a country of its own within +1"
-	}
-	return kind, named
 }
 
 // next dials the number by the next trunk that takes the call, one that is full
