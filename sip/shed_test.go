@@ -258,6 +258,47 @@ func TestFloodOfSpoofedSources(t *testing.T) {
 	}
 }
 
+// A challenge leaves nothing behind: neither a transaction, which the library would
+// keep for 32 s in 4 KB, nor anything else.
+func TestChallengesCostNoMemory(t *testing.T) {
+	_, _, server := besieged(t, FloodPolicy{Source: 1e6, Strangers: 1e6, Total: 1e6})
+	conn, err := net.Dial("udp4", server.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	buf := make([]byte, 4096)
+	ask := func(i int) {
+		for range 5 { // a datagram may be lost on a busy machine
+			if _, err := conn.Write(registerOf(i)); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+			if n, err := conn.Read(buf); err == nil && strings.HasPrefix(string(buf[:n]), "SIP/2.0 401 ") {
+				return
+			}
+		}
+		t.Fatal("no challenge")
+	}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const asked = 5000
+	for i := range 500 {
+		ask(i)
+	}
+	before := heap()
+	for i := range asked {
+		ask(500 + i)
+	}
+	if each := (heap() - before) / asked; each > 200 {
+		t.Errorf("%d bytes left of each challenge", each)
+	}
+}
+
 // crowd is a socket at which very many others say something once, before it is
 // read as it is.
 type crowd struct {
