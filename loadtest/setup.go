@@ -29,6 +29,7 @@ type Setup struct {
 	HTTPPort  int // 0: Switch picks a free one
 	ExtraYAML string
 
+	Allow      string        // source addresses that are exempt from limits; "" is 127.0.0.0/8
 	Digest     string        // of the agents' phones, md5 or sha-256; "" is md5
 	Probe      time.Duration // how often a phone is asked whether it is there; 0 is 25s
 	EarlyMedia bool          // callers hear music before their call is answered
@@ -63,6 +64,7 @@ func (s Setup) complete() (Setup, error) {
 		s.RingFor = 15 * time.Second
 	}
 	def(&s.Digest, "md5")
+	def(&s.Allow, "127.0.0.0/8")
 	if s.Probe == 0 {
 		s.Probe = 25 * time.Second
 	}
@@ -163,7 +165,7 @@ site: {name: Load test, public_host: %[1]s, timezone: Europe/Paris, locale: fr, 
 listen:
   http: %[3]s:%[4]d
 %[5]s  rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
-registrar: {realm: %[1]s, digest: md5, keepalive: {udp_options: %[14]ds}, ban: {allow: [127.0.0.0/8]}}
+registrar: {realm: %[1]s, digest: md5, keepalive: {udp_options: %[14]ds}, ban: {allow: [%[16]s]}}
 trunks:
   - {id: carrier, auth: {mode: ip, allow: [%[8]s]}, max_calls: %[9]d, early_media: %[15]t}
 clients: [{id: essai, name: Essai SA, recording: tout}]
@@ -174,7 +176,7 @@ queues:
 dids: [{number: "%[13]s", client: essai, to: accueil}]
 `, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.listen(), s.RTPPorts[0], s.RTPPorts[1],
 		s.sources(), s.MaxCalls, percent, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()), s.Number,
-		int(s.Probe.Seconds()), s.EarlyMedia)
+		int(s.Probe.Seconds()), s.EarlyMedia, s.Allow)
 	b.WriteString(s.ExtraYAML)
 	if s.Agents == 0 {
 		return b.String()

@@ -21,13 +21,14 @@ const (
 	malformed                // not as RFC 7616 has it, or without qop=auth
 	stale                    // nonce too old, not ours, or issued to another flow
 	replayed                 // the count of this nonce has been used
+	delayed                  // not looked at: this source has failed too often to try again so soon
 	unknown                  // no such user, or the credentials of another one
 	wrong                    // response does not match
 	proven
 )
 
 func (v verdict) String() string {
-	return [...]string{"missing", "malformed", "stale", "replay", "unknown_user", "wrong_password", "proven"}[v]
+	return [...]string{"missing", "malformed", "stale", "replay", "delayed", "unknown_user", "wrong_password", "proven"}[v]
 }
 
 // guess reports whether the sender may be trying passwords: what a ban counts.
@@ -57,15 +58,43 @@ func (r *Registrar) authenticate(req *sip.Request) (user string, refusal *sip.Re
 // prove judges a request by the account it claims and counts what came of it.
 func (r *Registrar) prove(req *sip.Request) (Account, verdict) {
 	now := r.now()
-	account, known := r.account(claimed(req))
-	v := r.judge(now, req, account, known)
+	user := claimed(req)
+	account, known := r.account(user)
+	c, v := r.credentials(req)
+	if v == proven {
+		v = r.judge(now, req, c, attempt{account, known, user})
+	}
 	if v != missing && v != proven {
 		r.authFailures(v.String())
 	}
-	if v.guess() {
-		r.guessed(req, now)
-	}
 	return account, v
+}
+
+// attempt is a request's claim to be from a user.
+type attempt struct {
+	account Account
+	known   bool
+	user    string // as claimed
+}
+
+// judge verifies the credentials of a request against an account, unless whoever
+// sent it has to wait, and notes the outcome. It is the same for a user who does
+// not exist as for a wrong password.
+func (r *Registrar) judge(now time.Time, req *sip.Request, c *credentials, a attempt) verdict {
+	from, _ := flowOf(req)
+	source := from.remote.Addr()
+	trusted := r.registeredBy(a.user, req)
+	if !trusted && r.guesses.waiting(a.user, source, now) {
+		return delayed
+	}
+	v := r.verify(now, req, c, a)
+	switch {
+	case v == proven:
+		r.guesses.right(a.user, source, now)
+	case v.guess():
+		r.guessed(a.user, source, now)
+	}
+	return v
 }
 
 // claimed returns the user a request says it is from, "" if it says none.
@@ -95,13 +124,10 @@ func unescape(user string) string {
 	return user
 }
 
-// judge verifies the credentials of a request against an account. An unknown
-// user costs the same work as a wrong password: one nonce, one digest.
-func (r *Registrar) judge(now time.Time, req *sip.Request, account Account, known bool) verdict {
-	c, v := r.credentials(req)
-	if v != proven {
-		return v
-	}
+// verify holds credentials against an account. An unknown user costs the same work
+// as a wrong password: one nonce, one digest.
+func (r *Registrar) verify(now time.Time, req *sip.Request, c *credentials, a attempt) verdict {
+	account, known := a.account, a.known
 	count, counted := c.count()
 	if c.qop != "auth" || !counted || c.cnonce == "" {
 		return malformed
@@ -147,16 +173,18 @@ func (r *Registrar) credentials(req *sip.Request) (*credentials, verdict) {
 	return nil, v
 }
 
-// guessed notes a failed authentication against its source.
-func (r *Registrar) guessed(req *sip.Request, now time.Time) {
-	source, err := netip.ParseAddrPort(req.Source())
-	if err != nil || !r.bans.fail(source.Addr(), now) {
-		return
+// guessed notes a failed authentication against its source and its account.
+func (r *Registrar) guessed(user string, source netip.Addr, now time.Time) {
+	if r.guesses.fail(user, source, now) {
+		r.alarms.Add(1)
+		r.log.Warn("passwords of agents' phones are being guessed",
+			zap.Int("failures_this_hour", r.guesses.policy.Alarm), zap.Stringer("latest_source", source))
 	}
-	r.bansBegun.Add(1)
-	r.log.Warn("source banned after failed authentications",
-		zap.Stringer("source", banKey(source.Addr())),
-		zap.Duration("for", r.bans.policy.Duration))
+	if r.bans.fail(source, now) {
+		r.bansBegun.Add(1)
+		r.log.Warn("source banned after failed authentications",
+			zap.Stringer("source", banKey(source)), zap.Duration("for", r.bans.policy.Duration))
+	}
 }
 
 // registeredBy reports whether a request came by the flow of one of the user's phones.

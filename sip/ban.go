@@ -3,6 +3,7 @@ package sip
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,14 +123,12 @@ func (b *bans) fail(source netip.Addr, now time.Time) (begins bool) {
 	return true
 }
 
-func (b *bans) exempt(source netip.Addr) bool {
-	source = source.Unmap().WithZone("")
-	for _, p := range b.policy.Allow {
-		if p.Contains(source) {
-			return true
-		}
-	}
-	return false
+func (b *bans) exempt(source netip.Addr) bool { return anyHolds(b.policy.Allow, source) }
+
+// anyHolds reports whether an address is in one of the prefixes.
+func anyHolds(prefixes []netip.Prefix, a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // suspect returns the place of a source among the watched, a fresh one if it

@@ -6,9 +6,17 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// callerOf reads who calls from a trunk's INVITE: the asserted identity if there
-// is one (RFC 3325 section 9.1, a trunk being trusted), else From.
+// callerOf reads who calls, as it may be shown and kept: without what is not
+// printable.
 func callerOf(req *sip.Request) Caller {
+	c := claimedCaller(req)
+	c.User, c.Display = printable(c.User), printable(c.Display)
+	return c
+}
+
+// claimedCaller reads who calls from a trunk's INVITE: the asserted identity if there
+// is one (RFC 3325 section 9.1, a trunk being trusted), else From.
+func claimedCaller(req *sip.Request) Caller {
 	c := Caller{Private: wantsPrivacy(req)}
 	if from := req.From(); from != nil {
 		c.User, c.Display = userOf(&from.Address), unbackslash(from.DisplayName)

@@ -49,7 +49,10 @@ type Options struct {
 	Traces    func(msg []byte) bool // whether a message is worth it, before it is copied; nil: each is
 	Count     Counters              // may be nil
 	Session   SessionPolicy
-	Now       func() time.Time // nil: time.Now
+	// Flood says how much is looked at before messages are shed, and that strangers
+	// are not answered. nil: nothing is shed, everybody is answered.
+	Flood *FloodPolicy
+	Now   func() time.Time // nil: time.Now
 
 	// Unanswered is how long a phone may leave an INVITE without any response
 	// before it counts as unreachable; 0: 4 s, in which it is sent four times.
@@ -94,6 +97,7 @@ type Edge struct {
 	outgoing *outgoing
 	legs     *legs
 	timing   timing
+	gate     *gate // nil: nothing is shed
 	counting bool
 	seeds    [2]maphash.Seed
 
@@ -132,6 +136,9 @@ func NewEdge(o Options) (*Edge, error) {
 	}
 	e.hosts = newHosts(e.o.Resolve, e.o.Now)
 	e.timing = timing{t1: e.o.T1, t2: 8 * e.o.T1, give: 64 * e.o.T1, unanswered: e.o.Unanswered}
+	if e.o.Flood != nil {
+		e.gate = newGate(*e.o.Flood, e.o.Now(), e.o.Log)
+	}
 	e.stopped, e.stop = context.WithCancel(context.Background())
 	if err := e.bind(); err != nil {
 		return nil, err
@@ -254,7 +261,7 @@ func (e *Edge) Serve(ctx context.Context) error {
 	var serving sync.WaitGroup
 	for _, c := range e.o.packets() {
 		serving.Go(func() {
-			err := e.tpl.ServeUDP(datagrams{c, e.sent})
+			err := e.serveDatagrams(datagrams{c, e.sent})
 			ended <- fmt.Errorf("edge: UDP socket ended: %w", errors.Join(err, net.ErrClosed))
 		})
 	}

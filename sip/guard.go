@@ -11,27 +11,37 @@ import (
 // one-letter method and a Via, From, To, Call-ID and CSeq of next to nothing.
 const shortest = 64
 
-// filter looks at raw bytes before the parser does: a datagram, or a whole message
-// of a connection. What it drops costs neither parsing, nor memory, nor an answer.
-// An error of it would end the whole UDP socket, so messages are dropped by
-// returning none; a connection that brought one ends.
+// filter looks at raw bytes before the parser does. What it drops costs neither
+// parsing, nor memory, nor an answer. An error of it would end the whole UDP
+// socket, so datagrams are dropped by returning none. A message of a connection
+// has been through the same when it was read (stream.take).
 func (e *Edge) filter(from sip.TransportReadProps, data []byte) ([]byte, error) {
-	transport := "udp"
-	s, stream := from.RemoteAddr.(insideAddr)
-	remote, ok := addrPort(from.RemoteAddr)
-	if stream {
-		transport, remote, ok = s.flow.transport, s.flow.remote, true
+	if _, stream := from.RemoteAddr.(insideAddr); stream {
+		return data, nil
 	}
-	if ok && e.ignored(remote, transport) {
+	remote, ok := addrPort(from.RemoteAddr)
+	if data = plausible(data); len(data) == 0 || ok && e.pass(flow{"udp", remote}, data) != nil {
 		return nil, nil
 	}
-	if stream {
-		return data, nil // our connection has cut it into messages and vetted them
-	}
-	if data = plausible(data); len(data) > 0 {
-		data, _ = e.heard("udp", addrs{from.LocalAddr, from.RemoteAddr}, data)
-	}
+	data, _ = e.heard("udp", addrs{from.LocalAddr, from.RemoteAddr}, data)
 	return data, nil
+}
+
+// pass says why a message is not looked at, nil if it is.
+func (e *Edge) pass(f flow, msg []byte) error {
+	if e.ignored(f.remote, f.transport) {
+		if e.gate != nil {
+			e.gate.note(shedBanned, f.remote.Addr(), e.o.Now())
+		}
+		return errBanned
+	}
+	switch {
+	case e.gate == nil:
+		return nil
+	case f.transport == "udp":
+		return e.passDatagram(f, msg)
+	}
+	return e.passStream(f, msg)
 }
 
 func (e *Edge) ignored(remote netip.AddrPort, transport string) bool {

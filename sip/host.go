@@ -160,3 +160,15 @@ func (h *hosts) refusesTCP(at netip.AddrPort) bool {
 	defer h.mu.Unlock()
 	return h.now().Before(h.noTCP[at])
 }
+
+// gave reports whether a host's name led to an address.
+func (h *hosts) gave(a netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range h.known {
+		if slices.Contains(k.addrs, a) {
+			return true
+		}
+	}
+	return false
+}

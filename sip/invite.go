@@ -122,7 +122,7 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 	l.session.session = timer
 	if user != "" {
 		l.caller = Caller{User: user}
-		l.caller.Display = unbackslash(req.From().DisplayName)
+		l.caller.Display = printable(unbackslash(req.From().DisplayName))
 	}
 	if !e.legs.add(l) {
 		free() // the same INVITE twice at the same moment
@@ -145,7 +145,7 @@ func target(req *sip.Request) *sip.ContactHeader {
 func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	l := &Leg{
 		e: e, server: true, id: string(*req.CallID()), tag: toTag(req.To()), first: req.CSeq().SeqNo,
-		caller: callerOf(req), called: userOf(&req.Recipient), trunk: a.line.ID,
+		caller: callerOf(req), called: printable(userOf(&req.Recipient)), trunk: a.line.ID,
 		offer: req.Body(), heard: req.Body(), final: make(chan struct{}),
 		asServer: &asked{req, tx}, asking: new(atomic.Pointer[Leg]), updates: allows(req, "UPDATE"),
 	}

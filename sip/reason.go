@@ -3,6 +3,8 @@ package sip
 import (
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/emiago/sipgo/sip"
 )
@@ -120,11 +122,12 @@ func unbackslash(s string) string {
 	return b.String()
 }
 
-// printable drops control characters: what is written into a header line must
-// not end it.
+// printable drops control characters, those that turn the direction of writing and
+// what is no UTF-8: what is written into a header line must not end it, and what is
+// shown of a name must not show as another.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError {
 			return -1
 		}
 		return r

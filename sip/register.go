@@ -212,8 +212,5 @@ func userAgent(req *sip.Request) string {
 		return ""
 	}
 	v := h.Value()
-	if len(v) > maxUserAgent {
-		v = strings.ToValidUTF8(v[:maxUserAgent], "")
-	}
-	return v
+	return printable(v[:min(len(v), maxUserAgent)])
 }

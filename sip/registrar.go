@@ -23,6 +23,7 @@ type RegistrarOptions struct {
 	MaxContacts            int           // per account, 0: 5; the oldest goes
 	Probe                  time.Duration // between OPTIONS probes of a binding; 0: 25 s, negative: never
 	Ban                    BanPolicy
+	Guess                  GuessPolicy
 	Changed                func(RegEvent) // must not block; nil: nobody listens
 	Log                    *zap.Logger    // nil: silent
 	Now                    func() time.Time
@@ -46,6 +47,8 @@ type Registrar struct {
 	accounts     atomic.Pointer[map[string]Account]
 	nonces       *nonces
 	bans         *bans
+	guesses      *guesses
+	alarms       atomic.Uint64
 	wake         chan struct{} // a nudge for run
 	flows        flows         // set once, by attach
 	authFailures func(reason string)
@@ -99,6 +102,7 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		now:          o.Now,
 		nonces:       newNonces(),
 		bans:         newBans(o.Ban),
+		guesses:      newGuesses(o.Guess),
 		wake:         make(chan struct{}, 1),
 		authFailures: func(string) {},
 		places:       newBindings(o.MaxContacts, o.Probe),
@@ -200,6 +204,9 @@ func (r *Registrar) BannedNow() int { return r.bans.count(r.now()) }
 
 // BansBegun returns how many bans there have been.
 func (r *Registrar) BansBegun() uint64 { return r.bansBegun.Load() }
+
+// Alarms returns how many hours had too many wrong passwords.
+func (r *Registrar) Alarms() uint64 { return r.alarms.Load() }
 
 // ReportUnreachable says that a call to a phone got no answer at all. The phone
 // counts as lost until it answers the probe that is sent at once.

@@ -108,6 +108,13 @@ func (s *stream) empty() error {
 // take hands over one message if the library may have it, and reports whether there
 // was anything to it. On a connection that brings noise nothing better will come.
 func (s *stream) take(msg []byte) bool {
+	switch err := s.e.pass(s.flow, msg); err {
+	case nil:
+	case errShed:
+		return true // not looked at, and not answered
+	default:
+		return false
+	}
 	good, isSIP := s.e.heard(s.flow.transport, s.ends(), msg)
 	if good != nil && !s.e.intake.hand(s, good) {
 		s.e.o.Count.ParseError(s.flow.transport)

@@ -85,32 +85,34 @@ func (e *Edge) trace(out bool, transport string, ends addrs, b []byte) {
 	})
 }
 
+// rawLines are the names and values of a message's headers, where they stand. Of a
+// folded value there is the first line.
+func rawLines(b []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		_, rest, _ := bytes.Cut(b, []byte("\r\n"))
+		for len(rest) >= 2 && rest[0] != '\r' {
+			var line []byte
+			line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+			name, value, _ := bytes.Cut(line, []byte(":"))
+			if !yield(bytes.TrimSpace(name), bytes.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}
+
 // headerValue finds the first value of a header by its long or short name.
 func headerValue(b []byte, long, short string) []byte {
-	for value := range headerValues(b, long, short) {
-		return value
+	for name, value := range rawLines(b) {
+		if isHeader(name, long, short) {
+			return value
+		}
 	}
 	return nil
 }
 
-// headerValues goes through the values of a header by its long or short name.
-func headerValues(b []byte, long, short string) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for {
-			_, rest, found := bytes.Cut(b, []byte("\r\n"))
-			if !found || len(rest) < 2 || rest[0] == '\r' {
-				return
-			}
-			b = rest
-			name, value, _ := bytes.Cut(rest, []byte(":"))
-			if n := bytes.TrimSpace(name); len(n) == len(long) && equalFold(n, long) || len(n) == len(short) && equalFold(n, short) {
-				value, _, _ = bytes.Cut(value, []byte("\r\n"))
-				if !yield(bytes.TrimSpace(value)) {
-					return
-				}
-			}
-		}
-	}
+func isHeader(name []byte, long, short string) bool {
+	return len(name) == len(long) && equalFold(name, long) || len(name) == len(short) && equalFold(name, short)
 }
 
 func equalFold(b []byte, s string) bool { return strings.EqualFold(string(b), s) }

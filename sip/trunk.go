@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -59,6 +60,7 @@ type trunks struct {
 // of the configuration: calls that are up go on counting.
 type line struct {
 	Trunk
+	host  netip.Addr // Host, if it is an address
 	calls *atomic.Int64
 }
 
@@ -85,6 +87,9 @@ func (t *trunks) set(list []Trunk) {
 			calls = new(atomic.Int64)
 		}
 		lines[i] = line{Trunk: trunk, calls: calls}
+		if host, err := netip.ParseAddr(trunk.Host); err == nil {
+			lines[i].host = host.Unmap()
+		}
 	}
 	t.lines.Store(&lines)
 }
@@ -113,6 +118,11 @@ func (t *trunks) named(id string) (line, bool) {
 		}
 	}
 	return line{}, false
+}
+
+// calledAt reports whether an address is the host of a trunk.
+func (t *trunks) calledAt(a netip.Addr) bool {
+	return slices.ContainsFunc(*t.lines.Load(), func(l line) bool { return l.host == a })
 }
 
 // inUse returns the number of calls up on each trunk.

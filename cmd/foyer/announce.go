@@ -44,7 +44,7 @@ func (c *call) offerCallback() {
 	if b == nil {
 		return // no longer, by the latest configuration
 	}
-	if _, err := plan.outbound(c.facts.From); err != nil {
+	if _, err := plan.wouldDial(time.Now(), dialer{client: c.dest.client}, c.facts.From); err != nil {
 		c.log.Debug("no callback offered", zap.Error(err))
 		return
 	}

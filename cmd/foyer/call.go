@@ -30,10 +30,11 @@ type call struct {
 	client *client
 	early  bool // the trunk gives music as early media: 200 only when an agent answers
 
-	offers map[acd.OfferID]*offer
-	agent  *offer   // who won, once connected
-	out    *outward // a call of ours to a number outside
-	rec    recording
+	offers  map[acd.OfferID]*offer
+	agent   *offer   // who won, once connected
+	out     *outward // a call of ours to a number outside
+	passage *passage // the leave to call the number of out
+	rec     recording
 
 	trunk   string      // by which it came; "" when we call back
 	back    bool        // a callback
@@ -248,6 +249,8 @@ func (c *call) handleRarer(m any) {
 		c.messageLeft()
 	case outwardTime:
 		c.outwardLate(m)
+	case dialLimit:
+		c.limited(m)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"foyer/cmd/foyer/config"
 	"foyer/ledger"
@@ -297,7 +298,7 @@ func printJSON(w io.Writer, v any) error {
 // printable keeps what a stranger wrote in a SIP message from steering a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r

@@ -19,7 +19,7 @@ import (
 // put through to, or the customer of a callback.
 type outward struct {
 	side
-	way   way
+	*passage
 	shown sip.Caller
 	by    string // the number of ours that passes a call on
 	codec rtp.Codec
@@ -54,11 +54,12 @@ func (c *call) divert(d acd.Divert) {
 
 // callOut calls a number by the trunks of its route.
 func (c *call) callOut(number string, caller sip.Caller, did string) error {
-	plan := c.ex.plan.Load()
-	way, err := plan.outbound(number)
+	o := &outward{shown: caller, by: did}
+	pass, err := c.ex.mayDial(dialer{client: c.dest.client}, number, func() { c.box.post(dialLimit{o}) })
 	if err != nil {
 		return err
 	}
+	o.passage, c.passage = pass, pass
 	party := acd.Carrier
 	if c.back {
 		party = acd.Caller
@@ -68,9 +69,9 @@ func (c *call) callOut(number string, caller sip.Caller, did string) error {
 		Sink: func(ev rtp.MediaEvent) { c.box.post(fromMedia{party: party, event: ev}) },
 	})
 	if err != nil {
+		c.ex.dialOver(pass)
 		return err
 	}
-	o := &outward{way: way, shown: caller, by: did}
 	o.media, o.sdp = media, c.ex.newSession(media)
 	if c.caller.media != nil {
 		o.codec = c.caller.stream.Codec
@@ -180,6 +181,7 @@ func (c *call) outsideAnswered(ev sip.Answered) {
 		c.apply(&o.side, stream, rtp.Exact)
 	}
 	o.taken = true
+	c.ex.dialAnswered(o.passage)
 	if c.phase != diverted {
 		c.customerAnswered()
 		return
@@ -246,10 +248,20 @@ func (c *call) notPutThrough() {
 	c.sayLast("nobody")
 }
 
+// dialLimit ends a call to a number that has met a limit.
+type dialLimit struct{ out *outward }
+
+func (c *call) limited(m dialLimit) {
+	if m.out == c.out || m.out.joined {
+		c.end(acd.Switch, acd.CauseAdmin)
+	}
+}
+
 // dropOut ends the outward leg.
 func (c *call) dropOut(r sip.Reason) {
 	if o := c.out; o != nil {
 		c.out = nil
+		c.ex.dialOver(o.passage)
 		if o.leg != nil {
 			o.leg.Hangup(r)
 		}

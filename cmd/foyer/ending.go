@@ -98,6 +98,7 @@ func (c *call) measured(m measured) {
 // lastWord closes the books of the call: after it nothing more will be known.
 func (c *call) lastWord() {
 	c.phase = over
+	c.ex.dialOver(c.passage)
 	c.facts.Code, c.facts.Q850 = c.code, q850Of(c.cause)
 	c.facts.Recording, c.facts.RecordedMS = c.rec.id, c.rec.length.Milliseconds()
 	facts := c.facts

@@ -35,6 +35,7 @@ type exchange struct {
 	recordings *recorder.Store
 	cdrs       *ledger.Store
 	metrics    *metrics
+	toll       *toll
 	draining   atomic.Bool
 	reloading  sync.Mutex    // held by whoever reloads the configuration
 	rehour     chan struct{} // asks hours to look at once

@@ -33,6 +33,7 @@ type metrics struct {
 	postDial                                                        *prometheus.HistogramVec
 	callbacks                                                       *prometheus.CounterVec
 	linkLost                                                        *prometheus.CounterVec
+	shed, dialRefused                                               *prometheus.CounterVec
 
 	config, reloadFine, reloadAt *prometheus.GaugeVec
 
@@ -68,6 +69,8 @@ func newMetrics(version string) *metrics {
 	m.retransmissions = counter("sip_retransmissions_total", "SIP messages that came or went again.", "method")
 	m.parseErrors = counter("sip_parse_errors_total", "Datagrams or stream messages that were not SIP.", "transport")
 	m.authFailures = counter("sip_auth_failures_total", "Requests whose digest failed.", "reason")
+	m.shed = counter("sip_shed_total", "SIP messages that were not looked at: the source is banned, a scanner, a stranger not answered to this, or too fast; all strangers, or everybody, are.", "reason")
+	m.dialRefused = counter("dial_refused_total", "Numbers of the public network that were not called, or calls ended, by reason.", "reason")
 	m.registrations = counter("registration_events_total", "What became of agents' registrations.", "event")
 	m.calls = counter("calls_total", "Customer calls ended.", "client", "direction", "outcome")
 	m.trunkCalls = counter("trunk_calls_total", "Calls ended, by trunk.", "trunk", "direction", "outcome")
@@ -236,6 +239,9 @@ func newGauges(ex *exchange) *gauges {
 	add("draining", "1 while the switch takes no new calls.")
 	add("sip_legs", "SIP legs not yet ended.")
 	add("calls_active", "Customer calls up.", "state")
+	add("sip_banned_addresses", "Source addresses ignored for failed authentications.")
+	add("sip_bans_total", "Bans begun.")
+	add("sip_guessing_alarms_total", "Hours with more failed passwords than registrar.slowdown.alarm.")
 	add("registrations", "Phones registered.", "transport", "reachable")
 	add("trunk_calls", "Calls up on a trunk.", "trunk", "direction")
 	add("trunk_calls_limit", "Most calls a trunk may have; 0 no limit.", "trunk")
@@ -296,6 +302,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("sip_legs", float64(ex.edge.Legs()))
 	g.floor(ch, send)
 	g.phones(send)
+	send("sip_banned_addresses", float64(ex.registrar.BannedNow()))
+	send("sip_bans_total", float64(ex.registrar.BansBegun()))
+	send("sip_guessing_alarms_total", float64(ex.registrar.Alarms()))
 	totals := ex.media.Totals()
 	for role, leg := range legNames {
 		t := totals[role]

@@ -218,7 +218,7 @@ func (p *plan) checkCallback(o console.CallbackOrder, now time.Time) (way, error
 	case o.At.After(now.Add(furthest)):
 		return way{}, &console.BadField{Field: "at", Value: at, Why: fmt.Sprintf("The moment is more than %d days ahead.", int(furthest.Hours()/24))}
 	}
-	w, err := p.outbound(o.Number)
+	w, err := p.wouldDial(now, dialer{client: p.queues[acd.QueueID(o.Queue)].client}, o.Number)
 	if err != nil {
 		return w, &console.BadField{Field: "number", Value: o.Number, Why: "The number may not be called: " + cause(err) + "."}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -23,31 +24,55 @@ var (
 	errDenied    = errors.New("an outbound route denies it")
 	errNoTrunk   = errors.New("no trunk left to try")
 	errEmergency = errors.New("an emergency number")
+	errCostly    = errors.New("no outbound route names numbers of this kind")
 )
 
 // outbound finds the way to a number. What has no E.164 form is never dialled:
 // 112, 15 or 3639 mean something else on every network, and a call for help must
 // not come from here. Nor is anything that no route fits.
-func (p *plan) outbound(number string) (way, error) {
-	w := way{number: p.e164(number)}
-	n, err := phonenumbers.Parse(w.number, "")
-	if err != nil || !isE164(w.number) || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
-		return way{}, fmt.Errorf("dial %q: %w", number, errNoNumber)
+func (p *plan) outbound(number string) (way, *config.OutboundRoute, error) {
+	refused := func(number string, why error) (way, *config.OutboundRoute, error) {
+		return way{}, nil, fmt.Errorf("dial %q: %w", number, why)
+	}
+	n, err := phonenumbers.Parse(p.e164(plainNumber(number)), "")
+	if err != nil || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
+		return refused(number, errNoNumber)
+	}
+	// As the number truly is: some write +33 0 8 99 12 34 56, and many networks call
+	// +33899123456 then.
+	w := way{number: phonenumbers.Format(n, phonenumbers.E164)}
+	if !isE164(w.number) {
+		return refused(number, errNoNumber)
 	}
 	// +49110 is as long as a number may be in Germany, and some networks would
 	// take it for 110.
 	if phonenumbers.IsEmergencyNumber(phonenumbers.GetNationalSignificantNumber(n), phonenumbers.GetRegionCodeForCountryCode(int(n.GetCountryCode()))) {
-		return way{}, fmt.Errorf("dial %q: %w", number, errEmergency)
+		return refused(number, errEmergency)
 	}
-	switch route := p.cfg.RouteTo(w.number); {
+	route := p.cfg.RouteTo(w.number)
+	kind, least := config.Costly(w.number)
+	switch {
 	case route == nil:
-		return way{}, fmt.Errorf("dial %s: %w", w.number, errNoRoute)
+		return refused(w.number, errNoRoute)
 	case route.Action == config.Deny:
-		return way{}, fmt.Errorf("dial %s: %w (%s)", w.number, errDenied, route.Match)
-	default:
-		w.trunks = route.Trunks
+		return refused(w.number, fmt.Errorf("%w (%s)", errDenied, route.Match))
+	case kind != "" && route.Fit(w.number) < least:
+		return refused(w.number, fmt.Errorf("%w: %s (%s)", errCostly, kind, route.Match))
 	}
-	return w, nil
+	w.trunks = route.Trunks
+	return w, route, nil
+}
+
+// plainNumber is what was dialled, if it is written with digits and what people put
+// between them, "" if there is anything else: parameters, escapes, letters, digits
+// of other scripts, service codes. Each of these means one thing to us and might
+// mean another to a carrier.
+func plainNumber(s string) string {
+	s = strings.TrimPrefix(strings.TrimSpace(s), "tel:")
+	if strings.Trim(strings.TrimPrefix(s, "+"), "0123456789 .-()/") != "" {
+		return ""
+	}
+	return s
 }
 
 // next dials the number by the next trunk that takes the call, one that is full

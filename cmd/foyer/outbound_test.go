@@ -58,7 +58,7 @@ func TestOutboundRoutes(t *testing.T) {
 		{"+8816123456789", "", "", errNoRoute},
 		{"+14155550100", "", "", errNoRoute},
 	} {
-		w, err := p.outbound(x.dialled)
+		w, _, err := p.outbound(x.dialled)
 		if w.number != x.number || strings.Join(w.trunks, " ") != x.trunks || !errors.Is(err, x.err) || (err == nil) != (x.err == nil) {
 			t.Errorf("%s: %s by %v, %v; want %s by %s, %v", x.dialled, w.number, w.trunks, err, x.number, x.trunks, x.err)
 		}
@@ -69,7 +69,7 @@ func TestOutboundRoutes(t *testing.T) {
 func TestOutboundDefaultIsDeny(t *testing.T) {
 	p := routed(t)
 	for _, number := range []string{"+33170000001", "0170000002", "+33899123456", "+8816123456789", "+979123456789", "112"} {
-		if w, err := p.outbound(number); err == nil {
+		if w, _, err := p.outbound(number); err == nil {
 			t.Errorf("%s goes by %v", number, w.trunks)
 		}
 	}
@@ -86,18 +86,18 @@ func TestOutboundNeverDials(t *testing.T) {
 		"", "+", "0", "00", "+0170000001", "anonymous", "unknown", "sip:+33170000001@evil.test", "tel:112", "112;phone-context=+33",
 		"+33170000001@evil.test", "+337000000012345", "*21*0170000001#", "%2B33112", "١٥", "+33170000001\r\nX: y",
 	} {
-		w, err := every.outbound(number)
+		w, _, err := every.outbound(number)
 		if err == nil {
 			t.Errorf("%q is dialled as %s", number, w.number)
 		}
 	}
 	narrow := routed(t, `{match: "+331*", trunks: [carrier]}`, `{match: "+336*", trunks: [carrier]}`, `{match: "+337*", trunks: [carrier]}`)
 	for _, number := range []string{"0899123456", "+33899123456", "0892123456", "0033 8 97 12 34 56", "+979123456789", "+8835100123456", "+87012345678", "+19005550100"} {
-		if w, err := narrow.outbound(number); err == nil {
+		if w, _, err := narrow.outbound(number); err == nil {
 			t.Errorf("%q is dialled as %s", number, w.number)
 		}
 	}
-	if _, err := narrow.outbound("0612345678"); err != nil {
+	if _, _, err := narrow.outbound("0612345678"); err != nil {
 		t.Error(err)
 	}
 }
@@ -112,7 +112,7 @@ func TestNextTrunkOfWay(t *testing.T) {
 	}{
 		{"", "carrier early", 2}, {"carrier", "carrier early", 1}, {"early", "carrier early", 1}, {"carrier early", "carrier early", 0},
 	} {
-		w, err := p.outbound("0612345678")
+		w, _, err := p.outbound("0612345678")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestNumberIsCalledByTheNextTrunk(t *testing.T) {
 	}
 	busy := wait("full")
 
-	w, err := p.outbound("06 12 34 56 78")
+	w, _, err := p.outbound("06 12 34 56 78")
 	if err != nil {
 		t.Fatal(err)
 	}

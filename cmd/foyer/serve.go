@@ -109,7 +109,9 @@ type running struct {
 
 // openExchange puts the switch together on disk and sockets; nothing runs yet.
 func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
-	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), tuning: t, rehour: make(chan struct{}, 1)}
+	ex := &exchange{
+		log: log, calls: newCallTable(), metrics: newMetrics(version), toll: newToll(), tuning: t, rehour: make(chan struct{}, 1),
+	}
 	ex.failed = make(chan error, 4)
 	if ex.read == nil {
 		ex.read = readApart
@@ -227,6 +229,7 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP, ExpiresTLS: reg.Expires.TLS, ExpiresWSS: reg.Expires.WSS,
 		Probe:   reg.Keepalive.UDPOptions,
 		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},
+		Guess:   sip.GuessPolicy{After: reg.Slowdown.After, Longest: reg.Slowdown.Longest, Alarm: reg.Slowdown.Alarm},
 		Changed: ex.phoneChanged, Log: ex.log.Named("registrar"),
 	})
 	ex.edge, err = sip.NewEdge(sip.Options{
@@ -237,6 +240,7 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		PerSource: cfg.Listen.PerSource, StreamPing: reg.Keepalive.StreamCRLF,
 		Host:   cfg.Site.PublicHost,
 		Trunks: p.sipTrunks, Registrar: ex.registrar,
+		Flood: ex.floodPolicy(cfg),
 		Log:   ex.log.Named("sip"),
 		Trace: ex.journal.traceMessage, Traces: belongsToCall,
 		Count:    ex.metrics,
@@ -276,6 +280,7 @@ func (ex *exchange) start() error {
 	})
 	ex.wait.Go(func() { ex.hours(edgeCtx) })
 	ex.wait.Go(func() { ex.watchBoard(edgeCtx) })
+	ex.wait.Go(func() { ex.watchToll(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }

@@ -83,6 +83,7 @@ agents:
 // staging is what a test may change before the switch starts.
 type staging struct {
 	yaml string
+	log  *zap.Logger
 	tuning
 }
 
@@ -111,7 +112,7 @@ func newStage(t *testing.T, opts ...stageOption) *stage {
 func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 	t.Helper()
 	yaml := fmt.Sprintf(stageConfig, filepath.Join(dir, "data"), freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1"), freeRange(t))
-	st := &staging{yaml: yaml, tuning: tuning{read: config.Load}}
+	st := &staging{yaml: yaml, log: stageLog(t), tuning: tuning{read: config.Load}}
 	for _, o := range opts {
 		o(st)
 	}
@@ -123,7 +124,7 @@ func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ex, err := openExchange(cfg, stageLog(t), st.tuning)
+	ex, err := openExchange(cfg, st.log, st.tuning)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +162,11 @@ func (s *stage) strike() {
 		s.t.Errorf("%d SIP legs left", n)
 	}
 	s.until("ports released", func() bool { used, _ := s.ex.media.Ports(); return used == 0 })
+	s.until("leave to call numbers given back", func() bool {
+		s.ex.toll.mu.Lock()
+		defer s.ex.toll.mu.Unlock()
+		return len(s.ex.toll.running) == 0
+	})
 	s.until("recordings closed", func() bool { return s.ex.recordings.Stats().Active == 0 })
 	s.ex.board.ask(s.ctx, func() {
 		now := s.ex.board.now()

@@ -44,6 +44,7 @@ func check(r *reader, c *Config) {
 
 	k.checkDatabase()
 	k.checkListen()
+	k.checkFlood()
 	k.checkTrunks()
 	k.checkRoutes()
 	k.checkMedia()

@@ -1,6 +1,9 @@
 package config
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+)
 
 // prefixForm is the beginning of E.164 numbers.
 var prefixForm = regexp.MustCompile(`^\+([1-9][0-9]{0,14})?\*$`)
@@ -22,10 +25,8 @@ func (k *checker) checkRoutes() {
 		}
 		k.checkTwice(r, k.c.OutboundRoutes[:i])
 		k.checkWays(r, hosts)
-		if r.Action == Allow {
-			k.checkCostly(r)
-		}
 	}
+	k.checkOutbound()
 }
 
 // checkTwice: one of two routes for the same numbers would never be used.
@@ -48,6 +49,8 @@ func (k *checker) checkWays(r *OutboundRoute, hosts map[string]bool) {
 	switch {
 	case r.Action == Deny && len(r.Trunks) > 0:
 		k.errorf(k.at[&r.Trunks], "outbound_routes[%s] denies: its trunks would never be used", r.Match)
+	case r.Action == Deny && len(r.AllowRoles) > 0:
+		k.errorf(k.at[&r.AllowRoles], "outbound_routes[%s] denies: it allows nobody", r.Match)
 	case r.Action == Allow && len(r.Trunks) == 0:
 		k.errorf(k.at[&r.Match], "outbound_routes[%s] needs \"trunks\", or action: deny", r.Match)
 	}
@@ -66,29 +69,15 @@ func (k *checker) checkWays(r *OutboundRoute, hosts map[string]bool) {
 	}
 }
 
-// costly are ranges that are called for money: who breaks into a telephone
-// system calls them first.
-var costly = [...]struct{ prefix, what string }{
-	{"+3389", "premium-rate numbers of France"},
-	{"+87", "satellite telephones"},
-	{"+88", "satellite and other international networks"},
-	{"+979", "international premium-rate numbers"},
-}
-
-// checkCostly warns of a route that lets costly numbers through by being wide,
-// with no other route that decides about them.
-func (k *checker) checkCostly(r *OutboundRoute) {
-	for _, c := range costly {
-		if fit := r.Fit(c.prefix); fit == 0 || fit == len(c.prefix) {
-			continue
-		}
-		decided := false
-		for i := range k.c.OutboundRoutes {
-			o := &k.c.OutboundRoutes[i]
-			decided = decided || o.Fit(c.prefix) > r.Fit(c.prefix)
-		}
-		if !decided {
-			k.warnf(k.at[&r.Match], "outbound_routes[%s] lets %s* be called (%s): deny it by a route of its own, or allow it by one", r.Match, c.prefix, c.what)
+// checkOutbound checks the limits on what is called.
+func (k *checker) checkOutbound() {
+	o := &k.c.Outbound
+	k.refer(&o.Agent.Calendar, "calendar", "calendars", k.calendars)
+	k.refer(&o.Client.Calendar, "calendar", "calendars", k.calendars)
+	priced := slices.ContainsFunc(k.c.OutboundRoutes, func(r OutboundRoute) bool { return r.Rate > 0 })
+	for _, spend := range []*Money{&o.Agent.DailySpend, &o.Client.DailySpend} {
+		if at, given := k.at[spend]; given && !priced {
+			k.errorf(at, "no outbound route has a \"rate\": nothing would ever count as spent")
 		}
 	}
 }

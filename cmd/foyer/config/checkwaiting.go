@@ -41,6 +41,12 @@ func (k *checker) callable(at place, number string) {
 		k.errorf(at, "no outbound route fits %s: it would never be called; add one to outbound_routes", number)
 	case r.Action == Deny:
 		k.errorf(at, "outbound_routes[%s] denies %s: it would never be called", r.Match, number)
+	case !r.Allows(ForClients):
+		k.errorf(at, "outbound_routes[%s] is for %s only: %s would never be called for a queue; add client to allow_roles", r.Match, strings.Join(r.AllowRoles, " and "), number)
+	default:
+		if kind, least := Costly(number); kind != "" && r.Fit(number) < least {
+			k.errorf(at, "outbound_routes[%s] does not name %s (%s): it would never be called; add a route for %s or the beginning of it", r.Match, number, kind, number)
+		}
 	}
 }
 

@@ -43,6 +43,8 @@ func set(target reflect.Value, f field, text string) error {
 		return setSpan(into, text)
 	case *Target:
 		return setTarget(into, text)
+	case *Money:
+		return setMoney(into, text)
 	case *Secret:
 		into.value = text
 		return nil

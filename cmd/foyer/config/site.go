@@ -20,9 +20,11 @@ type Config struct {
 	Database          Database          `yaml:"database" reload:"never"`
 	Listen            Listen            `yaml:"listen" need:"yes" reload:"never"`
 	Registrar         Registrar         `yaml:"registrar" reload:"never"`
+	Flood             Flood             `yaml:"flood" reload:"never"`
 	Media             Media             `yaml:"media"`
 	Trunks            []Trunk           `yaml:"trunks"`
 	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
+	Outbound          Outbound          `yaml:"outbound"`
 	Floor             Floor             `yaml:"floor"`
 	Reasons           Reasons           `yaml:"reasons"`
 	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named

@@ -115,6 +115,7 @@ type Registrar struct {
 	Expires   Expires   `yaml:"expires"`
 	Keepalive Keepalive `yaml:"keepalive"`
 	Ban       Ban       `yaml:"ban"`
+	Slowdown  Slowdown  `yaml:"slowdown"`
 }
 
 // Expires is how long a registration lasts, whatever the phone asked for.
@@ -146,6 +147,17 @@ type Ban struct {
 	Duration time.Duration `yaml:"duration" default:"1h" min:"1s" max:"31d"`
 	// Allow is exempt from source limits and bans, never from authentication.
 	Allow []netip.Prefix `yaml:"allow"`
+}
+
+// Slowdown makes guessing an account's password slow, wherever it comes from:
+// after After failures each source waits before its next attempt at that account
+// is looked at, a second first, then twice as long each time. The agent's own
+// registered phone never waits, and a source that has not failed is looked at at once.
+type Slowdown struct {
+	After   int           `yaml:"after" default:"5" min:"1" max:"1000"`
+	Longest time.Duration `yaml:"longest" default:"1m" min:"1s" max:"1h"`
+	// Alarm is how many failures of all accounts in one hour are logged as an attack.
+	Alarm int `yaml:"alarm" default:"100" min:"1" max:"1000000"`
 }
 
 // Media is what is spoken on the media wire.
