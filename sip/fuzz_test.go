@@ -79,7 +79,9 @@ func FuzzDecline(f *testing.F) {
 	ended := make(chan error, 1)
 	go func() { ended <- e.Serve(f.Context()) }()
 	defer func() { _ = e.Close(); <-ended }()
-	until(&testing.T{}, "the socket is served", func() bool { return e.connected("udp", netip.MustParseAddrPort("127.0.0.9:9")) && e.tpl.Pool("udp").Size() > 0 })
+	until(&testing.T{}, "the socket is served", func() bool {
+		return e.connected("udp", netip.MustParseAddrPort("127.0.0.9:9")) && e.tpl.Pool("udp").Size() > 0
+	})
 	ends := addrs{udp.LocalAddr(), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 9), Port: 9}}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		out.last, out.to = nil, nil

@@ -57,10 +57,10 @@ type weight uint8
 
 const (
 	asking     weight = iota // a stranger's OPTIONS, or anything else strangers have no business to send
-	signingIn               // a REGISTER or INVITE from a flow we do not know
-	refreshing              // a REGISTER by a known flow, or one that answers a challenge of ours
-	calling                 // an INVITE of a trunk or a registered phone
-	talking                 // inside a dialog, and every answer to us
+	signingIn                // a REGISTER or INVITE from a flow we do not know
+	refreshing               // a REGISTER by a known flow, or one that answers a challenge of ours
+	calling                  // an INVITE of a trunk or a registered phone
+	talking                  // inside a dialog, and every answer to us
 )
 
 // reserves is the share of the total that a weight must leave to those above it.

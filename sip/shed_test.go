@@ -127,11 +127,11 @@ func TestGlance(t *testing.T) {
 	const ana, us, tagged = "<sip:ana@lo.test>;tag=1", "<sip:lo.test>", "<sip:lo.test>;TAG = x"
 	ok := "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
 	for _, c := range []struct {
-		what  string
-		s     standing
-		text  string
+		what   string
+		s      standing
+		text   string
 		weight weight
-		why   shed
+		why    shed
 	}{
 		{"a stranger registers", foreign, msg("REGISTER", ana, us), signingIn, ""},
 		{"with a nonce of somebody", foreign, msg("REGISTER", ana, us, `Authorization: Digest nonce="AAAA"`), signingIn, ""},
