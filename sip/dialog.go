@@ -17,6 +17,7 @@ type dialog struct {
 	target sip.Uri
 	routes []sip.Uri
 	cseq   uint32 // of our last request
+	as     string // user of our Contact; "" is the switch's own
 }
 
 // retarget takes the Contact of a request or 2xx that refreshes the target (RFC
@@ -66,7 +67,7 @@ func (e *Edge) inside(callID string, d *dialog, method sip.RequestMethod, number
 	req.AppendHeader(&id)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: number, MethodName: method})
 	if method == sip.INVITE || method == sip.UPDATE {
-		req.AppendHeader(e.contact(d.flow))
+		req.AppendHeader(e.contactAs(d.as, d.flow))
 	}
 	if e.o.UserAgent != "" && method != sip.ACK {
 		req.AppendHeader(e.userAgent)
@@ -106,9 +107,15 @@ func (e *Edge) via(f flow) *sip.ViaHeader {
 }
 
 // contact makes our Contact on a flow.
-func (e *Edge) contact(f flow) *sip.ContactHeader {
+func (e *Edge) contact(f flow) *sip.ContactHeader { return e.contactAs("", f) }
+
+// contactAs is contact with the name that a carrier knows us by.
+func (e *Edge) contactAs(user string, f flow) *sip.ContactHeader {
+	if user == "" {
+		user = "foyer"
+	}
 	host, port := e.sentBy(f)
-	uri := sip.Uri{Scheme: "sip", User: "foyer", Host: host, Port: port}
+	uri := sip.Uri{Scheme: "sip", User: escapeUser(user), Host: host, Port: port}
 	if f.transport != "udp" {
 		uri.UriParams = sip.HeaderParams{{K: "transport", V: f.transport}}
 	}

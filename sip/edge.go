@@ -44,8 +44,8 @@ type Options struct {
 	Invite func(*Leg)
 	// AgentInvite is the same for an INVITE an authenticated agent sends. nil: refused with 403.
 	AgentInvite func(*Leg, string)
-	// Resolve finds the addresses of a trunk's host. nil: the machine's resolver.
-	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Resolver finds the hosts of trunks. nil: the machine's.
+	Resolver Resolver
 	// Draining refuses new calls (503, Retry-After) and answers OPTIONS 503 when true. nil: never.
 	Draining func() bool
 }
@@ -98,7 +98,7 @@ func NewEdge(o Options) (*Edge, error) {
 		allow:     sip.NewHeader("Allow", allowed),
 		supports:  sip.NewHeader("Supported", supported),
 	}
-	e.hosts = newHosts(e.o.Resolve, e.o.Now)
+	e.hosts = newHosts(e.o.Resolver, e.o.Now)
 	e.timing = timing{t1: e.o.T1, t2: 8 * e.o.T1, give: 64 * e.o.T1, unanswered: e.o.Unanswered}
 	e.stopped, e.stop = context.WithCancel(context.Background())
 	if err := e.bind(); err != nil {
@@ -134,8 +134,8 @@ func (o Options) orDefault() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Resolve == nil {
-		o.Resolve = lookUp
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
 	}
 	if o.Unanswered <= 0 {
 		o.Unanswered = 4 * time.Second
@@ -203,12 +203,14 @@ func (e *Edge) Serve(ctx context.Context) error {
 	if e.o.Registrar != nil {
 		serving.Go(func() { e.o.Registrar.run(ctx) })
 	}
+	e.watchTrunks()
 	var err error
 	select {
 	case <-ctx.Done():
 	case <-e.stopped.Done():
 	case err = <-ended:
 	}
+	e.leaveTrunks()
 	cancel()
 	e.shut()
 	serving.Wait()
@@ -259,7 +261,15 @@ func (e *Edge) Close() error {
 func (e *Edge) Legs() int { return e.legs.count() }
 
 // SetTrunks replaces the trunks (configuration reload). Calls that are up stay.
-func (e *Edge) SetTrunks(list []Trunk) { e.trunks.set(list) }
+func (e *Edge) SetTrunks(list []Trunk) {
+	e.trunks.set(list)
+	e.mu.Lock()
+	serving := e.served != nil && !e.closed
+	e.mu.Unlock()
+	if serving {
+		e.watchTrunks()
+	}
+}
 
 // TrunkCalls returns the number of calls up on each trunk.
 func (e *Edge) TrunkCalls() map[string]int { return e.trunks.inUse() }

@@ -20,6 +20,8 @@ type (
 		Code        int
 		Reason      string
 		Unreachable bool
+		RetryAfter  time.Duration // 0: none was said
+		Moved       []string      // with 3xx of a trunk: the numbers it names at addresses of its own
 	}
 	// Acked is the ACK for our 200 on a server leg, or the one that brings the
 	// answer to an offer of ours on either; SDP is that answer.

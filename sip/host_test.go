@@ -3,6 +3,7 @@ package sip
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -32,7 +33,12 @@ type nameServer struct {
 	err   error
 }
 
-func (n *nameServer) look(ctx context.Context, _ string) ([]netip.Addr, error) {
+// It has no SRV records.
+func (n *nameServer) LookupSRV(context.Context, string, string, string) (string, []*net.SRV, error) {
+	return "", nil, &net.DNSError{IsNotFound: true}
+}
+
+func (n *nameServer) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 	n.asked.Add(1)
 	addrs, err := slices.Clone(n.addrs), n.err
 	select {
@@ -50,14 +56,21 @@ func addresses(s ...string) (list []netip.Addr) {
 	return list
 }
 
+func at5060(s ...string) (list []netip.AddrPort) {
+	for _, a := range addresses(s...) {
+		list = append(list, netip.AddrPortFrom(a, 5060))
+	}
+	return list
+}
+
 func TestNamesAreRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &nameServer{addrs: addresses("192.0.2.1", "::ffff:192.0.2.2")}
-		h := newHosts(n.look, time.Now)
+		h := newHosts(n, time.Now)
 		find := func(want ...string) {
 			t.Helper()
-			got, err := h.find(t.Context(), "carrier.test")
-			if err != nil || !slices.Equal(got, addresses(want...)) {
+			got, err := h.find(t.Context(), host{name: "carrier.test", port: 5060})
+			if err != nil || !slices.Equal(got, at5060(want...)) {
 				t.Errorf("found %v, %v", got, err)
 			}
 		}
@@ -70,7 +83,7 @@ func TestNamesAreRemembered(t *testing.T) {
 		find("192.0.2.1", "192.0.2.2")
 		find("192.0.2.1", "192.0.2.2")
 		asked(1)
-		h.silent(netip.MustParseAddr("192.0.2.1"))
+		h.silent(at5060("192.0.2.1")[0], 0)
 		find("192.0.2.2", "192.0.2.1")
 		time.Sleep(freshFor)
 		n.addrs = addresses("192.0.2.1", "192.0.2.3")
@@ -79,7 +92,7 @@ func TestNamesAreRemembered(t *testing.T) {
 		// A name server that fails, or says nothing, leaves us what we had.
 		for _, broken := range []*nameServer{{err: errors.New("refused")}, {takes: time.Hour}, {}} {
 			time.Sleep(freshFor)
-			h.look = broken.look
+			h.resolver = broken
 			find("192.0.2.1", "192.0.2.3")
 			find("192.0.2.1", "192.0.2.3")
 			if broken.asked.Load() != 1 {
@@ -87,7 +100,7 @@ func TestNamesAreRemembered(t *testing.T) {
 			}
 		}
 		time.Sleep(lookUpAgain)
-		h.look = n.look
+		h.resolver = n
 		find("192.0.2.1", "192.0.2.3")
 		asked(3)
 	})
@@ -96,10 +109,10 @@ func TestNamesAreRemembered(t *testing.T) {
 func TestNameIsNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, n := range []*nameServer{{err: errors.New("refused")}, {takes: time.Hour}, {}} {
-			h := newHosts(n.look, time.Now)
+			h := newHosts(n, time.Now)
 			begun := time.Now()
 			for range 3 {
-				if a, err := h.find(t.Context(), "carrier.test"); err == nil {
+				if a, err := h.find(t.Context(), host{name: "carrier.test", port: 5060}); err == nil {
 					t.Errorf("found %v", a)
 				}
 			}
@@ -108,7 +121,7 @@ func TestNameIsNotFound(t *testing.T) {
 			}
 		}
 		// An address needs nobody.
-		if a, err := newHosts(nil, time.Now).find(t.Context(), "192.0.2.1"); err != nil || !slices.Equal(a, addresses("192.0.2.1")) {
+		if a, err := newHosts(nil, time.Now).find(t.Context(), host{name: "192.0.2.1"}); err != nil || !slices.Equal(a, at5060("192.0.2.1")) {
 			t.Errorf("%v, %v", a, err)
 		}
 	})
@@ -117,11 +130,11 @@ func TestNameIsNotFound(t *testing.T) {
 func TestOneLookUpForMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &nameServer{addrs: addresses("192.0.2.1"), takes: time.Second}
-		h := newHosts(n.look, time.Now)
+		h := newHosts(n, time.Now)
 		found := make(chan error, 100)
 		for range cap(found) {
 			go func() {
-				_, err := h.find(t.Context(), "carrier.test")
+				_, err := h.find(t.Context(), host{name: "carrier.test", port: 5060})
 				found <- err
 			}()
 		}
@@ -141,23 +154,31 @@ func TestOneLookUpForMany(t *testing.T) {
 func named(n *nameServer) func(*Options) {
 	return func(o *Options) {
 		o.Trunks[0].Host, o.Trunks[0].Port = "sip.carrier.test", 5060
-		o.Resolve = n.look
+		o.Resolver = n
 	}
 }
 
 func TestCallToTrunkByName(t *testing.T) {
 	n := &nameServer{addrs: addresses("2001:db8::2", "10.0.0.99", "10.0.0.2"), takes: time.Second}
 	playOut(t, named(n), func(s *stage) {
-		// Nobody is at the first address: the call after that asks the second.
+		// Nobody is at the first address: the call goes on to the second.
 		begun := time.Now()
 		d := s.dialsOut()
 		if took := time.Since(begun); took != 0 {
 			s.t.Errorf("Dial waited %v", took)
 		}
-		if r := expect[Refused](d); !r.Elsewhere() || r.Code != 408 || time.Since(begun) != 5*time.Second {
-			s.t.Errorf("%+v after %v", r, time.Since(begun))
+		c := s.taken()
+		if took := time.Since(begun); took != 5*time.Second {
+			s.t.Errorf("called at the second address after %v", took)
 		}
-		c, d := s.reaches()
+		c.Reject(486)
+		expect[Refused](d)
+		// The next call asks the second at once.
+		begun = time.Now()
+		c, d = s.reaches()
+		if took := time.Since(begun); took != 0 {
+			s.t.Errorf("called after %v", took)
+		}
 		if inv := c.Invite(); inv.URI != "sip:+33612345678@sip.carrier.test:5060;user=phone" ||
 			inv.Get("To") != "<sip:+33612345678@sip.carrier.test;user=phone>" {
 			s.t.Errorf("INVITE: %s", inv)
@@ -205,7 +226,7 @@ func TestServingEndsDuringLookUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := NewEdge(Options{UDP: udp, Trunks: []Trunk{{ID: "a", Host: "carrier.test"}}, Resolve: (&nameServer{takes: time.Hour}).look})
+		e, err := NewEdge(Options{UDP: udp, Trunks: []Trunk{{ID: "a", Host: "carrier.test"}}, Resolver: &nameServer{takes: time.Hour}})
 		if err != nil {
 			t.Fatal(err)
 		}
