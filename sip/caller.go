@@ -47,14 +47,24 @@ func wantsPrivacy(req *sip.Request) bool {
 }
 
 // userOf is the user part of a SIP URI or the number of a tel URI, unescaped and
-// without parameters.
+// without parameters, but for the country that a number which is not global is
+// local to (RFC 3966 section 5.1.5): 0170000001;phone-context=+33.
 func userOf(u *sip.Uri) string {
 	user := u.User
 	if u.Scheme == "tel" {
 		user = u.Raw()
 	}
-	user, _, _ = strings.Cut(user, ";")
-	return unescape(user)
+	user, params, _ := strings.Cut(user, ";")
+	user = unescape(user)
+	for param := range strings.SplitSeq(params, ";") {
+		const context = "phone-context="
+		if len(param) > len(context) && strings.EqualFold(param[:len(context)], context) {
+			if country := unescape(param[len(context):]); strings.HasPrefix(country, "+") && user != "" && user[0] != '+' {
+				return user + ";" + context + country
+			}
+		}
+	}
+	return user
 }
 
 // from makes our From of a caller towards a phone, and the identity headers that

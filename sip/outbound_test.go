@@ -32,7 +32,9 @@ func playOut(t *testing.T, change func(*Options), test func(*stage)) {
 }
 
 // divertedBy is a caller passed on by a number of ours.
-func divertedBy(number string) []Diversion { return []Diversion{{User: number, Reason: "unconditional"}} }
+func divertedBy(number string) []Diversion {
+	return []Diversion{{User: number, Reason: "unconditional"}}
+}
 
 // calls dials a number by the carrier.
 func (s *stage) dialsOut(change ...func(*Dial)) *diary {

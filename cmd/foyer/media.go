@@ -27,8 +27,9 @@ const infoDigit = 160 * time.Millisecond
 // errOffer: the caller's SDP cannot be served. errGone: the caller left before
 // the INVITE could be answered.
 var (
-	errOffer = errors.New("caller's offer")
-	errGone  = errors.New("caller is gone")
+	errOffer  = errors.New("caller's offer")
+	errGone   = errors.New("caller is gone")
+	errCircle = errors.New("the call goes round: see its Diversion")
 )
 
 // openMedia takes ports for the caller's leg.
