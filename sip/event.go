@@ -44,8 +44,11 @@ type (
 		SDP  []byte
 	}
 	// Info is a DTMF digit by INFO (application/dtmf-relay or dtmf); 200 has
-	// been sent.
-	Info struct{ Digit byte }
+	// been sent. Length is how long the key was pressed, 0 if that was not said.
+	Info struct {
+		Digit  byte
+		Length time.Duration
+	}
 	// Ended ends an answered leg that we did not hang up.
 	Ended struct {
 		Why    EndKind

@@ -366,14 +366,9 @@ func (c *call) callerDid(ev sip.LegEvent) {
 	case sip.Reanswered:
 		c.reanswered(acd.Caller, &c.caller, ev)
 	case sip.Info:
-		switch c.phase {
-		case talking:
-			c.agent.media.SendDigit(ev.Digit, infoDigit)
-		case diverted:
-			if c.out != nil {
-				c.out.media.SendDigit(ev.Digit, infoDigit)
-			}
-		default:
+		if to := c.opposite(acd.Caller); to != nil {
+			c.pressByInfo(to, ev)
+		} else {
 			c.pressed(acd.Caller, ev.Digit)
 		}
 	case sip.Ended:
@@ -396,7 +391,11 @@ func (c *call) mediaSaid(m fromMedia) {
 			c.startMessage()
 		}
 	case rtp.Digit:
-		c.pressed(m.party, ev.Digit)
+		if to := c.opposite(m.party); to != nil {
+			c.pressByEvent(to, ev)
+		} else {
+			c.pressed(m.party, ev.Digit)
+		}
 	case rtp.Quiet:
 		if m.party == acd.Agent {
 			c.agentQuiet()

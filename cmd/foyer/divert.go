@@ -180,8 +180,8 @@ func (c *call) outsideDid(m fromOutside) {
 	case sip.Reanswered:
 		c.reanswered(acd.Carrier, &o.side, ev)
 	case sip.Info:
-		if c.phase == diverted {
-			c.caller.media.SendDigit(ev.Digit, infoDigit)
+		if to := c.opposite(acd.Carrier); to != nil {
+			c.pressByInfo(to, ev)
 		}
 	case sip.Ended:
 		c.end(partyOfEnd(acd.Carrier, ev.Why), causeOfEnd(ev.Why))

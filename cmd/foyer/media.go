@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -19,10 +18,6 @@ const (
 	lastWords = 1
 	afterTone = 2
 )
-
-// infoDigit is how long a digit that came by INFO lasts when it is passed on as
-// a telephone-event: phones do not say.
-const infoDigit = 160 * time.Millisecond
 
 // errOffer: the caller's SDP cannot be served. errGone: the caller left before
 // the INVITE could be answered.
