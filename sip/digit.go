@@ -54,29 +54,44 @@ func fieldOf(body, field string) string {
 	return ""
 }
 
-// Info presses a key for the peer by INFO. It does nothing on a leg that is not up,
-// and whatever the peer answers changes nothing.
+// mostKeys is how many key presses may wait for the peer to answer those before.
+const mostKeys = 64
+
+// Info presses a key for the peer by INFO, after those before it. It does nothing on
+// a leg that is not up, and what the peer answers changes nothing.
 func (l *Leg) Info(digit byte, length time.Duration) {
-	if !strings.Contains(keys, string(digit)) {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.phase != up {
+	if l.phase != up || !strings.Contains(keys, string(digit)) || len(l.presses) == mostKeys {
 		return
 	}
-	req := l.request(sip.INFO)
-	kind := sip.ContentTypeHeader("application/dtmf-relay")
-	req.AppendHeader(&kind)
-	req.SetBody(fmt.Appendf(nil, "Signal=%c\r\nDuration=%d\r\n", digit, min(max(length, 0), longestPress).Milliseconds()))
-	ctx, cancel := context.WithTimeout(l.e.stopped, l.e.timing.give)
-	tx, err := l.e.send(ctx, req) // here, so that digits leave in order
-	if err != nil || !l.e.start("waiting for the answer to INFO", func() {
-		defer cancel()
-		if _, err := await(ctx, tx); err != nil {
+	l.presses = append(l.presses, Info{digit, min(max(length, 0), longestPress)})
+	if !l.pressing {
+		l.pressing = l.e.start("pressing keys", l.press)
+	}
+}
+
+// press sends the keys that wait, one after the other: in two requests on the way at
+// once they might change places.
+func (l *Leg) press() {
+	for {
+		l.mu.Lock()
+		if l.phase != up || len(l.presses) == 0 {
+			l.presses, l.pressing = nil, false
+			l.mu.Unlock()
+			return
+		}
+		key := l.presses[0]
+		l.presses = l.presses[1:]
+		req := l.request(sip.INFO)
+		l.mu.Unlock()
+		kind := sip.ContentTypeHeader("application/dtmf-relay")
+		req.AppendHeader(&kind)
+		req.SetBody(fmt.Appendf(nil, "Signal=%c\r\nDuration=%d\r\n", key.Digit, key.Length.Milliseconds()))
+		ctx, cancel := context.WithTimeout(l.e.stopped, l.e.timing.unanswered)
+		if _, err := l.e.finalOf(ctx, req); err != nil {
 			l.e.o.Log.Debug("INFO not answered", zap.Error(err))
 		}
-	}) {
 		cancel()
 	}
 }

@@ -60,11 +60,6 @@ func (e *Edge) finalOf(ctx context.Context, req *sip.Request) (*sip.Response, er
 	if err != nil {
 		return nil, err
 	}
-	return await(ctx, tx)
-}
-
-// await waits for the final response of a transaction.
-func await(ctx context.Context, tx *sip.ClientTx) (*sip.Response, error) {
 	// The library would keep it for another 32 s; copies of the response are
 	// nobody's then, and harmless.
 	defer tx.Terminate()

@@ -68,6 +68,8 @@ type Leg struct {
 	want       *wanted       // an offer or refresh of ours that waits for its turn
 	truce      *time.Timer   // after glare: runs until it may be our turn again
 	tokens     uint64
+	presses    []Info // keys that wait to be pressed for the peer
+	pressing   bool   // a goroutine presses them
 	sink       func(LegEvent)
 	events     []LegEvent // not yet handed to sink
 	delivering bool

@@ -89,6 +89,7 @@ func (r *registering) register(ctx context.Context, at netip.AddrPort, expires t
 		}
 		again := r.request(f, expires)
 		if !r.account.answer(again, res) {
+			r.cseq-- // it is never sent
 			return enrolledOf(req, res), res
 		}
 		req = again
