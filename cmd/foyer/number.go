@@ -26,7 +26,7 @@ func (p *plan) e164(user string) string {
 	region := home
 	if strings.HasPrefix(context, "+") && !strings.HasPrefix(number, "+") {
 		if region = regionOf(context); region == "" {
-			return number
+			return user
 		}
 	}
 	if isE164(number) {
@@ -35,13 +35,8 @@ func (p *plan) e164(user string) string {
 	if _, ok := p.dids["+"+number]; ok {
 		return "+" + number
 	}
-	// Some carriers leave out the plus sign. Nine digits behind a 33 are no number
-	// that could be dialled in France otherwise.
-	if rest, ok := strings.CutPrefix(number, homeCode[1:]); ok && region == home && len(rest) == 9 && isDigits(rest) && rest[0] != '0' {
-		return "+" + number
-	}
 	n, err := phonenumbers.Parse(number, region)
-	if err != nil || !phonenumbers.IsPossibleNumber(n) {
+	if err != nil || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
 		return number
 	}
 	return phonenumbers.Format(n, phonenumbers.E164)
