@@ -43,7 +43,7 @@ func (c *console) pingTrunk(ctx context.Context, in *TrunkRef) (*one[TrunkView],
 	}
 	t, err := c.Trunks.Ping(ctx, in.ID)
 	if err != nil {
-		return nil, err
+		return nil, c.problem(err, "trunk", in.ID)
 	}
 	return &one[TrunkView]{t}, nil
 }

@@ -39,7 +39,11 @@ func (p *plan) e164(user string) string {
 	if err != nil || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
 		return number
 	}
-	return phonenumbers.Format(n, phonenumbers.E164)
+	full := phonenumbers.Format(n, phonenumbers.E164)
+	if strings.HasPrefix(full, homeCode+"0") {
+		return number // nine digits with a zero before them: one is missing
+	}
+	return full
 }
 
 // trunkZero takes the zero out of +330170000001, which many write from +33 (0)1.
@@ -93,6 +97,11 @@ func spelling(f config.NumberFormat) func(string) string {
 // incomplete says that a number is the beginning of one of ours: who dials digit by
 // digit has not finished yet.
 func (p *plan) incomplete(number string) bool {
+	if rest, ok := strings.CutPrefix(number, "00"); ok {
+		number = "+" + rest
+	} else if rest, ok := strings.CutPrefix(number, "0"); ok {
+		number = homeCode + rest // too short to be read as a number of France
+	}
 	if !isE164(number) || len(number) < len(homeCode)+4 {
 		return false
 	}

@@ -22,14 +22,15 @@ func TestNumbers(t *testing.T) {
 		// Numbers that are local to a country (RFC 3966 section 5.1.5).
 		"0170000001;phone-context=+33": "+33170000001", "170000001;phone-context=+33": "+33170000001",
 		"01632960001;phone-context=+44": "+441632960001", "4155550100;phone-context=+1": "+14155550100",
-		"5550100;phone-context=+1-415": "5550100", // seven digits are a number of a town, which we do not know
+		"5550100;phone-context=+1-415":  "5550100", // seven digits are a number of a town, which we do not know
 		"0612345678;phone-context=+999": "0612345678;phone-context=+999", "0612345678;phone-context=+x": "0612345678;phone-context=+x",
 
 		// What means something else on every network stays as it is.
 		"15": "15", "17": "17", "18": "18", "112": "112", "114": "114", "119": "119", "3117": "3117", "3639": "3639", "3900": "3900", "118218": "118218", "116117": "116117",
 		"112;phone-context=+33": "112",
 
-		// And so does what is no number.
+		// And so does what is too short or too long, or no number at all.
+		"017000000": "017000000", "01700000011": "01700000011", "+33017000000": "+33017000000",
 		"anonymous": "anonymous", "unknown": "unknown", "Anonymous": "Anonymous", "": "", "+": "+", "+0170000001": "+0170000001",
 		"restricted": "restricted", "unavailable": "unavailable", "desk": "desk", "*21*0170000001#": "*21*0170000001#",
 	} {
@@ -68,6 +69,7 @@ func TestIncompleteNumbers(t *testing.T) {
 	for number, want := range map[string]bool{
 		"+3317000000": true, "+331700000": true, "+331700": true, "+33170": false, "+33": false,
 		"+33170000001": false, "+331700000011": false, "+33170000009": false, "anonymous": false, "017": false,
+		"017000000": true, "003317000000": true, "0170": false, "0140": false,
 	} {
 		if p.incomplete(number) != want {
 			t.Errorf("%s incomplete: %v", number, !want)
