@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,12 +79,14 @@ func repeated(e enrolled, n int) (list []enrolled) {
 // registry is a carrier's registrar, as a phone at 10.0.0.2 plays it.
 type registry struct {
 	s      *stage
-	phone  *siptest.Phone
+	phone  *siptest.Phone // once there is one, which ready tells
+	ready  chan struct{}
 	asked  chan *siptest.Message
 	answer func(*siptest.Message) (int, []siptest.Header)
 }
 
 func (r *registry) took(m *siptest.Message) {
+	<-r.ready
 	code, headers := r.answer(m)
 	if code != 0 {
 		_ = r.phone.Respond(m, code, "", headers...)
@@ -119,7 +122,6 @@ func granting(params string, extra ...siptest.Header) func(*siptest.Message) (in
 // playEnrolled runs a test on a stage whose trunk registers at 10.0.0.9.
 func playEnrolled(t *testing.T, answer func(*siptest.Message) (int, []siptest.Header), change func(*Trunk), test func(*stage, *registry)) {
 	t.Helper()
-	begun := make(chan *registry, 1)
 	play(t, func(o *Options) {
 		trunk := Trunk{ID: "home", Host: "sip.carrier.test", Username: "33123", Password: "s3cret", Realm: "carrier.test",
 			Registration: Registration{Host: "sip.carrier.test", Expires: 10 * time.Minute}}
@@ -129,10 +131,10 @@ func playEnrolled(t *testing.T, answer func(*siptest.Message) (int, []siptest.He
 		o.Trunks = append(o.Trunks, trunk)
 		o.Resolver = &nameServer{addrs: addresses("10.0.0.9"), takes: time.Second}
 	}, func(s *stage) {
-		r := &registry{s: s, asked: make(chan *siptest.Message, 64), answer: answer}
+		r := &registry{s: s, ready: make(chan struct{}), asked: make(chan *siptest.Message, 64), answer: answer}
 		r.phone = s.newPhone("10.0.0.9:5060", siptest.Options{User: "33123", Outbound: true, Manual: []string{"REGISTER", "OPTIONS"}, OnRequest: r.took})
+		close(r.ready)
 		defer r.phone.Close()
-		begun <- r
 		test(s, r)
 	})
 }
@@ -227,10 +229,10 @@ func TestTrunkIsNotRegistered(t *testing.T) {
 // A carrier that is away does not cost the registration before it ends, and is not
 // run down when it comes back.
 func TestRegistrarGoesAway(t *testing.T) {
-	away := false
+	var away atomic.Bool
 	good := granting(`algorithm=MD5,qop="auth"`)
 	playEnrolled(t, func(m *siptest.Message) (int, []siptest.Header) {
-		if away {
+		if away.Load() {
 			return 0, nil
 		}
 		return good(m)
@@ -238,7 +240,7 @@ func TestRegistrarGoesAway(t *testing.T) {
 		r.next()
 		r.next()
 		synctest.Wait()
-		away = true
+		away.Store(true)
 		time.Sleep(9*time.Minute + 30*time.Second)
 		if !s.edge.TrunkUp("home") {
 			s.t.Error("down before the registration ended")
@@ -255,7 +257,7 @@ func TestRegistrarGoesAway(t *testing.T) {
 		if n := len(r.asked); n < 6 || n > 16 {
 			s.t.Errorf("%d REGISTER in half an hour", n)
 		}
-		away = false
+		away.Store(false)
 		time.Sleep(6 * time.Minute)
 		synctest.Wait()
 		if !s.edge.TrunkUp("home") {

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,12 +70,13 @@ func TestPulse(t *testing.T) {
 // A trunk goes down when its carrier falls silent or says 503, and comes up with
 // its first answer.
 func TestTrunkGoesDownAndComesUp(t *testing.T) {
-	answer := 200
+	var answer atomic.Int64
+	answer.Store(200)
 	playEnrolled(t, func(m *siptest.Message) (int, []siptest.Header) {
-		if m.Method == "OPTIONS" && answer == 503 {
+		if m.Method == "OPTIONS" && answer.Load() == 503 {
 			return 503, []siptest.Header{siptest.H("Retry-After", "5")}
 		}
-		return answer, nil
+		return int(answer.Load()), nil
 	}, func(trunk *Trunk) { trunk.Registration, trunk.Ping = Registration{}, 30*time.Second }, func(s *stage, r *registry) {
 		if m := r.next(); m.Method != "OPTIONS" || m.URI != "sip:sip.carrier.test" || m.Get("Accept") != "application/sdp" {
 			s.t.Errorf("%s", m)
@@ -94,13 +96,13 @@ func TestTrunkGoesDownAndComesUp(t *testing.T) {
 			}
 		}
 		settled(time.Second, true, "")
-		answer = 0
+		answer.Store(0)
 		settled(50*time.Second, false, "does not answer OPTIONS (timeout)")
-		answer = 404
+		answer.Store(404)
 		settled(13*time.Second, true, "")
-		answer = 503
+		answer.Store(503)
 		settled(31*time.Second, false, "503")
-		answer = 200
+		answer.Store(200)
 		settled(10*time.Second, true, "")
 		if st := s.trunk("home"); st.Code != 200 || st.Since.IsZero() || len(st.Places) != 1 {
 			s.t.Errorf("%+v", st)
@@ -111,7 +113,7 @@ func TestTrunkGoesDownAndComesUp(t *testing.T) {
 			<-r.asked
 		}
 		r.phone.Manual(true, "INVITE")
-		answer = 0
+		answer.Store(0)
 		begun := time.Now()
 		s.edge.trunks.all()[1].watch.doubt(time.Now())
 		r.next()

@@ -27,12 +27,17 @@ func TestOperatorLooksAtTrunks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var phone *siptest.Phone
-		phone, err = siptest.NewPhone(pc, siptest.Options{User: "carrier", Server: sipAt, Manual: []string{"REGISTER"},
-			OnRequest: func(m *siptest.Message) { _ = phone.Respond(m, 403, "") }})
+		made := make(chan *siptest.Phone, 1)
+		phone, err := siptest.NewPhone(pc, siptest.Options{User: "carrier", Server: sipAt, Manual: []string{"REGISTER"},
+			OnRequest: func(m *siptest.Message) {
+				phone := <-made
+				_ = phone.Respond(m, 403, "")
+				made <- phone
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		made <- phone
 		t.Cleanup(func() { phone.Close() })
 		return pc.LocalAddr().String()
 	}

@@ -47,10 +47,8 @@ func TestTrunkThatIsDownIsLeftOut(t *testing.T) {
 	t.Parallel()
 	s, first, second := withTwoCarriers(t, "options_ping: 5s, ")
 	s.metrics(`foyer_trunk_up{trunk="carrier"} 1`, `foyer_trunk_options_rtt_seconds{trunk="second"} 0.`)
-	answers := true
 	first.Manual(true, "OPTIONS")
 	s.within(40*time.Second, "the trunk is down", func() bool { return !s.ex.edge.TrunkUp("carrier") })
-	answers = false
 	s.metrics(`foyer_trunk_up{trunk="carrier"} 0`, `foyer_trunk_up{trunk="second"} 1`)
 	s.wants(200, "GET", "/trunks/carrier", "", `"state":"down"`, "does not answer OPTIONS", `"missed":3`)
 	s.wants(200, "GET", "/trunks", "", `"id":"early","state":"unwatched"`, `"id":"second","state":"up"`)
@@ -70,7 +68,7 @@ func TestTrunkThatIsDownIsLeftOut(t *testing.T) {
 	second.expect(in, "BYE")
 	s.wantEnd(ledger.Overflowed, acd.Caller, acd.CauseHangup)
 
-	first.Manual(answers, "OPTIONS")
+	first.Manual(false, "OPTIONS")
 	s.within(20*time.Second, "the trunk is up", func() bool { return s.ex.edge.TrunkUp("carrier") })
 	_, out = s.rang("+33170000004", 1300)
 	in = first.rings()
