@@ -337,7 +337,7 @@ func TestTwoAccountsAtOneCarrier(t *testing.T) {
 		{ID: "c", Username: "3"},
 	})
 	for _, l := range list.all() {
-		l.watch.registrars = []netip.AddrPort{netip.AddrPortFrom(at, 5060)}
+		l.watch.found(&l.watch.registrars, []netip.AddrPort{netip.AddrPortFrom(at, 5060)})
 	}
 	for account, want := range map[string]string{"1": "a", "2": "b", "3": "a", "": "a"} {
 		if l, known := list.of(at, account); !known || l.ID != want {

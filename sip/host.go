@@ -83,7 +83,13 @@ type hosts struct {
 
 	mu    sync.Mutex
 	known map[host]*known
-	quiet map[netip.AddrPort]time.Time // until when
+	quiet map[netip.AddrPort]quiet
+}
+
+// quiet is a place that calls had better not go to.
+type quiet struct {
+	until time.Time
+	asked bool // by a Retry-After, which answers to other requests do not take back
 }
 
 // known is what is known of a host.
@@ -102,7 +108,7 @@ type server struct {
 }
 
 func newHosts(r Resolver, now func() time.Time) *hosts {
-	return &hosts{resolver: r, now: now, chance: rand.IntN, known: make(map[host]*known), quiet: make(map[netip.AddrPort]time.Time)}
+	return &hosts{resolver: r, now: now, chance: rand.IntN, known: make(map[host]*known), quiet: make(map[netip.AddrPort]quiet)}
 }
 
 // find returns the places of a host, at least one, in the order they are to be
@@ -259,7 +265,7 @@ func (h *hosts) answering(places []netip.AddrPort) []netip.AddrPort {
 	for _, p := range places {
 		switch {
 		case slices.Contains(sorted, p) || slices.Contains(silent, p):
-		case now.Before(h.quiet[p]):
+		case now.Before(h.quiet[p].until):
 			silent = append(silent, p)
 		default:
 			sorted = append(sorted, p)
@@ -268,20 +274,31 @@ func (h *hosts) answering(places []netip.AddrPort) []netip.AddrPort {
 	return append(sorted, silent...)
 }
 
+// anyOf reports whether one of some places was not silent lately.
+func (h *hosts) anyOf(places []netip.AddrPort) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	return slices.ContainsFunc(places, func(p netip.AddrPort) bool { return !now.Before(h.quiet[p].until) })
+}
+
 // silent notes that a place of a host did not answer, or has asked to be left
 // alone for a while; 0: it did not say for how long.
 func (h *hosts) silent(p netip.AddrPort, while time.Duration) {
-	if while <= 0 {
+	asked := while > 0
+	if !asked {
 		while = quietFor
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.quiet[p] = h.now().Add(min(while, quietAtMost))
+	h.quiet[p] = quiet{h.now().Add(min(while, quietAtMost)), asked}
 }
 
 // heard notes that a place answers.
 func (h *hosts) heard(p netip.AddrPort) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.quiet, p)
+	if q := h.quiet[p]; !q.asked || !h.now().Before(q.until) {
+		delete(h.quiet, p)
+	}
 }

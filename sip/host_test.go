@@ -380,7 +380,8 @@ func TestWeightsOfServers(t *testing.T) {
 	}
 	h.heard(silent)
 	h.silent(silent, time.Hour)
-	if until := h.quiet[silent]; time.Until(until) > quietAtMost {
+	h.heard(silent) // by OPTIONS, say
+	if until := h.quiet[silent].until; time.Until(until) > quietAtMost || h.anyOf([]netip.AddrPort{silent}) {
 		t.Errorf("left alone until %v", until)
 	}
 }
@@ -447,6 +448,14 @@ func TestNoMachineIsLeft(t *testing.T) {
 			s.t.Errorf("%+v", r)
 		}
 		s.settles()
+		// None is left for other calls either, until the first wants some again.
+		if s.edge.TrunkUp("carrier") {
+			s.t.Error("the trunk is up")
+		}
+		time.Sleep(31 * time.Second)
+		if !s.edge.TrunkUp("carrier") {
+			s.t.Error("the trunk is down for longer than it asked")
+		}
 		d.silent()
 	})
 }

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -57,7 +58,7 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 		l.unreachable(sip.StatusServiceUnavailable)
 		return nil
 	}
-	at, routes := t.watch.enrolled(e.o.Now())
+	at, routes := t.watch.called(e.o.Now(), places)
 	if i := slices.Index(places, at); i > 0 {
 		// Where we are registered we are known; another machine of the carrier may
 		// have to be told who we are first.
@@ -90,11 +91,13 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 	return inv
 }
 
-// enrolled is where the trunk is registered, and the routes of calls that begin
-// there (RFC 3608 section 6.1); nowhere if it is not.
-func (w *watch) enrolled(now time.Time) (at netip.AddrPort, routes []sip.Uri) {
+// called notes where the trunk's host was found, and returns where we are registered
+// and the routes of calls that begin there (RFC 3608 section 6.1); nowhere if we are
+// not.
+func (w *watch) called(now time.Time, places []netip.AddrPort) (at netip.AddrPort, routes []sip.Uri) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.found(&w.places, places)
 	if !w.enrol.up(now) {
 		return netip.AddrPort{}, nil
 	}
@@ -135,6 +138,27 @@ func (l *Leg) onward(inv *sip.Request, while time.Duration) *sip.Request {
 	next.ReplaceHeader(e.contactAs(l.dialog.as, f))
 	l.renumber(next)
 	return next
+}
+
+// flowTo is how a place of a trunk is reached.
+func (e *Edge) flowTo(t Trunk, at netip.AddrPort) flow {
+	f := flow{t.transport(), at}
+	if f.transport == "tcp" {
+		e.outgoing.mayCall(at)
+	}
+	return f
+}
+
+// placesOf finds the places of a host that our socket can reach.
+func (e *Edge) placesOf(ctx context.Context, h host) ([]netip.AddrPort, error) {
+	places, err := e.hosts.find(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if places = e.within(h.transport, places); len(places) == 0 {
+		return nil, fmt.Errorf("%s has no address that our %s socket can reach", h.name, h.transport)
+	}
+	return places[:min(len(places), mostPlaces)], nil
 }
 
 // within leaves out the places that a socket cannot reach: those of the other IP

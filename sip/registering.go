@@ -48,7 +48,7 @@ func (r *registering) refresh(ctx context.Context) {
 	}
 	e.turn(w, func(now time.Time) {
 		if len(places) > 0 {
-			w.registrars = places
+			w.found(&w.registrars, places)
 		}
 		w.enrol.took(now, out, rand.Float64())
 		if out.code == sip.StatusOK {

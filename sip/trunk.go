@@ -156,7 +156,7 @@ func (t *trunks) of(source netip.Addr, account string) (line, bool) {
 	}
 	known := false
 	for _, l := range t.all() {
-		if l.Registration.Expires > 0 && slices.Contains(l.watch.addrs(), source) && (!known || l.Username == account) {
+		if l.Registration.Expires > 0 && l.watch.has(source) && (!known || l.Username == account) {
 			found, known = l, true
 		}
 	}
@@ -167,7 +167,7 @@ func (t *trunks) of(source netip.Addr, account string) (line, bool) {
 func (t *trunks) holds(id string, addr netip.Addr) bool {
 	l, known := t.named(id)
 	return known && (slices.ContainsFunc(l.Allow, func(p netip.Prefix) bool { return p.Contains(addr) }) ||
-		slices.Contains(l.watch.addrs(), addr))
+		l.watch.has(addr))
 }
 
 // named returns the trunk with an id.

@@ -2,11 +2,10 @@ package sip
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -22,6 +21,8 @@ type watch struct {
 	end    context.CancelFunc
 	ended  chan struct{} // closed when look has returned
 	wake   chan struct{} // something is due sooner than was thought
+
+	theirs atomic.Pointer[[]netip.Addr] // addresses of places and registrars
 
 	mu         sync.Mutex
 	begun      bool // there is a look
@@ -48,17 +49,21 @@ func newWatch(t Trunk, before *watch) *watch {
 // needed reports whether there is anything to be watched.
 func (w *watch) needed() bool { return w.pulse.every > 0 || w.trunk.Registration.Expires > 0 }
 
-// addrs are the addresses that requests of a trunk we are registered at come from.
-func (w *watch) addrs() []netip.Addr {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	addrs := make([]netip.Addr, 0, len(w.places)+len(w.registrars))
-	for _, list := range [][]netip.AddrPort{w.places, w.registrars} {
-		for _, p := range list {
-			addrs = append(addrs, p.Addr())
-		}
+// has reports whether an address is one of those that the trunk's host and registrar
+// were found at. It is asked for every request of a stranger.
+func (w *watch) has(addr netip.Addr) bool {
+	theirs := w.theirs.Load()
+	return theirs != nil && slices.Contains(*theirs, addr)
+}
+
+// found notes where the trunk's host or its registrar is. The caller holds mu.
+func (w *watch) found(at *[]netip.AddrPort, places []netip.AddrPort) {
+	*at = places
+	var addrs []netip.Addr
+	for _, p := range slices.Concat(w.places, w.registrars) {
+		addrs = append(addrs, p.Addr())
 	}
-	return addrs
+	w.theirs.Store(&addrs)
 }
 
 // TrunkState is what is known of a trunk.
@@ -96,10 +101,15 @@ func (e *Edge) TrunkStates() []TrunkState {
 }
 
 // TrunkUp reports whether a trunk takes calls as far as is known: it is registered
-// if it should be, and answers if it is asked.
+// if it should be, answers if it is asked, and has an address that was not silent
+// when a call was last sent there, and has not asked to be left alone.
 func (e *Edge) TrunkUp(id string) bool {
 	l, known := e.trunks.named(id)
-	return known && l.watch.state(e.o.Now()).Up
+	if !known {
+		return false
+	}
+	s := l.watch.state(e.o.Now())
+	return s.Up && (len(s.Places) == 0 || e.hosts.anyOf(s.Places))
 }
 
 func (w *watch) state(now time.Time) TrunkState {
@@ -265,123 +275,6 @@ func (e *Edge) lapsed(w *watch) {
 			w.enrol.until = time.Time{}
 		}
 	})
-}
-
-// PingTrunk asks a trunk by OPTIONS now, whatever its interval, and returns what
-// is known of it then.
-func (e *Edge) PingTrunk(ctx context.Context, id string) (TrunkState, error) {
-	l, known := e.trunks.named(id)
-	switch {
-	case !known:
-		return TrunkState{}, fmt.Errorf("no trunk %q", id)
-	case l.Host == "":
-		return TrunkState{}, fmt.Errorf("trunk %s: %w", id, ErrNoHost)
-	}
-	e.pingTrunk(ctx, l.watch)
-	s := l.watch.state(e.o.Now())
-	s.Calls = int(l.calls.Load())
-	return s, nil
-}
-
-// ErrNoHost says that a trunk only brings calls.
-var ErrNoHost = errors.New("no host that could be called or asked")
-
-// pingTrunk sends OPTIONS to every place of a trunk at once and takes the best
-// answer. Places that are silent or unwilling come last for calls from then on.
-func (e *Edge) pingTrunk(ctx context.Context, w *watch) {
-	places, err := e.placesOf(ctx, w.trunk.host())
-	if err != nil {
-		e.echoed(ctx, w, echo{err: err.Error()})
-		return
-	}
-	w.mu.Lock()
-	w.places = places
-	w.mu.Unlock()
-	echoes := make([]echo, len(places))
-	var all sync.WaitGroup
-	for i, p := range places {
-		all.Go(func() {
-			e.guard("pinging a trunk", func() { echoes[i] = e.ping(ctx, w, p) })
-			switch {
-			case ctx.Err() != nil:
-			case echoes[i].good():
-				e.hosts.heard(p)
-			default:
-				e.hosts.silent(p, echoes[i].after)
-			}
-		})
-	}
-	all.Wait()
-	best := echoes[0]
-	for _, o := range echoes[1:] {
-		if o.good() && !best.good() || o.code != 0 && best.code == 0 {
-			best = o
-		}
-	}
-	e.echoed(ctx, w, best)
-}
-
-func (e *Edge) echoed(ctx context.Context, w *watch, o echo) {
-	if ctx.Err() != nil {
-		return // we stopped asking
-	}
-	if !w.needed() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.pulse.took(e.o.Now(), o, 0)
-		return
-	}
-	e.turn(w, func(now time.Time) { w.pulse.took(now, o, rand.Float64()) })
-}
-
-// ping sends OPTIONS to one place.
-func (e *Edge) ping(ctx context.Context, w *watch, at netip.AddrPort) echo {
-	ctx, cancel := context.WithTimeout(ctx, pingWait)
-	defer cancel()
-	f := e.flowTo(w.trunk, at)
-	d := dialog{flow: f, target: sip.Uri{Scheme: "sip", Host: w.trunk.Host, Port: int(w.trunk.Port)}}
-	own, _ := e.sentBy(f)
-	d.from = &sip.FromHeader{Address: sip.Uri{Scheme: "sip", User: "foyer", Host: own}, Params: sip.HeaderParams{{K: "tag", V: sip.GenerateTagN(12)}}}
-	d.to = &sip.ToHeader{Address: d.target}
-	req := e.inside(sip.GenerateTagN(24), &d, sip.OPTIONS, 1)
-	req.AppendHeader(e.contact(f))
-	req.AppendHeader(sip.NewHeader("Accept", "application/sdp"))
-	req.SetBody(nil)
-	begun := e.o.Now()
-	res, err := e.finalOf(ctx, req)
-	if err != nil {
-		return echo{err: brieflyWhy(err)}
-	}
-	return echo{code: res.StatusCode, rtt: e.o.Now().Sub(begun), after: retryAfter(res)}
-}
-
-// brieflyWhy is an error as an operator reads it.
-func brieflyWhy(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "timeout"
-	}
-	return err.Error()
-}
-
-// flowTo is how a place of a trunk is reached.
-func (e *Edge) flowTo(t Trunk, at netip.AddrPort) flow {
-	f := flow{t.transport(), at}
-	if f.transport == "tcp" {
-		e.outgoing.mayCall(at)
-	}
-	return f
-}
-
-// placesOf finds the places of a host that our socket can reach.
-func (e *Edge) placesOf(ctx context.Context, h host) ([]netip.AddrPort, error) {
-	places, err := e.hosts.find(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	if places = e.within(h.transport, places); len(places) == 0 {
-		return nil, fmt.Errorf("%s has no address that our %s socket can reach", h.name, h.transport)
-	}
-	return places[:min(len(places), mostPlaces)], nil
 }
 
 // doubt lets a trunk be asked at once, of which a call got no answer.
