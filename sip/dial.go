@@ -19,7 +19,7 @@ type Dial struct {
 	Number   string      // E.164, with the plus sign
 	Caller   Caller      // From, P-Asserted-Identity, Privacy (RFC 3323, 3325) are made of it
 	Diverted []Diversion // the numbers that passed Caller's call on, ours first; nil: the call is our own
-	Hops     int         // Max-Forwards; 0: 70, and none is left below that
+	Hops     int         // Max-Forwards; 0: 70. Below it no hop is left, and no call is made
 	SDP      []byte      // our offer; not to be changed afterwards
 	Headers  []Header    // extra headers
 }
@@ -159,7 +159,10 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 			l.progress(res)
 		case <-quit:
 			given, quit = true, nil
-		case <-tx.Done():
+		case <-tx.Done(): // its connection broke
+			if !heard {
+				return l.unanswered(inv, sip.StatusServiceUnavailable)
+			}
 			l.unreachable(sip.StatusServiceUnavailable)
 			return nil
 		case <-patience.C:

@@ -33,6 +33,7 @@ var acceptance = [...]accepted{
 	{flow: "causes of Q.850 for every end of a call", rule: "RFC 3326", by: []any{TestCausesAndCodes}},
 	{flow: "no answer", rule: "RFC 3261 13", by: []any{TestUnansweredAgentIsPausedAndTheNextRung}},
 	{flow: "early media by 183, answered with the agent", rule: "RFC 3960", by: []any{TestEarlyMediaIsAnsweredWithTheAgent, TestCallerCancelsEarlyMedia}},
+	{flow: "ringing tone by 183 instead of music", rule: "RFC 3960", play: playRingback},
 	{flow: "delayed offer, in INVITE and re-INVITE", rule: "RFC 3264", by: []any{TestDelayedOffer, TestReinviteAsksForOurOffer}},
 	{flow: "hold by either side, answered as it must be", rule: "RFC 3264 6.1, 8.4", by: []any{TestAgentHoldsAndResumes, TestHoldIsAnsweredWithTheRightDirection}},
 	{flow: "re-INVITE glare", rule: "RFC 3261 14.1", wire: []string{"TestGlare"}},

@@ -68,6 +68,25 @@ func playRefusals(t *testing.T) {
 	s.ex.draining.Store(false)
 }
 
+// playRingback: a caller who has not been answered hears a telephone ring, if the
+// trunk says so, and music again once there is an agent who puts them on hold.
+func playRingback(t *testing.T) {
+	s := newStage(t, with("early_media: true}", "early_media: true, ringback: true}"))
+	cara := s.caller("127.0.0.3", 1300)
+	out := cara.call("+33170000001")
+	cara.voice.talkTo(t, cara.expect(out, "183 INVITE").Body)
+	cara.hears(440)
+	ana := s.agent("ana", anaTone)
+	in := ana.rings()
+	ana.picksUp(in)
+	cara.hears(anaTone)
+	in.Reinvite(ana.described(2, "sendonly").String())
+	ana.expect(in, "200 INVITE")
+	cara.hearsMusic(anaTone, 440)
+	in.Bye()
+	cara.expect(out, "BYE")
+}
+
 func playCodecChange(t *testing.T) {
 	s := newStage(t)
 	caller, ana, out, in := s.inTouch([]int{siptest.PCMA, 101}, []int{siptest.PCMA, 101})

@@ -40,7 +40,7 @@ func (c *call) pressByEvent(to *side, ev rtp.Digit) {
 
 // opposite is whom a party of a call talks with, nil if it is nobody yet.
 func (c *call) opposite(party acd.Party) *side {
-	joined := c.phase == talking || c.phase == diverted && c.out != nil && c.out.taken
+	joined := c.phase == talking || c.phase == diverted && c.out != nil && (c.out.taken || c.out.early)
 	switch {
 	case !joined:
 		return nil

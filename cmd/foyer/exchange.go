@@ -32,6 +32,7 @@ type exchange struct {
 	registrar  *sip.Registrar
 	media      *rtp.Media
 	music      *rtp.Sound
+	ringback   *rtp.Sound
 	recordings *recorder.Store
 	cdrs       *ledger.Store
 	metrics    *metrics

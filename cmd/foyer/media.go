@@ -101,10 +101,14 @@ func (c *call) answer(sdp []byte) error {
 	return nil
 }
 
-// playQueue plays the greeting and the recording notice once, then music.
+// playQueue plays the greeting and the recording notice once, then music, or to a
+// caller who has not been answered the tone of a ringing telephone.
 func (c *call) playQueue() {
-	sounds := append([]*rtp.Sound(nil), c.dest.greeting...)
-	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, c.ex.music), Loop: true})
+	sounds, then := append([]*rtp.Sound(nil), c.dest.greeting...), c.ex.music
+	if !c.answered && c.ex.plan.Load().trunks[c.trunk].ringback {
+		then = c.ex.ringback
+	}
+	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, then), Loop: true})
 }
 
 func (c *call) playMusic(to *side) {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -88,7 +87,13 @@ func (p *plan) shown(trunk string, caller sip.Caller, did string) (shown sip.Cal
 // down are tried when nothing else is left: what we know may be out of date, and no
 // caller has to wait for it.
 func (w *way) prefer(up func(trunk string) bool) {
-	trunks := slices.Clone(w.trunks)
-	slices.SortStableFunc(trunks, func(a, b string) int { return int(truth(up(b)) - truth(up(a))) })
-	w.trunks = trunks
+	var first, last []string
+	for _, trunk := range w.trunks {
+		if up(trunk) {
+			first = append(first, trunk)
+		} else {
+			last = append(last, trunk)
+		}
+	}
+	w.trunks = append(first, last...)
 }

@@ -38,6 +38,7 @@ type plan struct {
 type trunk struct {
 	maxCalls   int
 	earlyMedia bool
+	ringback   bool // before the answer, instead of music
 	callerID   config.CallerID
 	called     config.CalledNumber
 	follow     bool // a 3xx may move a call of ours
@@ -107,7 +108,7 @@ func newPlan(cfg *config.Config) (*plan, error) {
 	for _, t := range cfg.Trunks {
 		p.sipTrunks = append(p.sipTrunks, sipTrunk(t))
 		p.trunks[t.ID] = trunk{
-			maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects,
+			maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, ringback: t.Ringback, callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects,
 		}
 	}
 	return p, p.loadSounds()

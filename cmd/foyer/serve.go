@@ -23,6 +23,7 @@ import (
 	"foyer/ledger"
 	"foyer/recorder"
 	"foyer/rtp"
+	"foyer/rtp/sound"
 	"foyer/sip"
 )
 
@@ -115,7 +116,7 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 		return nil, err
 	}
 	ex.plan.Store(p)
-	ex.music = p.music
+	ex.music, ex.ringback = p.music, sound.Ringback()
 	if err = ex.openStores(cfg, dir); err != nil {
 		return nil, err
 	}

@@ -123,6 +123,9 @@ func (k *checker) checkOut(t *Trunk) {
 	case k.literal[&t.Auth.Password] && !k.c.Demo:
 		k.errorf(password, "password must not be literal; use ${cred:trunk_%s} or ${file:…}", t.ID)
 	}
+	if at := k.at[&t.Ringback]; t.Ringback && !t.EarlyMedia {
+		k.errorf(at, "trunks[%s].ringback needs \"early_media: true\": a caller who has been answered hears music", t.ID)
+	}
 	at, out := k.at[&t.Host]
 	if ping, given := k.at[&t.OptionsPing]; given && !out {
 		k.errorf(ping, "trunks[%s].options_ping needs \"host\": whom should it ask?", t.ID)

@@ -112,6 +112,8 @@ type Trunk struct {
 	// EarlyMedia plays music before the call is answered (183) and answers it
 	// with the agent; otherwise the queue answers at once.
 	EarlyMedia bool `yaml:"early_media" default:"false"`
+	// Ringback plays a ringing tone instead of music before the call is answered.
+	Ringback bool `yaml:"ringback" default:"false"`
 	// Host is where calls to numbers go; without it the trunk only brings calls. A
 	// name without a port is looked up by SRV records first.
 	Host      Host   `yaml:"host"`
