@@ -8,7 +8,7 @@ CONFIG      ?= configs/demo.yaml
 FUZZTIME    ?= 20s
 # Flags of the bench: BENCH=-short takes a minute.
 BENCH       ?=
-PACKAGES    := baresip-core sip-tester linphone-cli sox espeak-ng sipsak sipvicious tshark postgresql-15
+PACKAGES    := baresip-core sip-tester kamailio linphone-cli sox espeak-ng sipsak sipvicious tshark postgresql-15
 STATICCHECK := $(GO) tool staticcheck
 
 .DEFAULT_GOAL := help

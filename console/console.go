@@ -26,6 +26,7 @@ type Options struct {
 	Contacts   Contacts
 	Reports    Reports
 	Config     Configuration
+	Trunks     Trunks
 	DB         *sql.DB // holds the tokens and the audit trail, migrated by the ledger; needed
 	Demo       bool    // without a token, everything, but only from this machine
 	Site       string
@@ -135,6 +136,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.agentRoutes(api)
 	c.queueRoutes(api)
 	c.callbackRoutes(api)
+	c.trunkRoutes(api)
 	c.contactRoutes(api)
 	c.reportRoutes(api)
 	c.recordingRoutes(api)

@@ -224,6 +224,20 @@ func (s *shelf) Audio(_ context.Context, id string) (io.ReadSeeker, time.Time, e
 	return reader{tape{bytes.NewReader([]byte("RIFF-0123456789")), s}}, began(), nil
 }
 
+// lines are the trunks of the house.
+type lines struct{}
+
+func (lines) List(context.Context) []TrunkView {
+	return []TrunkView{{ID: "carrier", State: "up", Mode: "ip", Transport: "udp", MaxCalls: 20}}
+}
+
+func (l lines) Ping(ctx context.Context, id string) (TrunkView, error) {
+	if id != "carrier" {
+		return TrunkView{}, ErrNotFound
+	}
+	return l.List(ctx)[0], nil
+}
+
 // visit is a console with a house behind it.
 type visit struct {
 	t       *testing.T
@@ -237,7 +251,7 @@ func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
 	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Trunks: lines{}, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
@@ -313,6 +327,9 @@ func routes() []struct{ method, path, body, scope string } {
 		{"POST", "/api/v1/agents/ana/wrapup", `{"code":"resolu"}`, AgentsControl},
 		{"POST", "/api/v1/agents/ana/extend", "", AgentsControl},
 		{"POST", "/api/v1/agents/ana/release", "", AgentsControl},
+		{"GET", "/api/v1/trunks", "", TrunksRead},
+		{"GET", "/api/v1/trunks/carrier", "", TrunksRead},
+		{"POST", "/api/v1/trunks/carrier/ping", "", TrunksRead},
 		{"GET", "/api/v1/queues", "", CallsRead},
 		{"GET", "/api/v1/queues/sales", "", CallsRead},
 		{"GET", "/api/v1/queues/sales/calls", "", CallsRead},
@@ -405,7 +422,7 @@ func TestTheDescriptionNamesEveryRoute(t *testing.T) {
 	docs := v.ask("GET", "/api/docs", "").Body.String()
 	for _, r := range routes()[:len(routes())-1] {
 		path, _, _ := strings.Cut(strings.TrimPrefix(r.path, "/api/v1"), "?")
-		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/b1", "/r1"} {
+		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/b1", "/r1", "/carrier"} {
 			path = strings.Replace(path, id, "/{id}", 1)
 		}
 		path = strings.Replace(path, "/sla", "/{name}", 1)
@@ -592,7 +609,7 @@ func TestRefusals(t *testing.T) {
 
 func TestPartsThatAreNotThere(t *testing.T) {
 	v := newVisit(t, func(o *Options) {
-		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports = nil, nil, nil, nil, nil, nil
+		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports, o.Trunks = nil, nil, nil, nil, nil, nil, nil
 		o.Ready = func(context.Context) error { return errors.New("draining") }
 		o.Healthy = func() error { return errors.New("the journal does not take records") }
 	})

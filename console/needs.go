@@ -73,6 +73,14 @@ type CallbackOrder struct {
 	By            string
 }
 
+// Trunks shows carriers' lines.
+type Trunks interface {
+	List(ctx context.Context) []TrunkView
+	// Ping asks a carrier whether it is there, and waits a few seconds for its
+	// answer. ErrNotFound, ErrUnavailable where nobody can be asked.
+	Ping(ctx context.Context, id string) (TrunkView, error)
+}
+
 // AgentOrder is what somebody with authority over an agent wants of them.
 type AgentOrder struct {
 	Do     string // ready, pause, login, logout, wrapup, extend or release

@@ -25,6 +25,7 @@ const (
 	RecordingsListen = "recordings:listen"
 	ContactsRead     = "contacts:read"
 	ReportsRead      = "reports:read"
+	TrunksRead       = "trunks:read"
 	MetricsRead      = "metrics:read"
 	AdminScope       = "admin" // everything, and the audit trail
 )
@@ -32,7 +33,7 @@ const (
 // Scopes lists every scope.
 func Scopes() []string {
 	return []string{AgentsRead, AgentsControl, CallsRead, CallsControl, RecordingsRead,
-		RecordingsListen, ContactsRead, ReportsRead, MetricsRead, AdminScope}
+		RecordingsListen, ContactsRead, ReportsRead, TrunksRead, MetricsRead, AdminScope}
 }
 
 // TokenSpec says what a new token is for.

@@ -277,3 +277,33 @@ type ContactQuery struct {
 	After                              string   // the cursor a List gave as next
 	Lang                               string   // of an export: fr means a CSV that a French Excel opens
 }
+
+// TrunkView is a carrier's line.
+type TrunkView struct {
+	ID           string       `json:"id"`
+	State        string       `json:"state" enum:"up,down,unwatched" doc:"unwatched: neither registered nor pinged, so that nothing is known of it"`
+	Why          string       `json:"why,omitempty" doc:"Why it is down"`
+	Since        *time.Time   `json:"since,omitempty" doc:"When it last went up or down"`
+	Mode         string       `json:"mode" enum:"ip,register"`
+	Host         string       `json:"host,omitempty" doc:"Where calls to numbers go; absent if the trunk only brings calls"`
+	Transport    string       `json:"transport"`
+	Calls        int          `json:"calls" doc:"Up now, both ways"`
+	MaxCalls     int          `json:"max_calls"`
+	Registration *TrunkEnrol  `json:"registration,omitempty" doc:"Absent while the trunk is not registered"`
+	Options      *TrunkAnswer `json:"options,omitempty" doc:"The last OPTIONS; absent if none was sent"`
+	Addresses    []string     `json:"addresses,omitempty" doc:"Of its host, in the order they are tried; absent before they were looked up"`
+}
+
+// TrunkEnrol is a registration of ours at a carrier.
+type TrunkEnrol struct {
+	Registrar string    `json:"registrar" doc:"Address and port that took it"`
+	Until     time.Time `json:"until"`
+	Path      []string  `json:"path,omitempty" doc:"By which proxies the carrier reaches us (RFC 3327)"`
+}
+
+// TrunkAnswer is what a carrier last answered OPTIONS with.
+type TrunkAnswer struct {
+	Code   int     `json:"code" doc:"0: there was no answer"`
+	RTTMS  float64 `json:"rtt_ms" doc:"Of the last good answer"`
+	Missed int     `json:"missed" doc:"In a row"`
+}

@@ -57,7 +57,7 @@ func (e *Edge) stamp(req *sip.Request) {
 	a := &arrival{Header: e.nameless}
 	var known bool
 	if a.from, known = flowOf(req); known {
-		a.line, a.trunk = e.trunks.of(a.from.remote.Addr())
+		a.line, a.trunk = e.trunks.of(a.from.remote.Addr(), userOf(&req.Recipient))
 	}
 	a.refused = check(req)
 	if known {

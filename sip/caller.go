@@ -55,49 +55,83 @@ func wantsPrivacy(req *sip.Request) bool {
 }
 
 // userOf is the user part of a SIP URI or the number of a tel URI, unescaped and
-// without parameters.
+// without parameters, but for the country that a number which is not global is
+// local to (RFC 3966 section 5.1.5): 0170000001;phone-context=+33.
 func userOf(u *sip.Uri) string {
 	user := u.User
 	if u.Scheme == "tel" {
 		user = u.Raw()
 	}
-	user, _, _ = strings.Cut(user, ";")
-	return unescape(user)
+	user, params, _ := strings.Cut(user, ";")
+	user = unescape(user)
+	for param := range strings.SplitSeq(params, ";") {
+		const context = "phone-context="
+		if len(param) > len(context) && strings.EqualFold(param[:len(context)], context) {
+			if country := unescape(param[len(context):]); strings.HasPrefix(country, "+") && user != "" && user[0] != '+' {
+				return user + ";" + context + country
+			}
+		}
+	}
+	return user
 }
 
-// from makes our From of a caller, and the identity headers that go with it. One
-// who wants privacy is anonymous in all of them (RFC 3323 section 4.1.1.3, RFC
-// 3325 section 7), but for the asserted identity towards a trunk: a carrier is
-// trusted to know it and to keep it to itself.
-func (c Caller) from(domain, tag string, trunk bool) (from *sip.FromHeader, identity []sip.Header) {
-	from = &sip.FromHeader{
-		DisplayName: quote(printable(c.Display)),
-		Address:     sip.Uri{Scheme: "sip", User: escapeUser(c.User), Host: domain},
-		Params:      sip.HeaderParams{{K: "tag", V: tag}},
+// from makes our From of a caller towards a phone, and the identity headers that
+// go with it. One who wants privacy is anonymous in all of them (RFC 3323 section
+// 4.1.1.3, RFC 3325 section 7).
+func (c Caller) from(domain, tag string) (from *sip.FromHeader, identity []sip.Header) {
+	from = c.fromHeader(sip.Uri{Scheme: "sip", User: escapeUser(c.User), Host: domain}, tag)
+	if c.hidden() {
+		return anonymous(tag), []sip.Header{sip.NewHeader("Privacy", "id")}
 	}
-	if trunk {
-		from.Address = numberURI(c.User, domain)
-	}
-	asserted := "<" + from.Address.String() + ">"
-	if from.DisplayName != "" {
-		asserted = `"` + from.DisplayName + `" ` + asserted
-	}
-	hidden := c.Private || c.User == ""
-	if hidden {
-		from.DisplayName = "Anonymous"
-		from.Address = sip.Uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}
+	return from, []sip.Header{sip.NewHeader("P-Asserted-Identity", nameAddr(from))}
+}
+
+// towards is from towards a trunk, as the carrier wants it. A private caller's
+// identity it is told too: it is trusted to know it and to keep it to itself.
+func (c Caller) towards(t Trunk, domain, tag string) (from *sip.FromHeader, identity []sip.Header) {
+	from = c.fromHeader(numberURI(t, c.User, domain), tag)
+	said := nameAddr(from)
+	if c.hidden() {
+		from = anonymous(tag)
 		identity = append(identity, sip.NewHeader("Privacy", "id"))
 	}
-	if !hidden || trunk && c.User != "" {
-		identity = append(identity, sip.NewHeader("P-Asserted-Identity", asserted))
+	switch {
+	case c.User == "" || t.Identity == FromOnly:
+	case t.Identity == Preferred:
+		identity = append(identity, sip.NewHeader("P-Preferred-Identity", said))
+	default:
+		identity = append(identity, sip.NewHeader("P-Asserted-Identity", said))
 	}
 	return from, identity
 }
 
-// numberURI is an address in a domain for a carrier. A number says that it is
-// one (RFC 3261 section 19.1.1: user).
-func numberURI(user, domain string) sip.Uri {
-	uri := sip.Uri{Scheme: "sip", User: escapeUser(user), Host: domain}
+func (c Caller) hidden() bool { return c.Private || c.User == "" }
+
+func (c Caller) fromHeader(address sip.Uri, tag string) *sip.FromHeader {
+	return &sip.FromHeader{DisplayName: quote(printable(c.Display)), Address: address, Params: sip.HeaderParams{{K: "tag", V: tag}}}
+}
+
+func anonymous(tag string) *sip.FromHeader {
+	return &sip.FromHeader{
+		DisplayName: "Anonymous",
+		Address:     sip.Uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"},
+		Params:      sip.HeaderParams{{K: "tag", V: tag}},
+	}
+}
+
+// nameAddr is a From without its tag.
+func nameAddr(from *sip.FromHeader) string {
+	address := "<" + from.Address.String() + ">"
+	if from.DisplayName != "" {
+		return `"` + from.DisplayName + `" ` + address
+	}
+	return address
+}
+
+// numberURI is an address in a domain for a carrier, a number written as it wants
+// it. A number says that it is one (RFC 3261 section 19.1.1: user).
+func numberURI(t Trunk, user, domain string) sip.Uri {
+	uri := sip.Uri{Scheme: "sip", User: escapeUser(t.spell(user)), Host: domain}
 	if isE164(user) {
 		uri.UriParams = sip.HeaderParams{{K: "user", V: "phone"}}
 	}

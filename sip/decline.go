@@ -67,16 +67,16 @@ func (e *Edge) decline(transport string, ends addrs, p *paper) {
 		if i == 0 {
 			value = returnPath(value, ends)
 		}
-		echo(res, "Via", value)
+		giveBack(res, "Via", value)
 	}
-	echo(res, "From", p.from)
+	giveBack(res, "From", p.from)
 	to := p.to
 	if a, _, ok := readAddress(to); to != "" && !(ok && a.params.Has("tag")) {
 		to += ";tag=" + e.hash(p.callID, p.from, p.vias[0], p.cseq)
 	}
-	echo(res, "To", to)
-	echo(res, "Call-ID", p.callID)
-	echo(res, "CSeq", p.cseq)
+	giveBack(res, "To", to)
+	giveBack(res, "Call-ID", p.callID)
+	giveBack(res, "CSeq", p.cseq)
 	for _, h := range p.wrong.headers {
 		res.AppendHeader(sip.NewHeader(h.Name, h.Value))
 	}
@@ -91,8 +91,8 @@ func (e *Edge) decline(transport string, ends addrs, p *paper) {
 	}
 }
 
-// echo gives a header back as it came, if it came, on one line.
-func echo(res *sip.Response, name, value string) {
+// giveBack gives a header back as it came, if it came, on one line.
+func giveBack(res *sip.Response, name, value string) {
 	if value = printable(strings.ReplaceAll(value, "\t", " ")); value != "" {
 		res.AppendHeader(sip.NewHeader(name, value))
 	}

@@ -15,12 +15,13 @@ import (
 // network, Number, by a trunk.
 type Dial struct {
 	To       Binding
-	Trunk    string   // id of the trunk; "": To is rung
-	Number   string   // E.164, with the plus sign
-	Caller   Caller   // From, P-Asserted-Identity, Privacy (RFC 3323, 3325) are made of it
-	Diverted string   // a number of ours that passes Caller's call on (RFC 5806); "": the call is our own
-	SDP      []byte   // our offer; not to be changed afterwards
-	Headers  []Header // extra headers
+	Trunk    string      // id of the trunk; "": To is rung
+	Number   string      // E.164, with the plus sign
+	Caller   Caller      // From, P-Asserted-Identity, Privacy (RFC 3323, 3325) are made of it
+	Diverted []Diversion // the numbers that passed Caller's call on, ours first; nil: the call is our own
+	Hops     int         // Max-Forwards; 0: 70. Below it no hop is left, and no call is made
+	SDP      []byte      // our offer; not to be changed afterwards
+	Headers  []Header    // extra headers
 }
 
 // Dial rings one contact of an agent, or calls a number by a trunk. The returned
@@ -28,8 +29,9 @@ type Dial struct {
 // the network. The error tells of a Dial that makes no INVITE, of an edge that is
 // closed, or, a *TrunkFull, of a trunk without a free channel.
 //
-// A leg tries one trunk. When Refused says Elsewhere, the caller of Dial dials
-// the next: another carrier is another call, with a channel and a trace of its own.
+// A leg tries one trunk, and there one address after the other. When Refused says
+// Elsewhere, the caller of Dial dials the next: another carrier is another call,
+// with a channel and a trace of its own.
 func (e *Edge) Dial(d Dial, sink func(LegEvent)) (*Leg, error) {
 	l := &Leg{
 		e: e, id: sip.GenerateTagN(24), tag: sip.GenerateTagN(12), trunk: d.Trunk, free: func() {},
@@ -93,7 +95,11 @@ func (l *Leg) firstInvite(d *Dial, domain string) *sip.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.e
-	from, identity := d.Caller.from(domain, l.tag, l.out())
+	from, identity := d.Caller.from(domain, l.tag)
+	if l.out() {
+		t, _ := e.trunks.named(l.trunk)
+		from, identity = d.Caller.towards(t.Trunk, domain, l.tag)
+	}
 	l.dialog.from = from
 	inv := e.inside(l.id, &l.dialog, sip.INVITE, l.dialog.cseq)
 	for _, h := range identity {
@@ -134,8 +140,7 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 	tx, err := l.e.send(context.Background(), inv)
 	if err != nil {
 		l.e.o.Log.Debug("INVITE not sent", zap.Error(err))
-		l.unanswered(sip.StatusServiceUnavailable)
-		return nil
+		return l.unanswered(inv, sip.StatusServiceUnavailable)
 	}
 	heard, given := false, false
 	quit := l.quit
@@ -154,12 +159,14 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 			l.progress(res)
 		case <-quit:
 			given, quit = true, nil
-		case <-tx.Done():
+		case <-tx.Done(): // its connection broke
+			if !heard {
+				return l.unanswered(inv, sip.StatusServiceUnavailable)
+			}
 			l.unreachable(sip.StatusServiceUnavailable)
 			return nil
 		case <-patience.C:
-			l.silence(tx, inv, heard)
-			return nil
+			return l.silence(tx, inv, heard)
 		}
 		if given && heard {
 			// Not before a provisional response (RFC 3261 section 9.1).
@@ -185,35 +192,38 @@ func (l *Leg) finish() {
 }
 
 // unreachable ends a leg that got nothing back.
-func (l *Leg) unreachable(code int) { l.refused(code, phrases[code], true) }
-
-// unanswered ends a leg whose INVITE nobody has seen.
-func (l *Leg) unanswered(code int) {
-	if l.out() {
-		l.e.hosts.silent(l.Remote().Addr())
-	}
-	l.unreachable(code)
+func (l *Leg) unreachable(code int) {
+	l.refused(Refused{Code: code, Reason: phrases[code], Unreachable: true})
 }
 
-func (l *Leg) refused(code int, reason string, unreachable bool) {
+// unanswered takes it that nobody has seen an INVITE: the next place of its trunk
+// may, or the leg ends.
+func (l *Leg) unanswered(inv *sip.Request, code int) (again *sip.Request) {
+	if again = l.onward(inv, 0); again == nil {
+		l.unreachable(code)
+	}
+	return again
+}
+
+func (l *Leg) refused(r Refused) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was := l.phase
 	if l.move(over) && was == opening {
-		l.post(Refused{Code: code, Reason: reason, Unreachable: unreachable})
+		l.post(r)
 	}
 }
 
-// silence ends a leg whose phone has said nothing: to the INVITE, or after our
-// CANCEL. What it may say later goes to unmatched.
-func (l *Leg) silence(tx *sip.ClientTx, inv *sip.Request, heard bool) {
+// silence takes it that a phone says nothing: to the INVITE, or after our CANCEL.
+// What it may say later goes to unmatched.
+func (l *Leg) silence(tx *sip.ClientTx, inv *sip.Request, heard bool) (again *sip.Request) {
 	tx.Terminate()
 	if heard {
 		l.unreachable(sip.StatusRequestTimeout)
-		return
+		return nil
 	}
-	l.e.legs.forget(l, inv)
-	l.unanswered(sip.StatusRequestTimeout)
+	l.e.legs.forget(inv)
+	return l.unanswered(inv, sip.StatusRequestTimeout)
 }
 
 // progress takes a provisional response.
@@ -233,7 +243,12 @@ func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (ag
 		if next := l.amended(inv, res); next != nil {
 			return next
 		}
-		l.refused(res.StatusCode, res.Reason, false)
+		if res.StatusCode == sip.StatusServiceUnavailable {
+			if next := l.onward(inv, retryAfter(res)); next != nil {
+				return next
+			}
+		}
+		l.refused(Refused{Code: res.StatusCode, Reason: res.Reason, RetryAfter: retryAfter(res), Moved: l.moved(res)})
 		return nil
 	}
 	// Copies of the 2xx are ours to acknowledge, and so are those of other phones
@@ -283,11 +298,17 @@ func (l *Leg) amended(inv *sip.Request, res *sip.Response) *sip.Request {
 	if !l.prolong(next, res) && !l.account.answer(next, res) {
 		return nil
 	}
-	l.dialog.cseq++
-	next.ReplaceHeader(l.e.via(l.dialog.flow))
-	next.ReplaceHeader(&sip.CSeqHeader{SeqNo: l.dialog.cseq, MethodName: sip.INVITE})
-	l.e.by(next, l.dialog.flow)
+	l.renumber(next)
 	return next
+}
+
+// renumber makes a copy of an INVITE the next one of its call, by the dialog's
+// flow. The caller holds mu.
+func (l *Leg) renumber(inv *sip.Request) {
+	l.dialog.cseq++
+	inv.ReplaceHeader(l.e.via(l.dialog.flow))
+	inv.ReplaceHeader(&sip.CSeqHeader{SeqNo: l.dialog.cseq, MethodName: sip.INVITE})
+	l.e.by(inv, l.dialog.flow)
 }
 
 // prolong makes an INVITE ask for the session that the refusal of it wants (RFC

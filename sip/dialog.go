@@ -19,12 +19,13 @@ type dialog struct {
 	routes []sip.Uri
 	cseq   uint32 // of our last request
 	sips   bool   // the peer called us by a sips address
+	as     string // user of our Contact; "" is the switch's own
 }
 
 // contact is our Contact in a dialog: sips where the peer's address, its first
 // route or the one it called is (RFC 3261 sections 8.1.1.8 and 12.1.1).
 func (d *dialog) contact(e *Edge) *sip.ContactHeader {
-	c := e.contact(d.flow)
+	c := e.contactAs(d.as, d.flow)
 	if d.sips || d.target.Scheme == "sips" || len(d.routes) > 0 && d.routes[0].Scheme == "sips" {
 		c.Address.Scheme = "sips"
 		if d.flow.transport == "tls" {
@@ -127,11 +128,17 @@ func (e *Edge) via(f flow) *sip.ViaHeader {
 	}
 }
 
-// contact makes our Contact on a flow. A WebSocket is ws in a URI also when TLS is
-// below it (RFC 7118 section 5.2).
-func (e *Edge) contact(f flow) *sip.ContactHeader {
+// contact makes our Contact on a flow.
+func (e *Edge) contact(f flow) *sip.ContactHeader { return e.contactAs("", f) }
+
+// contactAs is contact with the name that a carrier knows us by. A WebSocket is ws in
+// a URI also when TLS is below it (RFC 7118 section 5.2).
+func (e *Edge) contactAs(user string, f flow) *sip.ContactHeader {
+	if user == "" {
+		user = "foyer"
+	}
 	host, port := e.sentBy(f)
-	uri := sip.Uri{Scheme: "sip", User: "foyer", Host: host, Port: port}
+	uri := sip.Uri{Scheme: "sip", User: escapeUser(user), Host: host, Port: port}
 	switch f.transport {
 	case "udp":
 	case "wss":

@@ -68,8 +68,8 @@ type Options struct {
 	Invite func(*Leg)
 	// AgentInvite is the same for an INVITE an authenticated agent sends. nil: refused with 403.
 	AgentInvite func(*Leg, string)
-	// Resolve finds the addresses of a trunk's host. nil: the machine's resolver.
-	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Resolver finds the hosts of trunks. nil: the machine's.
+	Resolver Resolver
 	// Draining refuses new calls (503, Retry-After) and answers OPTIONS 503 when true. nil: never.
 	Draining func() bool
 }
@@ -134,7 +134,7 @@ func NewEdge(o Options) (*Edge, error) {
 	if o.TLSConfig != nil {
 		e.tls = patient(o.TLSConfig)
 	}
-	e.hosts = newHosts(e.o.Resolve, e.o.Now)
+	e.hosts = newHosts(e.o.Resolver, e.o.Now)
 	e.timing = timing{t1: e.o.T1, t2: 8 * e.o.T1, give: 64 * e.o.T1, unanswered: e.o.Unanswered}
 	if e.o.Flood != nil {
 		e.gate = newGate(*e.o.Flood, e.o.Now(), e.o.Log)
@@ -172,8 +172,8 @@ func (o Options) orDefault() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Resolve == nil {
-		o.Resolve = lookUp
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
 	}
 	if o.Unanswered <= 0 {
 		o.Unanswered = 4 * time.Second
@@ -274,12 +274,14 @@ func (e *Edge) Serve(ctx context.Context) error {
 	if e.o.Registrar != nil {
 		serving.Go(func() { e.o.Registrar.run(ctx) })
 	}
+	e.watchTrunks()
 	var err error
 	select {
 	case <-ctx.Done():
 	case <-e.stopped.Done():
 	case err = <-ended:
 	}
+	e.leaveTrunks()
 	cancel()
 	e.shut()
 	serving.Wait()
@@ -331,7 +333,15 @@ func (e *Edge) Close() error {
 func (e *Edge) Legs() int { return e.legs.count() }
 
 // SetTrunks replaces the trunks (configuration reload). Calls that are up stay.
-func (e *Edge) SetTrunks(list []Trunk) { e.trunks.set(list) }
+func (e *Edge) SetTrunks(list []Trunk) {
+	e.trunks.set(list)
+	e.mu.Lock()
+	serving := e.served != nil && !e.closed
+	e.mu.Unlock()
+	if serving {
+		e.watchTrunks()
+	}
+}
 
 // TrunkCalls returns the number of calls up on each trunk.
 func (e *Edge) TrunkCalls() map[string]int { return e.trunks.inUse() }
@@ -372,7 +382,7 @@ func (e *Edge) connected(transport string, remote netip.AddrPort) bool {
 
 // exempt reports whether an address is spared limits by source.
 func (e *Edge) exempt(a netip.Addr) bool {
-	if _, trunk := e.trunks.of(a); trunk {
+	if _, trunk := e.trunks.of(a, ""); trunk {
 		return true
 	}
 	return e.o.Registrar != nil && e.o.Registrar.bans.exempt(a)

@@ -20,6 +20,8 @@ type (
 		Code        int
 		Reason      string
 		Unreachable bool
+		RetryAfter  time.Duration // 0: none was said
+		Moved       []string      // with 3xx of a trunk: the numbers it names at addresses of its own
 	}
 	// Acked is the ACK for our 200 on a server leg, or the one that brings the
 	// answer to an offer of ours on either; SDP is that answer.
@@ -42,8 +44,11 @@ type (
 		SDP  []byte
 	}
 	// Info is a DTMF digit by INFO (application/dtmf-relay or dtmf); 200 has
-	// been sent.
-	Info struct{ Digit byte }
+	// been sent. Length is how long the key was pressed, 0 if that was not said.
+	Info struct {
+		Digit  byte
+		Length time.Duration
+	}
 	// Ended ends an answered leg that we did not hang up.
 	Ended struct {
 		Why    EndKind

@@ -326,7 +326,8 @@ func FuzzDigit(f *testing.F) {
 	f.Add("application/dtmf", "16")
 	f.Add("application/dtmf-relay", "signal:11")
 	f.Fuzz(func(t *testing.T, kind, body string) {
-		digit, ok := digitOf(kind, body)
+		d, ok := digitOf(kind, body)
+		digit := d.Digit
 		if !ok {
 			if digit != 0 {
 				t.Fatalf("%q without being one", digit)
@@ -337,7 +338,7 @@ func FuzzDigit(f *testing.F) {
 			t.Fatalf("%q in %q", digit, body)
 		}
 		for _, form := range []string{"Signal=" + string(digit) + "\r\nDuration=100\r\n", "signal = " + strconv.Itoa(strings.IndexByte("0123456789*#ABCD", digit))} {
-			if again, ok := digitOf("application/dtmf-relay", form); !ok || again != digit {
+			if again, ok := digitOf("application/dtmf-relay", form); !ok || again.Digit != digit {
 				t.Fatalf("%q from %q, %q from %q", digit, body, again, form)
 			}
 		}

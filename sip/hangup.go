@@ -51,6 +51,11 @@ func (l *Leg) leave(why Reason) {
 func (e *Edge) ask(req *sip.Request) (*sip.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.timing.give+time.Second)
 	defer cancel()
+	return e.finalOf(ctx, req)
+}
+
+// finalOf is ask for as long as ctx lasts.
+func (e *Edge) finalOf(ctx context.Context, req *sip.Request) (*sip.Response, error) {
 	tx, err := e.send(ctx, req)
 	if err != nil {
 		return nil, err

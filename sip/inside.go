@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
@@ -100,36 +99,8 @@ func (l *Leg) informed(req *sip.Request, tx *sip.ServerTx) {
 	defer l.mu.Unlock()
 	l.e.reply(tx, l.e.respond(req, sip.StatusOK, ""))
 	if digit, ok := digitOf(kind, string(req.Body())); ok && l.phase == up {
-		l.post(Info{Digit: digit})
+		l.post(digit)
 	}
-}
-
-// digitOf reads a DTMF digit: Signal=5 in application/dtmf-relay, 5 alone in
-// application/dtmf. Some write the events of RFC 4733 as numbers.
-func digitOf(kind, body string) (byte, bool) {
-	signal := body
-	if kind == "application/dtmf-relay" {
-		signal = ""
-		for line := range strings.Lines(body) {
-			name, value, found := strings.Cut(line, "=")
-			if !found {
-				name, value, _ = strings.Cut(line, ":")
-			}
-			if strings.EqualFold(strings.TrimSpace(name), "signal") {
-				signal = value
-				break
-			}
-		}
-	}
-	signal = strings.ToUpper(strings.TrimSpace(signal))
-	const events = "0123456789*#ABCD"
-	if len(signal) == 1 && strings.Contains(events, signal) {
-		return signal[0], true
-	}
-	if n, err := strconv.Atoi(signal); err == nil && n >= 10 && n < len(events) {
-		return events[n], true
-	}
-	return 0, false
 }
 
 // later refuses a request whose time has not come, for some seconds (RFC 3261

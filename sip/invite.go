@@ -145,12 +145,16 @@ func target(req *sip.Request) *sip.ContactHeader {
 func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	l := &Leg{
 		e: e, server: true, id: string(*req.CallID()), tag: toTag(req.To()), first: req.CSeq().SeqNo,
-		caller: callerOf(req), called: printable(userOf(&req.Recipient)), trunk: a.line.ID,
+		caller: callerOf(req), called: printable(userOf(&req.Recipient)), to: printable(userOf(&req.To().Address)), trunk: a.line.ID,
+		diverted: diversionsOf(req), vouched: vouchedOf(req), hops: 70,
 		offer: req.Body(), heard: req.Body(), final: make(chan struct{}),
 		asServer: &asked{req, tx}, asking: new(atomic.Pointer[Leg]), updates: allows(req, "UPDATE"),
 	}
 	if len(l.offer) == 0 {
 		l.offer, l.heard = nil, nil
+	}
+	if hops := req.MaxForwards(); hops != nil {
+		l.hops = int(hops.Val())
 	}
 	l.asking.Store(l)
 	theirs := tagOf(req.From())

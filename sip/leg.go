@@ -23,32 +23,37 @@ import (
 // it and is held while sending, so that numbers leave in order; it is never
 // held while the sink is called.
 type Leg struct {
-	e      *Edge
-	server bool
-	id     string // Call-ID
-	tag    string // ours
-	caller Caller
-	called string
-	trunk  string // "": a phone's
-	offer  []byte
-	free   func()                       // gives the trunk's channel back
-	final  chan struct{}                // server legs: closed when the INVITE has its final response
-	first  uint32                       // server legs: CSeq of the INVITE
-	asking *atomic.Pointer[Leg]         // server legs: this leg until its INVITE is answered
-	theirs atomic.Pointer[string]       // their tag; nil until it is known
-	places atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
-	box    inbox
+	e        *Edge
+	server   bool
+	id       string // Call-ID
+	tag      string // ours
+	caller   Caller
+	called   string
+	to       string
+	trunk    string // "": a phone's
+	offer    []byte
+	diverted []Diversion
+	vouched  Vouched
+	hops     int
+	free     func()                       // gives the trunk's channel back
+	final    chan struct{}                // server legs: closed when the INVITE has its final response
+	first    uint32                       // server legs: CSeq of the INVITE
+	asking   *atomic.Pointer[Leg]         // server legs: this leg until its INVITE is answered
+	theirs   atomic.Pointer[string]       // their tag; nil until it is known
+	places   atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
+	box      inbox
 
 	mu         sync.Mutex
 	phase      phase
 	dialog     dialog
-	ringing    *time.Timer   // server legs: repeats our last provisional response
-	rang       *sip.Response // that response
-	asServer   *asked        // server legs: the INVITE until it is answered
-	quit       chan struct{} // client legs: closed by Hangup before the answer
-	why        Reason        // what Hangup said then
-	account    account       // calls out: answers a challenge of the INVITE
-	goodbye    *Reason       // their BYE came before the 2xx it belongs to
+	ringing    *time.Timer      // server legs: repeats our last provisional response
+	rang       *sip.Response    // that response
+	asServer   *asked           // server legs: the INVITE until it is answered
+	quit       chan struct{}    // client legs: closed by Hangup before the answer
+	why        Reason           // what Hangup said then
+	account    account          // calls out: answers a challenge of the INVITE
+	ahead      []netip.AddrPort // calls out: places of the trunk that are left to try
+	goodbye    *Reason          // their BYE came before the 2xx it belongs to
 	unacked    *unacked
 	ack        *sip.Request // of the last 2xx to an INVITE of ours, to be repeated
 	ackSince   time.Time
@@ -63,6 +68,8 @@ type Leg struct {
 	want       *wanted       // an offer or refresh of ours that waits for its turn
 	truce      *time.Timer   // after glare: runs until it may be our turn again
 	tokens     uint64
+	presses    []Info // keys that wait to be pressed for the peer
+	pressing   bool   // a goroutine presses them
 	sink       func(LegEvent)
 	events     []LegEvent // not yet handed to sink
 	delivering bool
@@ -103,6 +110,19 @@ func (l *Leg) Caller() Caller { return l.caller }
 // Called returns, on server legs, the user part of the Request-URI, unescaped
 // and without parameters.
 func (l *Leg) Called() string { return l.called }
+
+// To returns, on server legs, the user part of To: the number that was dialled,
+// where the Request-URI names an account of ours.
+func (l *Leg) To() string { return l.to }
+
+// Diversions returns, on server legs, who passed the call on, the last one first.
+func (l *Leg) Diversions() []Diversion { return l.diverted }
+
+// Hops returns, on server legs, how many times the call may still be passed on.
+func (l *Leg) Hops() int { return l.hops }
+
+// Vouched returns, on server legs, what is claimed of the caller's number.
+func (l *Leg) Vouched() Vouched { return l.vouched }
 
 // Trunk returns the id of the trunk the call came from or goes by, "" for a
 // call to a phone.

@@ -24,7 +24,7 @@ type legs struct {
 type past struct {
 	turned    time.Time
 	answered  [2]map[invite]struct{} // this while and the one before
-	forgotten [2]map[half]*sip.Request
+	forgotten [2]map[invite]*sip.Request
 	acks      [2]map[invite]*sip.Request // of the final responses to INVITEs of ours
 }
 
@@ -103,18 +103,18 @@ func (t *legs) count() int {
 
 // forget keeps an INVITE of ours that nobody answered, to give up properly on a
 // phone that wakes up late.
-func (t *legs) forget(l *Leg, req *sip.Request) {
+func (t *legs) forget(req *sip.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn()
-	put(&t.past.forgotten, half{l.id, l.tag}, req)
+	put(&t.past.forgotten, inviteOf(req), req)
 }
 
 // wokenUp returns the forgotten INVITE that a response is to.
-func (t *legs) wokenUp(callID, ourTag string) *sip.Request {
+func (t *legs) wokenUp(res *sip.Response) *sip.Request {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	req, _ := get(&t.past.forgotten, half{callID, ourTag})
+	req, _ := get(&t.past.forgotten, inviteOf(res))
 	return req
 }
 

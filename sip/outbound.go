@@ -19,10 +19,7 @@ func (l *Leg) out() bool { return l.trunk != "" && !l.server }
 // aimAtNumber takes a channel of the trunk for a call to a number.
 func (l *Leg) aimAtNumber(d *Dial) (first func() *sip.Request, err error) {
 	t, known := l.e.trunks.named(d.Trunk)
-	transport := t.Transport
-	if transport == "" {
-		transport = "udp"
-	}
+	transport := t.transport()
 	switch {
 	case !known:
 		return nil, fmt.Errorf("no trunk %q", d.Trunk)
@@ -32,39 +29,55 @@ func (l *Leg) aimAtNumber(d *Dial) (first func() *sip.Request, err error) {
 		return nil, fmt.Errorf("trunk %s: transport %s is not served", t.ID, transport)
 	case !isE164(d.Number):
 		return nil, errors.New("not an E.164 number")
-	case d.Diverted != "" && !isE164(d.Diverted):
-		return nil, fmt.Errorf("diverted by %q, which is not an E.164 number", d.Diverted)
+	case d.Hops < 0:
+		return nil, errors.New("it has been passed on too often")
+	}
+	for _, by := range d.Diverted {
+		if !isE164(by.User) || tokenOnly(by.Reason) != by.Reason {
+			return nil, fmt.Errorf("diverted by %q (%q), which is not an E.164 number and a reason", by.User, by.Reason)
+		}
 	}
 	if l.free, err = t.acquire(); err != nil {
 		return nil, err
 	}
-	l.account = account{user: t.Username, password: t.Password}
+	l.account = t.account()
 	l.dialog.flow.transport = transport
-	l.dialog.to = &sip.ToHeader{Address: numberURI(d.Number, t.Host)}
+	l.dialog.to = &sip.ToHeader{Address: numberURI(t.Trunk, d.Number, t.Host)}
 	l.dialog.target = *l.dialog.to.Address.Clone()
 	l.dialog.target.Port = int(t.Port)
 	return func() *sip.Request { return l.numberInvite(d, t) }, nil
 }
 
-// numberInvite finds the trunk's host and builds the INVITE that goes there.
+// numberInvite finds the trunk's host and builds the INVITE that goes to its first
+// place.
 func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 	e := l.e
-	transport := l.Transport()
-	addrs, err := e.hosts.find(e.stopped, t.Host)
-	if err == nil {
-		if addrs = e.within(transport, addrs); len(addrs) == 0 {
-			err = fmt.Errorf("%s has no address that our %s socket can reach", t.Host, transport)
-		}
-	}
+	places, err := e.placesOf(e.stopped, t.host())
 	if err != nil {
 		e.o.Log.Warn("trunk not reached", zap.String("trunk", t.ID), zap.Error(err))
 		l.unreachable(sip.StatusServiceUnavailable)
 		return nil
 	}
+	at, routes := t.watch.called(e.o.Now(), places)
+	if i := slices.Index(places, at); i > 0 {
+		// Where we are registered we are known; another machine of the carrier may
+		// have to be told who we are first.
+		places = append([]netip.AddrPort{at}, slices.Delete(slices.Clone(places), i, i+1)...)
+	}
+	addrs := make([]netip.Addr, len(places))
+	for i, p := range places {
+		addrs[i] = p.Addr()
+	}
 	l.places.Store(&addrs)
-	f := flow{transport, netip.AddrPortFrom(addrs[0], t.port())}
+	f := e.flowTo(t.Trunk, places[0])
+	l.mu.Lock()
+	l.ahead, l.dialog.routes = places[1:], routes
+	if t.Registration.Expires > 0 {
+		l.dialog.as = t.Username
+	}
+	l.mu.Unlock()
 	inv := l.inviteBy(d, t, f)
-	if transport == "udp" && len(inv.String()) > largestByUDP && e.reachByTCP(t, f.remote) {
+	if f.transport == "udp" && len(inv.String()) > largestByUDP && e.reachByTCP(t, f.remote) {
 		inv = l.inviteBy(d, t, flow{"tcp", f.remote})
 	}
 	return inv
@@ -74,9 +87,6 @@ func (l *Leg) numberInvite(d *Dial, t line) *sip.Request {
 // flow of the dialog.
 func (l *Leg) inviteBy(d *Dial, t line, f flow) *sip.Request {
 	e := l.e
-	if f.transport != "udp" {
-		e.outgoing.mayCall(f, &t.Trunk)
-	}
 	l.mu.Lock()
 	l.dialog.flow = f
 	l.mu.Unlock()
@@ -86,9 +96,10 @@ func (l *Leg) inviteBy(d *Dial, t line, f flow) *sip.Request {
 		domain = t.Host // an account's addresses are in its carrier's domain
 	}
 	inv := l.firstInvite(d, domain)
-	if d.Diverted != "" {
-		by := numberURI(d.Diverted, own)
-		inv.AppendHeader(sip.NewHeader("Diversion", "<"+by.String()+">;reason=unconditional;counter=1;privacy=off"))
+	writeDiversions(inv, d.Diverted, t.Trunk, own)
+	if d.Hops > 0 {
+		hops := sip.MaxForwardsHeader(d.Hops)
+		inv.ReplaceHeader(&hops)
 	}
 	return inv
 }
@@ -122,11 +133,82 @@ func (e *Edge) reachByTCP(t line, at netip.AddrPort) bool {
 	return err == nil
 }
 
-// within leaves out the addresses that a socket cannot reach: those of the other
-// IP version.
-func (e *Edge) within(transport string, addrs []netip.Addr) []netip.Addr {
-	return slices.DeleteFunc(addrs, func(a netip.Addr) bool {
-		return !e.listening(flow{transport, netip.AddrPortFrom(a, 0)}).at.IsValid()
+// called notes where the trunk's host was found, and returns where we are registered
+// and the routes of calls that begin there (RFC 3608 section 6.1); nowhere if we are
+// not.
+func (w *watch) called(now time.Time, places []netip.AddrPort) (at netip.AddrPort, routes []sip.Uri) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.found(&w.places, places)
+	if !w.enrol.up(now) {
+		return netip.AddrPort{}, nil
+	}
+	return w.at, w.routes
+}
+
+// onward builds the INVITE for the next place of the trunk when one has not
+// answered, or has answered 503 (RFC 3263 section 4.3); while is for how long that
+// one wants to be left alone. Nil: there is none, or we gave up.
+func (l *Leg) onward(inv *sip.Request, while time.Duration) *sip.Request {
+	if !l.out() {
+		return nil
+	}
+	e := l.e
+	e.hosts.silent(l.Remote(), while)
+	t, known := e.trunks.named(l.trunk)
+	if known {
+		t.watch.doubt(e.o.Now())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase != opening || len(l.ahead) == 0 {
+		return nil
+	}
+	next := inv.Clone()
+	f := flow{l.dialog.flow.transport, l.ahead[0]}
+	l.ahead = l.ahead[1:]
+	if f.transport != "udp" {
+		e.outgoing.mayCall(f, &t.Trunk)
+	}
+	e.o.Log.Info("trunk's next address", zap.String("trunk", l.trunk), zap.Stringer("silent", l.dialog.flow.remote), zap.Stringer("next", f.remote))
+	l.dialog.flow = f
+	// The routes were those of the place before.
+	drop(next, "Route")
+	l.dialog.routes = nil
+	drop(next, "Authorization")
+	drop(next, "Proxy-Authorization")
+	l.account.answered, l.account.last = 0, nil
+	next.ReplaceHeader(l.dialog.contact(e))
+	l.renumber(next)
+	return next
+}
+
+// flowTo is how a place of a trunk is reached.
+func (e *Edge) flowTo(t Trunk, at netip.AddrPort) flow {
+	f := flow{t.transport(), at}
+	if f.transport != "udp" {
+		e.outgoing.mayCall(f, &t)
+	}
+	return f
+}
+
+// placesOf finds the places of a host that our socket can reach.
+func (e *Edge) placesOf(ctx context.Context, h host) ([]netip.AddrPort, error) {
+	places, err := e.hosts.find(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if places = e.within(h.transport, places); len(places) == 0 {
+		return nil, fmt.Errorf("%s has no address that our %s socket can reach", h.name, h.transport)
+	}
+	return places[:min(len(places), mostPlaces)], nil
+}
+
+// within leaves out the places that a socket cannot reach: those of the other IP
+// version.
+func (e *Edge) within(transport string, places []netip.AddrPort) []netip.AddrPort {
+	return slices.DeleteFunc(places, func(p netip.AddrPort) bool {
+		return !e.listening(flow{transport, p}).at.IsValid()
 	})
 }
 
@@ -141,8 +223,7 @@ func (l *Leg) admits(from netip.Addr) bool {
 	if places := l.places.Load(); places != nil && slices.Contains(*places, from) {
 		return true
 	}
-	t, known := l.e.trunks.of(from)
-	return known && t.ID == l.trunk
+	return l.e.trunks.holds(l.trunk, from)
 }
 
 // strange reports whether a response to a request of ours inside a trunk's
@@ -180,4 +261,24 @@ func (l *Leg) retarget(contact *sip.ContactHeader) {
 	if err == nil && l.admits(addr) {
 		l.dialog.flow.remote = netip.AddrPortFrom(addr.Unmap(), uint16(portOf(hop)))
 	}
+}
+
+// moved are the numbers that a redirection names at addresses of the trunk. What it
+// names elsewhere is none of our business: nobody may send us to a third party.
+func (l *Leg) moved(res *sip.Response) (numbers []string) {
+	if !l.out() || res.StatusCode/100 != 3 {
+		return nil
+	}
+	t, _ := l.e.trunks.named(l.trunk)
+	for _, h := range res.GetHeaders("contact") {
+		c, ok := h.(*sip.ContactHeader)
+		if !ok || c.Address.Wildcard || userOf(&c.Address) == "" || len(numbers) == mostPlaces {
+			continue
+		}
+		addr, err := netip.ParseAddr(strings.Trim(c.Address.Host, "[]"))
+		if err == nil && l.admits(addr) || err != nil && strings.EqualFold(c.Address.Host, t.Host) {
+			numbers = append(numbers, userOf(&c.Address))
+		}
+	}
+	return numbers
 }

@@ -21,7 +21,7 @@ func playOut(t *testing.T, change func(*Options), test func(*stage)) {
 	t.Helper()
 	play(t, func(o *Options) {
 		o.Trunks = []Trunk{
-			{ID: "carrier", Allow: prefixes("10.0.0.2/32", "10.0.0.8/32"), MaxCalls: 3, Host: "10.0.0.2"},
+			{ID: "carrier", Allow: prefixes("10.0.0.2/32", "10.0.0.8/32"), MaxCalls: 3, Host: "10.0.0.2", Forwarded: ByDiversion},
 			{ID: "dead", Allow: prefixes("10.0.0.4/32"), Host: "10.0.0.4", Port: 5070},
 			{ID: "mute", Allow: prefixes("10.0.0.5/32")},
 		}
@@ -29,6 +29,11 @@ func playOut(t *testing.T, change func(*Options), test func(*stage)) {
 			change(o)
 		}
 	}, test)
+}
+
+// divertedBy is a caller passed on by a number of ours.
+func divertedBy(number string) []Diversion {
+	return []Diversion{{User: number, Reason: "unconditional"}}
 }
 
 // calls dials a number by the carrier.
@@ -156,11 +161,11 @@ func TestWhoCallsANumber(t *testing.T) {
 	}{
 		{"a number of ours", "", func(*Dial) {}, `"Boutik" <sip:+33170000001@10.0.0.1;user=phone>`, "",
 			`"Boutik" <sip:+33170000001@10.0.0.1;user=phone>`, ""},
-		{"a caller passed on", "", func(d *Dial) { d.Caller, d.Diverted = Caller{User: "+441632960001"}, "+33170000001" },
+		{"a caller passed on", "", func(d *Dial) { d.Caller, d.Diverted = Caller{User: "+441632960001"}, divertedBy("+33170000001") },
 			"<sip:+441632960001@10.0.0.1;user=phone>", "", "<sip:+441632960001@10.0.0.1;user=phone>",
 			"<sip:+33170000001@10.0.0.1;user=phone>;reason=unconditional;counter=1;privacy=off"},
 		{"a private caller passed on", "", func(d *Dial) {
-			d.Caller, d.Diverted = Caller{User: "+441632960001", Display: "Ada", Private: true}, "+33170000001"
+			d.Caller, d.Diverted = Caller{User: "+441632960001", Display: "Ada", Private: true}, divertedBy("+33170000001")
 		}, anonymous, "id", `"Ada" <sip:+441632960001@10.0.0.1;user=phone>`,
 			"<sip:+33170000001@10.0.0.1;user=phone>;reason=unconditional;counter=1;privacy=off"},
 		{"nobody", "", func(d *Dial) { d.Caller = Caller{} }, anonymous, "id", "", ""},
@@ -301,7 +306,9 @@ func TestDialsThatMakeNoCall(t *testing.T) {
 			{Trunk: "carrier", Number: "+٣٣١٧٠٠٠٠٠٠١"},
 			{Trunk: "carrier", Number: "+33170000001\r\nX: y"},
 			{Trunk: "carrier", Number: "112"},
-			{Trunk: "carrier", Number: mobile, Diverted: "x>\r\nX: y"},
+			{Trunk: "carrier", Number: mobile, Diverted: divertedBy("x>\r\nX: y")},
+			{Trunk: "carrier", Number: mobile, Diverted: []Diversion{{User: mobile, Reason: "a b"}}},
+			{Trunk: "carrier", Number: mobile, Hops: -1},
 			{Trunk: "carrier", Number: mobile, Headers: []Header{{"X", "a\r\nY: b"}}},
 			{Trunk: "nowhere", Number: mobile},
 			{Trunk: "mute", Number: mobile},

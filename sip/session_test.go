@@ -2,6 +2,7 @@ package sip
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"foyer/sip/siptest"
@@ -206,4 +207,42 @@ func TestSessionsOnTheWire(t *testing.T) {
 			d.leg.Hangup(Reason{})
 		})
 	})
+}
+
+// Calls that last: refreshed by us or by the carrier, they are up until somebody
+// hangs up, and nothing is left of them.
+func TestLongCalls(t *testing.T) {
+	for _, long := range []time.Duration{30 * time.Minute, 4 * time.Hour} {
+		for _, refresher := range []string{"uas", "uac", ""} {
+			t.Run(long.String()+" "+refresher, func(t *testing.T) {
+				play(t, nil, func(s *stage) {
+					var extra []siptest.Header
+					if refresher != "" {
+						extra = []siptest.Header{siptest.H("Supported", "timer"), siptest.H("Session-Expires", "1800;refresher="+refresher)}
+					}
+					c, d := s.talks(extra...)
+					const every = 15 * time.Minute
+					for up := time.Duration(0); up < long; up += every {
+						time.Sleep(every)
+						if refresher == "uac" {
+							c.Update("", extra...)
+							s.saw(c, "200 UPDATE")
+						}
+						synctest.Wait()
+						if s.edge.Legs() != 1 {
+							s.t.Fatalf("gone after %v", up+every)
+						}
+					}
+					refreshes := s.carrier.Wire().Count("UPDATE", false) + s.carrier.Wire().Count("INVITE", false)
+					if want := int(long / every); refresher == "uas" && (refreshes < want-1 || refreshes > want+1) {
+						s.t.Errorf("refreshed %d times in %v", refreshes, long)
+					}
+					d.silent()
+					c.Bye()
+					expect[Ended](d)
+					s.saw(c, "200 BYE")
+				})
+			})
+		}
+	}
 }

@@ -180,7 +180,7 @@ var (
 // standing is what a flow is to the edge.
 func (e *Edge) standing(f flow) standing {
 	addr := f.remote.Addr()
-	if _, trunk := e.trunks.of(addr); trunk {
+	if _, trunk := e.trunks.of(addr, ""); trunk {
 		return ofTrunk
 	}
 	switch {

@@ -34,12 +34,12 @@ func TestTrunkOfSource(t *testing.T) {
 		"::ffff:192.0.2.1":    "",
 		"::c633:6409":         "", // the bits of 198.51.100.9, but IPv6
 	} {
-		l, ok := list.of(netip.MustParseAddr(source))
+		l, ok := list.of(netip.MustParseAddr(source), "")
 		if l.ID != want || ok != (want != "") {
 			t.Errorf("%s: trunk %q", source, l.ID)
 		}
 	}
-	if _, ok := newTrunks(nil).of(netip.MustParseAddr("198.51.1.1")); ok {
+	if _, ok := newTrunks(nil).of(netip.MustParseAddr("198.51.1.1"), ""); ok {
 		t.Error("a trunk from nowhere")
 	}
 }
@@ -48,7 +48,7 @@ func TestTrunkChannels(t *testing.T) {
 	list := newTrunks([]Trunk{{ID: "a", Allow: prefixes("10.0.0.0/8"), MaxCalls: 2}})
 	from := netip.MustParseAddr("10.0.0.1")
 	take := func() (func(), error) {
-		l, _ := list.of(from)
+		l, _ := list.of(from, "")
 		return l.acquire()
 	}
 	first, err := take()
@@ -89,7 +89,7 @@ func TestTrunkChannelsFromManyGoroutines(t *testing.T) {
 	for range 16 {
 		all.Go(func() {
 			for range 2000 {
-				l, _ := list.of(netip.MustParseAddr("10.0.0.1"))
+				l, _ := list.of(netip.MustParseAddr("10.0.0.1"), "")
 				release, err := l.acquire()
 				if err != nil {
 					refused.Add(1)

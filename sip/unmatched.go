@@ -19,14 +19,14 @@ func (e *Edge) unmatched(res *sip.Response) {
 		if cseq == nil || id == nil || cseq.MethodName != sip.INVITE {
 			return
 		}
-		tag := tagOf(res.From())
-		l := e.legs.find(string(*id), tag)
-		if l != nil && res.StatusCode < 300 {
+		l := e.legs.find(string(*id), tagOf(res.From()))
+		if inv := e.legs.wokenUp(res); inv != nil {
+			// First: its leg may live on, in an INVITE to another place of its trunk.
+			e.giveUp(inv, res)
+		} else if l != nil && res.StatusCode < 300 {
 			l.late(res)
 		} else if ack := e.legs.ackOf(res); ack != nil && !res.IsProvisional() {
 			e.repeatAck(ack, res)
-		} else if inv := e.legs.wokenUp(string(*id), tag); inv != nil {
-			e.giveUp(inv, res)
 		}
 	})
 }
@@ -76,6 +76,11 @@ func (e *Edge) giveUp(inv *sip.Request, res *sip.Response) {
 		_, _ = e.ask(e.cancelOf(inv, why))
 	case res.IsSuccess():
 		e.disown(res, why)
+	default:
+		ack := alongside(inv, sip.ACK, res.To())
+		if err := e.tpl.WriteMsg(ack); err != nil {
+			e.o.Log.Debug("ACK not sent", zap.Error(err))
+		}
 	}
 }
 

@@ -259,14 +259,25 @@ func (c *call) arrive() {
 	leg := c.caller.leg
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
 	plan := c.ex.plan.Load()
-	c.dest = plan.route(c.begun, leg.Called(), c.id)
+	called := plan.called(leg)
+	c.facts.To = called
+	c.dest = plan.route(c.begun, called, c.id)
 	c.client = plan.clients[c.dest.client]
 	c.early = plan.trunks[leg.Trunk()].earlyMedia
 	c.facts = c.firstFacts(plan)
 	c.log.Info("call arrived",
 		zap.String("from", c.facts.From), zap.String("to", c.facts.To), zap.String("trunk", c.facts.Trunk),
-		zap.String("queue", string(c.dest.queue)), zap.String("sip_call_id", leg.SIPCallID()))
+		zap.String("queue", string(c.dest.queue)), zap.String("sip_call_id", leg.SIPCallID()),
+		zap.String("verstat", leg.Vouched().Verstat), zap.String("attest", leg.Vouched().Attest))
 
+	if code := plan.circle(leg); code != 0 {
+		c.turnBack(sip.Reject{Code: code, Err: errCircle}, acd.CauseFailed)
+		return
+	}
+	if c.dest.cause == acd.CauseNumberUnknown && plan.incomplete(c.dest.number) {
+		c.turnBack(sip.Reject{Code: 484}, c.dest.cause)
+		return
+	}
 	if c.dest.cause != acd.CauseUnknown && c.dest.prompt == "" {
 		c.turnAway(c.dest.cause, nil)
 		return
@@ -307,7 +318,12 @@ func (c *call) admit() {
 func (c *call) turnAway(cause acd.Cause, err error) {
 	r := rejectFor(cause)
 	r.Err = err
-	c.log.Warn("call turned away", zap.String("cause", cause.String()), zap.Int("code", r.Code), zap.Error(err))
+	c.turnBack(r, cause)
+}
+
+// turnBack is turnAway with a response of its own.
+func (c *call) turnBack(r sip.Reject, cause acd.Cause) {
+	c.log.Warn("call turned away", zap.String("cause", cause.String()), zap.Int("code", r.Code), zap.Error(r.Err))
 	c.phase, c.by, c.cause, c.code = leaving, acd.Switch, cause, r.Code
 	if cause == acd.CauseAbandoned {
 		c.by, c.code = acd.Caller, 487 // there is no INVITE left to refuse
@@ -353,14 +369,9 @@ func (c *call) callerDid(ev sip.LegEvent) {
 	case sip.Reanswered:
 		c.reanswered(acd.Caller, &c.caller, ev)
 	case sip.Info:
-		switch c.phase {
-		case talking:
-			c.agent.media.SendDigit(ev.Digit, infoDigit)
-		case diverted:
-			if c.out != nil {
-				c.out.media.SendDigit(ev.Digit, infoDigit)
-			}
-		default:
+		if to := c.opposite(acd.Caller); to != nil {
+			c.pressByInfo(to, ev)
+		} else {
 			c.pressed(acd.Caller, ev.Digit)
 		}
 	case sip.Ended:
@@ -383,7 +394,11 @@ func (c *call) mediaSaid(m fromMedia) {
 			c.startMessage()
 		}
 	case rtp.Digit:
-		c.pressed(m.party, ev.Digit)
+		if to := c.opposite(m.party); to != nil {
+			c.pressByEvent(to, ev)
+		} else {
+			c.pressed(m.party, ev.Digit)
+		}
 	case rtp.Quiet:
 		if m.party == acd.Agent {
 			c.agentQuiet()

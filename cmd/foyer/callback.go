@@ -47,7 +47,7 @@ func (c *call) callCustomer(d acd.Dial) {
 		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-agent"), c.ex.plan.Load().music)
 		o.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
 	}
-	if err := c.callOut(d.Number, sip.Caller{}, c.dest.number); err != nil {
+	if err := c.callOut(d.Number, passed{by: c.dest.number}); err != nil {
 		c.log.Warn("customer not called", zap.Error(err))
 		c.customerMissed(acd.CauseFailed)
 	}

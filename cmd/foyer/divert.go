@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,14 +21,36 @@ import (
 type outward struct {
 	side
 	*passage
-	shown sip.Caller
-	by    string // the number of ours that passes a call on
+	passed
 	codec rtp.Codec
 	early bool // their early media are heard
 	taken bool
 	tries int // trunks dialled
+	moves int // redirections followed
 	// joined: this is the customer of a callback, who is the call's caller now.
 	joined bool
+}
+
+// passed is the call that an outward leg passes on; that of a callback is empty but
+// for the number of ours that calls.
+type passed struct {
+	caller  sip.Caller
+	by      string          // the number of ours
+	before  []sip.Diversion // who passed it on to us
+	hops    int             // Max-Forwards left
+	vouched sip.Vouched
+}
+
+// passedOn is the call that has come by a caller's leg.
+func (c *call) passedOn() passed {
+	leg := c.caller.leg
+	// One less, as a proxy counts (RFC 7332): a call that goes round comes to its end.
+	// None left is refused by Dial.
+	hops := leg.Hops() - 1
+	if hops == 0 {
+		hops = -1
+	}
+	return passed{caller: leg.Caller(), by: c.facts.DID, before: leg.Diversions(), hops: hops, vouched: leg.Vouched()}
 }
 
 // divert carries out what the floor decided for a caller whom no agent will take.
@@ -44,7 +67,7 @@ func (c *call) divert(d acd.Divert) {
 		return
 	}
 	c.phase = diverted
-	if err := c.callOut(d.To.Number, c.caller.leg.Caller(), c.facts.DID); err != nil {
+	if err := c.callOut(d.To.Number, c.passedOn()); err != nil {
 		c.log.Warn("call not put through", zap.String("to", d.To.Number), zap.Error(err))
 		c.notPutThrough()
 		return
@@ -53,13 +76,14 @@ func (c *call) divert(d acd.Divert) {
 }
 
 // callOut calls a number by the trunks of its route.
-func (c *call) callOut(number string, caller sip.Caller, did string) error {
-	o := &outward{shown: caller, by: did}
+func (c *call) callOut(number string, p passed) error {
+	o := &outward{passed: p}
 	pass, err := c.ex.mayDial(dialer{client: c.dest.client}, number, func() { c.box.post(dialLimit{o}) })
 	if err != nil {
 		return err
 	}
 	o.passage, c.passage = pass, pass
+	o.way.prefer(c.ex.edge.TrunkUp)
 	party := acd.Carrier
 	if c.back {
 		party = acd.Caller
@@ -103,11 +127,18 @@ func (c *call) tryNext() error {
 	o.tries++
 	attempt := o.tries
 	leg, err := o.way.next(func(trunk string) (*sip.Leg, error) {
-		shown, by := plan.shown(trunk, o.shown, o.by)
-		return c.ex.edge.Dial(sip.Dial{
-			Trunk: trunk, Number: o.way.number, Caller: shown, Diverted: by,
-			SDP: o.sdp.Offer(o.codec),
-		}, func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) })
+		d := sip.Dial{Trunk: trunk, Number: o.way.number, Hops: o.hops, SDP: o.sdp.Offer(o.codec)}
+		passedOn := false
+		if d.Caller, passedOn = plan.shown(trunk, o.caller, o.by); passedOn {
+			d.Diverted = plan.passedOn(o.before, o.by)
+			// The signature is of the caller's number, and says nothing of ours.
+			if d.Caller.User != o.by {
+				for _, signature := range o.vouched.Identity {
+					d.Headers = append(d.Headers, sip.Header{Name: "Identity", Value: signature})
+				}
+			}
+		}
+		return c.ex.edge.Dial(d, func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) })
 	})
 	if err != nil {
 		return err
@@ -150,8 +181,8 @@ func (c *call) outsideDid(m fromOutside) {
 	case sip.Reanswered:
 		c.reanswered(acd.Carrier, &o.side, ev)
 	case sip.Info:
-		if c.phase == diverted {
-			c.caller.media.SendDigit(ev.Digit, infoDigit)
+		if to := c.opposite(acd.Carrier); to != nil {
+			c.pressByInfo(to, ev)
 		}
 	case sip.Ended:
 		c.end(partyOfEnd(acd.Carrier, ev.Why), causeOfEnd(ev.Why))
@@ -228,6 +259,9 @@ func (c *call) outwardLate(m outwardTime) {
 // outsideRefused tries the next trunk where that may help.
 func (c *call) outsideRefused(ev sip.Refused) {
 	o := c.out
+	if c.followed(ev) {
+		return
+	}
 	if ev.Elsewhere() {
 		if err := c.tryNext(); err == nil {
 			return
@@ -240,6 +274,40 @@ func (c *call) outsideRefused(ev sip.Refused) {
 		return
 	}
 	c.customerMissed(causeOfRefusal(ev))
+}
+
+// mostMoves is how many redirections of one call are followed.
+const mostMoves = 2
+
+// followed follows a redirection, if the trunk's may be followed and an outbound
+// route lets the new number be called by that very trunk: what a carrier says must
+// not make us call what we would not call ourselves.
+func (c *call) followed(ev sip.Refused) bool {
+	o, plan := c.out, c.ex.plan.Load()
+	if len(ev.Moved) == 0 {
+		return false
+	}
+	trunk := o.leg.Trunk()
+	if !plan.trunks[trunk].follow || o.moves == mostMoves {
+		c.log.Info("redirection not followed", zap.String("trunk", trunk), zap.Int("code", ev.Code), zap.Strings("to", ev.Moved))
+		return false
+	}
+	for _, to := range ev.Moved {
+		next, err := c.ex.mayDial(dialer{client: c.dest.client}, to, func() { c.box.post(dialLimit{o}) })
+		if err == nil && !slices.Contains(next.trunks, trunk) {
+			c.ex.dialOver(next)
+			err = errNoTrunk
+		}
+		if err != nil {
+			c.log.Warn("redirection refused", zap.String("trunk", trunk), zap.String("to", to), zap.Error(err))
+			continue
+		}
+		c.ex.dialOver(o.passage)
+		next.trunks = []string{trunk}
+		o.passage, c.passage, o.moves = next, next, o.moves+1
+		return c.tryNext() == nil
+	}
+	return false
 }
 
 // notPutThrough tells a caller that nobody could be reached.

@@ -32,6 +32,7 @@ type exchange struct {
 	edge       *sip.Edge
 	registrar  *sip.Registrar
 	media      *rtp.Media
+	ringback   *rtp.Sound
 	recordings *recorder.Store
 	cdrs       *ledger.Store
 	metrics    *metrics

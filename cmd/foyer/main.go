@@ -33,6 +33,7 @@ type cli struct {
 	Call      callCmd      `cmd:"" help:"Live calls of the running switch."`
 	Agent     agentCmd     `cmd:"" help:"Agents of the running switch."`
 	Queue     queueCmd     `cmd:"" help:"Queues of the running switch, and who waits in them."`
+	Trunk     trunkCmd     `cmd:"" help:"Carriers' lines: whether they are up, and why not."`
 	Callback  callbackCmd  `cmd:"" help:"Customers who will be called back."`
 	Explain   explainCmd   `cmd:"" help:"Say why a call went to the agents it went to, or why an agent got none."`
 	Trace     traceCmd     `cmd:"" help:"Draw the SIP messages of a call as a ladder."`

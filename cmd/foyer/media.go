@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -20,15 +19,12 @@ const (
 	afterTone = 2
 )
 
-// infoDigit is how long a digit that came by INFO lasts when it is passed on as
-// a telephone-event: phones do not say.
-const infoDigit = 160 * time.Millisecond
-
 // errOffer: the caller's SDP cannot be served. errGone: the caller left before
 // the INVITE could be answered.
 var (
-	errOffer = errors.New("caller's offer")
-	errGone  = errors.New("caller is gone")
+	errOffer  = errors.New("caller's offer")
+	errGone   = errors.New("caller is gone")
+	errCircle = errors.New("the call goes round: see its Diversion")
 )
 
 // openMedia takes ports for the caller's leg.
@@ -105,10 +101,15 @@ func (c *call) answer(sdp []byte) error {
 	return nil
 }
 
-// playQueue plays the greeting and the recording notice once, then music.
+// playQueue plays the greeting and the recording notice once, then music, or to a
+// caller who has not been answered the tone of a ringing telephone.
 func (c *call) playQueue() {
-	sounds := append([]*rtp.Sound(nil), c.dest.greeting...)
-	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, c.ex.plan.Load().music), Loop: true})
+	plan := c.ex.plan.Load()
+	sounds, then := append([]*rtp.Sound(nil), c.dest.greeting...), plan.music
+	if !c.answered && plan.trunks[c.trunk].ringback {
+		then = c.ex.ringback
+	}
+	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, then), Loop: true})
 }
 
 func (c *call) playMusic(to *side) {

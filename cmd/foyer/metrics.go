@@ -244,6 +244,8 @@ func newGauges(ex *exchange) *gauges {
 	add("sip_guessing_alarms_total", "Hours with more failed passwords than registrar.slowdown.alarm.")
 	add("registrations", "Phones registered.", "transport", "reachable")
 	add("trunk_calls", "Calls up on a trunk.", "trunk", "direction")
+	add("trunk_up", "1 while a trunk is registered, if it should be, and answers OPTIONS, if it is asked; absent for one that is neither.", "trunk")
+	add("trunk_options_rtt_seconds", "Time the trunk's carrier took to answer OPTIONS last.", "trunk")
 	add("trunk_calls_limit", "Most calls a trunk may have; 0 no limit.", "trunk")
 	add("queue_waiting", "Callers waiting.", "queue", "client")
 	add("queue_oldest_wait_seconds", "Longest present wait.", "queue", "client")
@@ -348,5 +350,13 @@ func (g *gauges) phones(send func(string, float64, ...string)) {
 	}
 	for id, t := range g.ex.plan.Load().trunks {
 		send("trunk_calls_limit", float64(t.maxCalls), id)
+	}
+	for _, t := range g.ex.edge.TrunkStates() {
+		if t.Watched {
+			send("trunk_up", truth(t.Up), t.ID)
+		}
+		if t.RTT > 0 {
+			send("trunk_options_rtt_seconds", t.RTT.Seconds(), t.ID)
+		}
 	}
 }

@@ -93,16 +93,32 @@ func (w *way) next(dial func(trunk string) (*sip.Leg, error)) (*sip.Leg, error) 
 	return nil, err
 }
 
-// shown says whom a number that is called by a trunk sees, when the call is
-// passed on for a caller who dialled one of our numbers; for a call of our own,
-// the caller is empty. A caller who has no number to show is shown as ours.
-func (p *plan) shown(trunk string, caller sip.Caller, did string) (shown sip.Caller, diverted string) {
+// shown says whom a number that is called by a trunk sees, when the call is passed
+// on for a caller who dialled one of our numbers; for a call of our own, the caller
+// is empty. A caller who has no number to show is shown as ours. passedOn says that
+// the trunk is to be told who passes the call on.
+func (p *plan) shown(trunk string, caller sip.Caller, did string) (shown sip.Caller, passedOn bool) {
 	caller.User = p.e164(caller.User)
 	switch {
 	case p.trunks[trunk].callerID != config.ShowCaller || caller == sip.Caller{}:
-		return sip.Caller{User: did}, ""
+		return sip.Caller{User: did}, false
 	case !isE164(caller.User):
-		return sip.Caller{User: did, Private: caller.Private}, did
+		return sip.Caller{User: did, Private: caller.Private}, true
 	}
-	return caller, did
+	return caller, true
+}
+
+// prefer puts those trunks first that take calls as far as is known. Those that are
+// down are tried when nothing else is left: what we know may be out of date, and no
+// caller has to wait for it.
+func (w *way) prefer(up func(trunk string) bool) {
+	var first, last []string
+	for _, trunk := range w.trunks {
+		if up(trunk) {
+			first = append(first, trunk)
+		} else {
+			last = append(last, trunk)
+		}
+	}
+	w.trunks = append(first, last...)
 }

@@ -155,19 +155,19 @@ func TestWhoIsShown(t *testing.T) {
 		trunk    string
 		caller   sip.Caller
 		shown    sip.Caller
-		diverted string
+		passedOn bool
 	}{
-		{"carrier", sip.Caller{User: "0612345678", Display: "Ada"}, sip.Caller{User: "+33612345678", Display: "Ada"}, did},
-		{"carrier", sip.Caller{User: "+441632960001", Private: true}, sip.Caller{User: "+441632960001", Private: true}, did},
-		{"carrier", sip.Caller{User: "anonymous", Display: "Anonymous", Private: true}, sip.Caller{User: did, Private: true}, did},
-		{"carrier", sip.Caller{User: "desk", Display: "Desk"}, sip.Caller{User: did}, did},
-		{"carrier", sip.Caller{}, sip.Caller{User: did}, ""},
-		{"early", sip.Caller{User: "+441632960001", Display: "Ada"}, sip.Caller{User: did}, ""},
-		{"early", sip.Caller{User: "+441632960001", Private: true}, sip.Caller{User: did}, ""},
+		{"carrier", sip.Caller{User: "0612345678", Display: "Ada"}, sip.Caller{User: "+33612345678", Display: "Ada"}, true},
+		{"carrier", sip.Caller{User: "+441632960001", Private: true}, sip.Caller{User: "+441632960001", Private: true}, true},
+		{"carrier", sip.Caller{User: "anonymous", Display: "Anonymous", Private: true}, sip.Caller{User: did, Private: true}, true},
+		{"carrier", sip.Caller{User: "desk", Display: "Desk"}, sip.Caller{User: did}, true},
+		{"carrier", sip.Caller{}, sip.Caller{User: did}, false},
+		{"early", sip.Caller{User: "+441632960001", Display: "Ada"}, sip.Caller{User: did}, false},
+		{"early", sip.Caller{User: "+441632960001", Private: true}, sip.Caller{User: did}, false},
 	} {
-		shown, diverted := p.shown(x.trunk, x.caller, did)
-		if shown != x.shown || diverted != x.diverted {
-			t.Errorf("by %s %+v: %+v, diverted by %q", x.trunk, x.caller, shown, diverted)
+		shown, passedOn := p.shown(x.trunk, x.caller, did)
+		if shown != x.shown || passedOn != x.passedOn {
+			t.Errorf("by %s %+v: %+v, passed on %v", x.trunk, x.caller, shown, passedOn)
 		}
 	}
 }
@@ -219,8 +219,8 @@ func TestNumberIsCalledByTheNextTrunk(t *testing.T) {
 	told := make(chan sip.LegEvent, 16)
 	dial := func(w *way) func(string) (*sip.Leg, error) {
 		return func(trunk string) (*sip.Leg, error) {
-			shown, diverted := p.shown(trunk, sip.Caller{}, "+33170000001")
-			return s.ex.edge.Dial(sip.Dial{Trunk: trunk, Number: w.number, Caller: shown, Diverted: diverted, SDP: []byte("v=0\r\n")},
+			shown, _ := p.shown(trunk, sip.Caller{}, "+33170000001")
+			return s.ex.edge.Dial(sip.Dial{Trunk: trunk, Number: w.number, Caller: shown, SDP: []byte("v=0\r\n")},
 				func(ev sip.LegEvent) { told <- ev })
 		}
 	}

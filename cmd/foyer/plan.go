@@ -5,10 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"strings"
+	"slices"
 	"time"
-
-	"github.com/nyaruka/phonenumbers"
 
 	"foyer/acd"
 	"foyer/cmd/foyer/config"
@@ -21,26 +19,30 @@ import (
 // plan is a configuration made ready to be served: references resolved, sounds
 // loaded, passwords hashed. It is never changed; a new one replaces it whole.
 type plan struct {
-	cfg       *config.Config
-	floor     acd.Config
-	routes    acd.Routes
-	accounts  []sip.Account
-	sipTrunks []sip.Trunk
-	trunks    map[string]trunk
-	clients   map[acd.ClientID]*client
-	queues    map[acd.QueueID]queue
-	agents    map[acd.AgentID]agent
-	dids      map[string]did
-	music     *rtp.Sound
-	voices    map[string]sound.Voice // by language
-	codecs    []rtp.Codec            // in order of preference
-	events    bool                   // telephone-event
+	cfg        *config.Config
+	floor      acd.Config
+	routes     acd.Routes
+	accounts   []sip.Account
+	sipTrunks  []sip.Trunk
+	trunks     map[string]trunk
+	clients    map[acd.ClientID]*client
+	queues     map[acd.QueueID]queue
+	agents     map[acd.AgentID]agent
+	dids       map[string]did
+	music      *rtp.Sound
+	voices     map[string]sound.Voice // by language
+	codecs     []rtp.Codec            // in order of preference
+	events     bool                   // telephone-event
+	infoDigits bool                   // digits travel by INFO where there are no events
 }
 
 type trunk struct {
 	maxCalls   int
 	earlyMedia bool
+	ringback   bool // before the answer, instead of music
 	callerID   config.CallerID
+	called     config.CalledNumber
+	follow     bool // a 3xx may move a call of ours
 }
 
 type client struct {
@@ -96,9 +98,10 @@ func newPlan(cfg *config.Config) (*plan, error) {
 		case "PCMU":
 			p.codecs = append(p.codecs, rtp.PCMU)
 		case "telephone-event":
-			p.events = true
+			p.events = slices.Contains(cfg.Media.DTMF, "rfc4733")
 		}
 	}
+	p.infoDigits = slices.Contains(cfg.Media.DTMF, "info")
 	p.addClients()
 	p.addQueues()
 	p.addAgents()
@@ -108,12 +111,12 @@ func newPlan(cfg *config.Config) (*plan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("trunks[%s].ca: %w", t.ID, err)
 		}
-		p.sipTrunks = append(p.sipTrunks, sip.Trunk{
-			ID: t.ID, Allow: t.Auth.Allow, MaxCalls: t.MaxCalls,
-			Host: t.Host.Name, Port: t.Host.Port, Transport: t.Transport, Roots: roots,
-			Username: t.Auth.Username, Password: t.Auth.Password.Reveal(),
-		})
-		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID}
+		made := sipTrunk(t)
+		made.Roots = roots
+		p.sipTrunks = append(p.sipTrunks, made)
+		p.trunks[t.ID] = trunk{
+			maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, ringback: t.Ringback, callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects,
+		}
 	}
 	return p, p.loadSounds()
 }
@@ -240,27 +243,3 @@ func (p *plan) prompt(c *client, id string) *rtp.Sound { return p.voice(c)[id] }
 
 // open says whether a queue takes calls now.
 func (p *plan) open(now time.Time, id acd.QueueID) bool { return p.routes.Open(now, id) }
-
-// e164 writes a number as carriers and phones dial it in France, where it is
-// not already international: 0170000001 and 0033170000001 are +33170000001.
-// What is no number stays as it came.
-func (p *plan) e164(user string) string {
-	user = strings.TrimSpace(user)
-	if isE164(user) {
-		return user
-	}
-	if _, ok := p.dids["+"+user]; ok {
-		return "+" + user
-	}
-	if n, err := phonenumbers.Parse(user, "FR"); err == nil && phonenumbers.IsPossibleNumber(n) {
-		return phonenumbers.Format(n, phonenumbers.E164)
-	}
-	return user
-}
-
-func isE164(s string) bool {
-	if len(s) < 3 || len(s) > 16 || s[0] != '+' {
-		return false
-	}
-	return strings.Trim(s[1:], "0123456789") == ""
-}

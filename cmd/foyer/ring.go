@@ -148,7 +148,7 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		}
 	case sip.Info:
 		if c.phase == talking && c.agent == o {
-			c.caller.media.SendDigit(ev.Digit, infoDigit)
+			c.pressByInfo(&c.caller, ev)
 		}
 	case sip.Ended:
 		p.done = true

@@ -24,6 +24,7 @@ import (
 	"foyer/ledger"
 	"foyer/recorder"
 	"foyer/rtp"
+	"foyer/rtp/sound"
 	"foyer/sip"
 )
 
@@ -138,6 +139,7 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	}
 	ex.plan.Store(p)
 	ex.metrics.reloaded(cfg.Sum, time.Now(), nil)
+	ex.ringback = sound.Ringback()
 	if err = ex.openStores(cfg, dir); err != nil {
 		return nil, err
 	}

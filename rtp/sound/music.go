@@ -39,6 +39,10 @@ func Silence() *rtp.Sound { return rtp.NewSound("silence", encode(make([]float64
 // of the frequencies by which fax machines and dialling make themselves known.
 func Beep() *rtp.Sound { return rtp.NewSound("beep", encode(beep())) }
 
+// Ringback is the tone of a telephone that rings elsewhere, as France knows it: 440 Hz
+// for one and a half seconds of five (ITU-T E.180).
+func Ringback() *rtp.Sound { return rtp.NewSound("ringback", encode(ringback())) }
+
 // encode turns samples from -1 to 1 into A-law (ITU-T G.711).
 func encode(samples []float64) []byte {
 	alaw := make([]byte, len(samples))

@@ -72,3 +72,10 @@ func beep() []float64 {
 	l.tone(1010, 1, 0, length, swell(0.02, length))
 	return l.peak(-9)[:int(length*rate)]
 }
+
+func ringback() []float64 {
+	const rings = 1.5
+	l := newLoop(5)
+	l.tone(440, 1, 0, rings, swell(0.01, rings))
+	return l.peak(-12)
+}

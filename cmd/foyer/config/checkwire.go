@@ -92,9 +92,7 @@ func (k *checker) checkTrunks() {
 	for i := range k.c.Trunks {
 		t := &k.c.Trunks[i]
 		calls += t.MaxCalls
-		if len(t.Auth.Allow) == 0 {
-			k.errorf(k.at[&t.Auth.Allow], "trunks[%s].auth.allow is empty: no carrier could ever call", t.ID)
-		}
+		k.checkEntrance(t)
 		for j := range t.Auth.Allow {
 			p := &t.Auth.Allow[j]
 			if !p.IsValid() {
@@ -112,6 +110,35 @@ func (k *checker) checkTrunks() {
 	// Two legs a call, a pair of ports a leg.
 	if room := k.c.Listen.RTP.Ports.Pairs() / 2; calls > room && room > 0 {
 		k.warnf(k.at[&k.c.Listen.RTP], "listen.rtp.ports has room for %d calls at once, but the trunks may bring %d", room, calls)
+	}
+}
+
+// checkEntrance checks how a carrier is recognised.
+func (k *checker) checkEntrance(t *Trunk) {
+	at, given := k.at[&t.Auth.Allow]
+	if t.Auth.Mode == ByAddress {
+		switch {
+		case !given:
+			k.errorf(k.at[&t.Auth], "trunks[%s].auth needs \"allow\": the addresses its carrier calls from", t.ID)
+		case len(t.Auth.Allow) == 0:
+			k.errorf(at, "trunks[%s].auth.allow is empty: no carrier could ever call", t.ID)
+		}
+		if at, given := k.at[&t.Auth.Registrar]; given {
+			k.errorf(at, "trunks[%s].auth.registrar is for mode: register", t.ID)
+		}
+		if at, given := k.at[&t.Auth.Expires]; given {
+			k.errorf(at, "trunks[%s].auth.expires is for mode: register", t.ID)
+		}
+		return
+	}
+	if t.Auth.Mode != ByRegister {
+		return // no mode at all, which was said already
+	}
+	if t.Auth.Username == "" {
+		k.errorf(k.at[&t.Auth], "trunks[%s].auth needs \"username\" and \"password\" to register", t.ID)
+	}
+	if t.Auth.Registrar.Name == "" && t.Host.Name == "" {
+		k.errorf(k.at[&t.Auth], "trunks[%s] needs \"host\", or \"registrar\" in its auth: where should it register?", t.ID)
 	}
 }
 
@@ -137,7 +164,13 @@ func (k *checker) checkOut(t *Trunk) {
 	if ca, set := k.at[&t.CA]; set && t.Transport != "tls" {
 		k.errorf(ca, "trunks[%s].ca is for transport tls, and this trunk's is %s", t.ID, t.Transport)
 	}
+	if at := k.at[&t.Ringback]; t.Ringback && !t.EarlyMedia {
+		k.errorf(at, "trunks[%s].ringback needs \"early_media: true\": a caller who has been answered hears music", t.ID)
+	}
 	at, out := k.at[&t.Host]
+	if ping, given := k.at[&t.OptionsPing]; given && !out {
+		k.errorf(ping, "trunks[%s].options_ping needs \"host\": whom should it ask?", t.ID)
+	}
 	if !out || t.Host.Name == "" {
 		return
 	}
@@ -145,15 +178,21 @@ func (k *checker) checkOut(t *Trunk) {
 		t.Transport == "tls" && !l.SIPTLS.IsValid() {
 		k.errorf(at, "trunk %q is called by %s, but there is no listen.sip_%s for the carrier to call back", t.ID, t.Transport, t.Transport)
 	}
-	addr, err := netip.ParseAddr(t.Host.Name)
+	k.checkPlace(t, "host", &t.Host)
+	k.checkPlace(t, "auth.registrar", &t.Auth.Registrar)
+}
+
+// checkPlace: an address that a trunk is reached at must not be another's.
+func (k *checker) checkPlace(t *Trunk, key string, h *Host) {
+	addr, err := netip.ParseAddr(h.Name)
 	if err != nil {
-		return // a name: who knows where it leads tomorrow
+		return // a name, or none: who knows where it leads tomorrow
 	}
 	for i := range k.c.Trunks {
 		o := &k.c.Trunks[i]
 		for _, p := range o.Auth.Allow {
 			if o != t && p.Contains(addr) {
-				k.errorf(at, "host %s of trunk %q is in %s of trunk %q: a source address must belong to one carrier", addr, t.ID, p, o.ID)
+				k.errorf(k.at[h], "%s %s of trunk %q is in %s of trunk %q: a source address must belong to one carrier", key, addr, t.ID, p, o.ID)
 			}
 		}
 	}

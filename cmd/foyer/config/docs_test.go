@@ -37,15 +37,16 @@ agents:
   - {id: bo, sip: {password: pw-bo}, skills: {fr: 5, sav: 4, vente: 3}, queues: [{id: sales, tier: 2}, support]}
 `
 
-// What the operator's page shows may be copied: foyer check has nothing to say of it,
-// not even a warning.
-func TestExamplesOfTheDocs(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/floor.md")
+// examplesOf loads every example of a page, in what is around it. What a page shows
+// may be copied: foyer check has nothing to say of it, not even a warning.
+func examplesOf(t *testing.T, page, around string, least int, see func(*testing.T, *Config)) {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(page, -1)
-	if len(examples) < 9 {
+	examples := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(text, -1)
+	if len(examples) < least {
 		t.Errorf("%d examples found", len(examples))
 	}
 	for _, m := range examples {
@@ -58,22 +59,38 @@ func TestExamplesOfTheDocs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c := load(t, filepath.Join(dir, "foyer.yaml"))
-			if len(c.Queues) != 2 {
-				t.Errorf("%d queues", len(c.Queues))
-			}
+			see(t, load(t, filepath.Join(dir, "foyer.yaml")))
 		})
 	}
 }
 
-// The page names every key of a queue that has a say in who is served by whom, and
-// everything that can be chosen for it.
+func TestExamplesOfTheDocs(t *testing.T) {
+	examplesOf(t, "floor.md", around, 9, func(t *testing.T, c *Config) {
+		if len(c.Queues) != 2 {
+			t.Errorf("%d queues", len(c.Queues))
+		}
+	})
+	whole := strings.Replace(around, "queues: [{", "queues: [{id: sales, client: boutik, require: [fr]}, {", 1)
+	examplesOf(t, "trunks.md", whole, 2, func(t *testing.T, c *Config) {
+		if len(c.Trunks) < 2 {
+			t.Errorf("%d trunks", len(c.Trunks))
+		}
+	})
+}
+
+// The pages name every key of a queue that has a say in who is served by whom, and
+// every key of a trunk, with everything that can be chosen for them.
 func TestDocsNameEveryChoice(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/floor.md")
+	choicesOf(t, "floor.md", reflect.TypeFor[Queue](), "id", "client", "label", "medium", "service_level")
+	choicesOf(t, "trunks.md", reflect.TypeFor[Trunk]())
+}
+
+func choicesOf(t *testing.T, file string, of reflect.Type, elsewhere ...string) {
+	t.Helper()
+	page, err := os.ReadFile("../../../docs/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := []string{"id", "client", "label", "medium", "service_level"}
 	var look func(typ reflect.Type)
 	look = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
@@ -92,5 +109,5 @@ func TestDocsNameEveryChoice(t *testing.T) {
 			look(inner)
 		}
 	}
-	look(reflect.TypeFor[Queue]())
+	look(of)
 }

@@ -164,8 +164,9 @@ type Slowdown struct {
 type Media struct {
 	// Codecs in order of preference; at least one of PCMA and PCMU.
 	Codecs []string `yaml:"codecs" default:"PCMA PCMU telephone-event" enum:"PCMA PCMU telephone-event"`
-	// DTMF is how key presses travel.
-	DTMF []string `yaml:"dtmf" default:"rfc4733" enum:"rfc4733" later:"info"`
+	// DTMF is how key presses travel: as events in the sound (RFC 4733), as INFO
+	// requests to a side that takes no events, or both.
+	DTMF []string `yaml:"dtmf" default:"rfc4733 info" enum:"rfc4733 info"`
 
 	_ struct{} `later:"srtp ice"`
 }
@@ -179,16 +180,31 @@ type Trunk struct {
 	// EarlyMedia plays music before the call is answered (183) and answers it
 	// with the agent; otherwise the queue answers at once.
 	EarlyMedia bool `yaml:"early_media" default:"false"`
-	// Host is where calls to numbers go; without it the trunk only brings calls.
+	// Ringback plays a ringing tone instead of music before the call is answered.
+	Ringback bool `yaml:"ringback" default:"false"`
+	// Host is where calls to numbers go; without it the trunk only brings calls. A
+	// name without a port is looked up by SRV records first.
 	Host      Host   `yaml:"host"`
 	Transport string `yaml:"transport" default:"udp" enum:"udp tcp tls"`
 	// CA is a PEM file with the certificates that sign the carrier's, for
 	// transport tls; those the machine trusts when not given.
 	CA string `yaml:"ca"`
+	// OptionsPing is how often the carrier is asked whether it is there; not at all
+	// when not given. A trunk that is down is called only when no other is left.
+	OptionsPing time.Duration `yaml:"options_ping" min:"5s" max:"10m"`
 	// CallerID is what the called party sees of a caller who is passed on.
 	CallerID CallerID `yaml:"caller_id" default:"did" enum:"did passthrough"`
-
-	_ struct{} `later:"options_ping"`
+	// CalledNumber is where the carrier says which number was called.
+	CalledNumber CalledNumber `yaml:"called_number" default:"request" enum:"request to diversion"`
+	// NumberFormat is how the carrier wants numbers written.
+	NumberFormat NumberFormat `yaml:"number_format" default:"e164" enum:"e164 national international00"`
+	// Identity is the header in which the carrier wants the caller's identity.
+	Identity Identity `yaml:"identity" default:"pai" enum:"pai ppi from"`
+	// ForwardedBy is how the carrier is told which number of ours passes a call on.
+	ForwardedBy ForwardedBy `yaml:"forwarded_by" default:"diversion" enum:"diversion history-info both none"`
+	// FollowRedirects lets a 3xx of the carrier move a call of ours to another number,
+	// by the same trunk and if an outbound route allows that number too.
+	FollowRedirects bool `yaml:"follow_redirects" default:"false"`
 }
 
 // Host is a machine elsewhere: a name or an address, IPv6 without brackets, and
@@ -218,12 +234,70 @@ const (
 	ShowCaller CallerID = "passthrough"
 )
 
-// TrunkAuth is how a carrier is recognised.
+// CalledNumber is the part of an INVITE that names the number called.
+type CalledNumber string
+
+// What Trunk.CalledNumber may be.
+const (
+	CalledRequest   CalledNumber = "request"   // the Request-URI
+	CalledTo        CalledNumber = "to"        // To, where the Request-URI names our account
+	CalledDiversion CalledNumber = "diversion" // Diversion or History-Info, where another number was called first
+)
+
+// NumberFormat is a way to write a number.
+type NumberFormat string
+
+// What Trunk.NumberFormat may be.
+const (
+	E164            NumberFormat = "e164"            // +33170000001
+	National        NumberFormat = "national"        // 0170000001, and 0044… for other countries
+	International00 NumberFormat = "international00" // 0033170000001
+)
+
+// Identity is a header that says who calls.
+type Identity string
+
+// What Trunk.Identity may be.
+const (
+	IdentityPAI  Identity = "pai"  // P-Asserted-Identity
+	IdentityPPI  Identity = "ppi"  // P-Preferred-Identity
+	IdentityFrom Identity = "from" // none but From
+)
+
+// ForwardedBy is a header that says who passed a call on.
+type ForwardedBy string
+
+// What Trunk.ForwardedBy may be.
+const (
+	ForwardedDiversion ForwardedBy = "diversion"
+	ForwardedHistory   ForwardedBy = "history-info"
+	ForwardedBoth      ForwardedBy = "both"
+	ForwardedNone      ForwardedBy = "none"
+)
+
+// TrunkAuth is how a carrier is recognised, and how it recognises us.
 type TrunkAuth struct {
-	Mode string `yaml:"mode" default:"ip" enum:"ip" later:"register"`
-	// Allow are the source addresses whose requests are this trunk's.
-	Allow []netip.Prefix `yaml:"allow" need:"yes"`
-	// Username and Password answer the carrier when it challenges a call of ours.
+	Mode TrunkMode `yaml:"mode" default:"ip" enum:"ip register"`
+	// Allow are the source addresses whose requests are this trunk's. A trunk that
+	// registers may do without: its carrier calls from where it is registered.
+	Allow []netip.Prefix `yaml:"allow"`
+	// Username and Password answer the carrier when it challenges a request of ours.
 	Username string `yaml:"username"`
 	Password Secret `yaml:"password"`
+	// Realm is the only one whose challenge is answered; when not given, any that the
+	// carrier's own host names.
+	Realm string `yaml:"realm"`
+	// Registrar is where a trunk registers; its host when not given.
+	Registrar Host `yaml:"registrar"`
+	// Expires is how long a registration is asked to last; the carrier decides.
+	Expires time.Duration `yaml:"expires" default:"10m" min:"1m" max:"24h"`
 }
+
+// TrunkMode is how a trunk and its carrier come to know each other.
+type TrunkMode string
+
+// What TrunkAuth.Mode may be.
+const (
+	ByAddress  TrunkMode = "ip"
+	ByRegister TrunkMode = "register"
+)
