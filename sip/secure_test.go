@@ -1,7 +1,6 @@
 package sip
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http/httptest"
@@ -304,9 +303,7 @@ func TestTrunkByTLS(t *testing.T) {
 		other.ID, other.Host, other.Allow = "other", "other.test", nil
 		unsigned.ID, unsigned.Roots, unsigned.Allow = "unsigned", nil, nil
 		o.Trunks = []Trunk{trunk, other, unsigned}
-		o.Resolve = func(context.Context, string) ([]netip.Addr, error) {
-			return []netip.Addr{netip.MustParseAddr("127.0.0.2")}, nil
-		}
+		o.Resolver = &nameServer{addrs: addresses("127.0.0.2")}
 		o.Host = "acd.test"
 	})
 	phones := make(chan *siptest.Phone, 8)
