@@ -188,7 +188,13 @@ func (m *malice) balance() {
 		m.t.Error("too few cases")
 	}
 	until(m.t, "no legs", func() bool { return m.edge.Legs() == 0 && m.edge.TrunkCalls()["carrier"] == 0 })
-	until(m.t, "goroutines as before", func() bool { return runtime.NumGoroutine() <= m.before })
+	// A refusal whose ACK was lost with its connection is given up after 32 s.
+	for deadline := time.Now().Add(45 * time.Second); runtime.NumGoroutine() > m.before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<16)
+			m.t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), m.before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
 	for _, entry := range m.log.All() {
 		m.t.Errorf("%s: %v", entry.Message, entry.ContextMap())
 	}

@@ -23,11 +23,12 @@ type paper struct {
 	method string   // "" in a response
 	wrong  *refusal // nil: nothing is
 
-	vias                   []string // values as they came, as all of these
-	from, to, callID, cseq string
-	length                 string // Content-Length
-	hops                   int    // in all of Via
-	kinds                  []kind
+	// Values as they came.
+	vias                           []string
+	from, to, callID, cseq, length string
+
+	hops  int // in all of Via
+	kinds []kind
 }
 
 // kind counts the headers of a name.
@@ -181,9 +182,9 @@ func (p *paper) sound(long, value string) bool {
 		_, rest, ok := readAddress(value)
 		return ok && rest == ""
 	case "contact":
-		return value == "*" || soundList(value, false)
+		return value == "*" || p.soundList(long, value, false)
 	case "route", "record-route":
-		return soundList(value, true)
+		return p.soundList(long, value, true)
 	case "call-id":
 		return isVisible(value)
 	case "cseq":
@@ -222,8 +223,8 @@ func (p *paper) soundVia(value string) bool {
 }
 
 // soundList reports whether value is addresses between commas, in angle brackets
-// if need be.
-func soundList(value string, angled bool) bool {
+// if need be. Each counts.
+func (p *paper) soundList(long, value string, angled bool) bool {
 	for {
 		a, rest, ok := readAddress(value)
 		if !ok || angled && !a.angled || !soundExpiry(a) {
@@ -232,7 +233,9 @@ func soundList(value string, angled bool) bool {
 		if rest == "" {
 			return true
 		}
-		value = rest[1:]
+		if value = rest[1:]; p.count(long) > maxOfAKind {
+			return false
+		}
 	}
 }
 

@@ -49,6 +49,9 @@ func TestVet(t *testing.T) {
 		{"64 hops", many(63, "Via: SIP/2.0/UDP h#;branch=z9hG4bK#"), ""},
 		{"65 hops", many(64, "Via: SIP/2.0/UDP h#;branch=z9hG4bK#"), "Too Many Headers"},
 		{"65 hops on a line", []string{"+Via: SIP/2.0/UDP h" + strings.Repeat(", SIP/2.0/UDP h", 63)}, "Bad Via"},
+		{"64 routes", []string{"+Record-Route: <sip:a>" + strings.Repeat(", <sip:a>", 62), "+Record-Route: <sip:a>"}, ""},
+		{"65 routes", []string{"+Record-Route: <sip:a>" + strings.Repeat(", <sip:a>", 63), "+Record-Route: <sip:a>"}, "Too Many Headers"},
+		{"65 contacts on a line", []string{"Contact: <sip:a>" + strings.Repeat(", <sip:a>", 64)}, "Bad Contact"},
 		{"a line of 8 kB", []string{"+Subject: " + strings.Repeat("x", 8<<10)}, ""},
 		{"a line above it", []string{"+Subject: " + strings.Repeat("x", 8<<10+1)}, "Header Too Long"},
 		{"the same in folds", []string{"+Subject: x" + strings.Repeat("\r\n xxxxxxx", 1024)}, "Header Too Long"},
@@ -165,6 +168,8 @@ func TestNobodyElseIsAnswered(t *testing.T) {
 			}
 		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for to := range a.sent {
 		if at, err := netip.ParseAddrPort(to); err != nil || at.Addr() != netip.MustParseAddr("127.0.0.1") && at.Addr() != netip.MustParseAddr("127.0.0.2") {
 			t.Errorf("something was sent to %s", to)
