@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -20,12 +21,14 @@ func (ex *exchange) banner(w io.Writer, cfg *config.Config) {
 		mode = "  DEMO: throw-away passwords, open console on loopback"
 	}
 	say("Foyer %s  %s%s", version, cfg.Site.Name, mode)
-	if cfg.Listen.SIPUDP.IsValid() || cfg.Listen.SIPTCP.IsValid() {
-		addr := cfg.Listen.SIPUDP
-		if !addr.IsValid() {
-			addr = cfg.Listen.SIPTCP
+	for _, at := range []struct {
+		how  string
+		addr netip.AddrPort
+	}{{"", cfg.Listen.SIPUDP.AddrPort}, {"", cfg.Listen.SIPTCP.AddrPort}, {" by TLS", cfg.Listen.SIPTLS.AddrPort}} {
+		if at.addr.IsValid() {
+			say("  phones register   sip:AGENT@%s, server %s%s", cfg.Registrar.Realm, at.addr, at.how)
+			break
 		}
-		say("  phones register   sip:AGENT@%s, server %s", cfg.Registrar.Realm, addr)
 	}
 	if len(cfg.Agents) > 0 {
 		a := cfg.Agents[0]
@@ -43,6 +46,9 @@ func (ex *exchange) banner(w io.Writer, cfg *config.Config) {
 	}
 	if cfg.Listen.HTTP.IsValid() {
 		say("  console           http://%s/", cfg.Listen.HTTP)
+	}
+	if cfg.Listen.HTTPS.Addr.IsValid() {
+		say("  in browsers       https://%[1]s/, phones wss://%[1]s/sip", cfg.Listen.HTTPS.Addr)
 	}
 	say("  recordings        %s", cfg.Recording.Store.Dir)
 	say("  stop              Ctrl-C; calls that are up are given time to end")
