@@ -16,6 +16,9 @@ import (
 // while the flood lasts.
 const floodCrew = 20
 
+// calm is what the switch used without a flood.
+type calm struct{ used time.Duration }
+
 // renewals are registrations of agents during a flood.
 type renewals struct{ asked, done atomic.Int64 }
 
@@ -46,8 +49,9 @@ func (b *bench) flood(ctx context.Context) error {
 	if err != nil {
 		return s.abandon(ctx, err)
 	}
+	var rest calm
 	for _, rate := range append([]int{0}, rates...) {
-		if err := s.floodAt(ctx, rate, what, phones); err != nil {
+		if err := s.floodAt(ctx, &rest, rate, phones); err != nil {
 			return s.abandon(ctx, err)
 		}
 	}
@@ -78,8 +82,9 @@ func (s *stage) extras(from int) ([]*siptest.Phone, error) {
 	return phones, nil
 }
 
-// floodAt measures for one window under a flood of a rate, 0 being none.
-func (s *stage) floodAt(ctx context.Context, rate int, what string, phones []*siptest.Phone) error {
+// floodAt measures for one window under a flood of a rate, 0 being none, which is
+// what the others are held against.
+func (s *stage) floodAt(ctx context.Context, rest *calm, rate int, phones []*siptest.Phone) error {
 	before, err := s.sw.Usage()
 	if err != nil {
 		return err
@@ -121,13 +126,14 @@ func (s *stage) floodAt(ctx context.Context, rate int, what string, phones []*si
 	if err != nil {
 		return err
 	}
-	_ = used
-	name := fmt.Sprintf("%s, flood of %d/s", what, rate)
+	b, name := s.b, fmt.Sprintf("flood of %d/s", rate)
+	dropped := now["foyer_sip_shed_total"] - shed["foyer_sip_shed_total"]
 	if rate == 0 {
-		name = what + ", no flood"
+		name, rest.used = "no flood", used
+	} else {
+		b.table.add("flood/sent", name+": sent, shed", "a second", fmt.Sprintf("%.0f, %.0f", float64(sent)/took, dropped/took))
+		b.table.add("flood/each", name+": CPU of a message shed", "us", fmt.Sprintf("%.1f", float64((used-rest.used).Microseconds())/max(dropped, 1)))
 	}
-	b := s.b
-	b.table.add("flood/sent", name+": sent, shed", "a second", fmt.Sprintf("%.0f, %.0f", float64(sent)/took, (now["foyer_sip_shed_total"]-shed["foyer_sip_shed_total"])/took))
 	b.table.add("flood/lost", name+": RTP lost", fmt.Sprintf("of %d", m.Received+m.Lost), fmt.Sprint(m.Lost))
 	b.table.add("flood/delay", name+": forwarding p50 / p99", "ms", ms(m.DelayP50)+" / "+ms(m.DelayP99))
 	b.table.add("flood/register", name+": agents registered again", fmt.Sprintf("of %d", all.asked.Load()), fmt.Sprint(all.done.Load()))
