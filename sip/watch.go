@@ -29,6 +29,7 @@ type watch struct {
 	pulse      pulse
 	enrol      enrolment
 	since      time.Time        // when the trunk last turned up or down; zero: neither is known
+	told       bool             // it was up then
 	places     []netip.AddrPort // of the host
 	registrars []netip.AddrPort // of the registrar
 	at         netip.AddrPort   // where we are registered
@@ -141,7 +142,11 @@ func (w *watch) judge(now time.Time) (up bool, why string) {
 
 // due is when look has something to do next. The caller holds mu.
 func (w *watch) due() time.Time {
-	switch p, r := w.pulse.next, w.enrol.next; {
+	p, r := w.pulse.next, w.enrol.next
+	if end := w.enrol.until; !end.IsZero() && end.Before(r) {
+		r = end // it lapses
+	}
+	switch {
 	case w.enrol.asks == 0:
 		return p
 	case w.pulse.every == 0 || r.Before(p):
@@ -243,13 +248,11 @@ func (e *Edge) look(w *watch) {
 func (e *Edge) turn(w *watch, change func(now time.Time)) {
 	now := e.o.Now()
 	w.mu.Lock()
-	first := w.since.IsZero()
-	was, _ := w.judge(now)
 	change(now)
 	up, why := w.judge(now)
-	turned := w.decided(now) && (first || up != was)
+	turned := w.decided(now) && (w.since.IsZero() || up != w.told)
 	if turned {
-		w.since = now
+		w.since, w.told = now, up
 	}
 	at := w.at
 	w.mu.Unlock()
