@@ -39,7 +39,7 @@ func TestFramingInAnyPieces(t *testing.T) {
 	want := []string{"1 " + rawOptions("a"), "2 \r\n", "1 " + body, "1 " + rawOptions("b")}
 	text := rawOptions("a") + "\r\n\r\n" + body + "\r\n" + rawOptions("b")
 	masked := func(f ws.Frame) string { return string(frame(ws.MaskFrameWith(f, [4]byte{1, 2, 3, 4}))) }
-	framed := masked(ws.NewTextFrame([]byte(rawOptions("a")))) + masked(ws.NewTextFrame(headEnd)) +
+	framed := masked(ws.NewTextFrame([]byte(rawOptions("a")))) + masked(ws.NewTextFrame(endOfHead)) +
 		masked(ws.NewFrame(ws.OpText, false, []byte(body[:9]))) + masked(ws.NewFrame(ws.OpContinuation, true, []byte(body[9:]))) +
 		masked(ws.NewPongFrame(nil)) + masked(ws.NewBinaryFrame([]byte(rawOptions("b"))))
 	for n := 1; n < 300; n++ {
@@ -57,7 +57,7 @@ func TestFramingInAnyPieces(t *testing.T) {
 
 // One long message does not cost its buffer for ever.
 func TestFramingLetsGo(t *testing.T) {
-	f := &lines{known: true}
+	f := &lines{}
 	text := "X y SIP/2.0\r\nContent-Length: 60000\r\n\r\n" + strings.Repeat("b", 60000)
 	if got, err := cutUp(f, []byte(text), func(n int) int { return n }); err != nil || len(got) != 1 {
 		t.Fatalf("%d found, %v", len(got), err)
@@ -105,11 +105,11 @@ func FuzzFraming(f *testing.F) {
 				if what == message && !web && !bytes.Contains(all, text) {
 					t.Fatalf("%q is not of the input", text)
 				}
-				if what == message && len(text) > maxMessage {
+				if what == message && len(text) > largestMessage {
 					t.Fatalf("a message of %d bytes", len(text))
 				}
 			}
-			if cap(in.buf) > 4*maxMessage {
+			if cap(in.buf) > 4*largestMessage {
 				t.Fatalf("%d bytes held", cap(in.buf))
 			}
 		}
@@ -149,7 +149,7 @@ func TestPatience(t *testing.T) {
 		t.Run(x.name, func(t *testing.T) {
 			begun := time.Unix(1000, 0)
 			var p patience
-			p.begin(begun, 30*time.Second)
+			p.begin(begun, 30*time.Second, wholeMessage)
 			p.silent = !x.shaken
 			var asks []string
 			for second := 0; second <= 120; second++ {
