@@ -39,14 +39,15 @@ type Leg struct {
 	fd      int32 // RTP: connected to the peer, once open is another
 	open    int32 // gets what strangers send once fd is connected, else noSocket
 	terms   terms
-	role    Role // fixed
-	known   bool // peer is set
-	audible bool // the peer may and can be sent to
-	up      bool // BridgeUp has been told
-	quiet   bool // Quiet has been told for this silence
-	silent  bool // Silent has been told for it
-	lazy    bool // not in epoll: read when visited
-	own     bool // fd gives the peer's packets alone
+	role    Role    // fixed
+	known   bool    // peer is set
+	audible bool    // the peer may and can be sent to
+	up      bool    // BridgeUp has been told
+	shield  *shield // nil: the stream is not protected
+	quiet   bool    // Quiet has been told for this silence
+	silent  bool    // Silent has been told for it
+	lazy    bool    // not in epoll: read when visited
+	own     bool    // fd gives the peer's packets alone
 	channel uint8
 	since   int64    // hears or player began: packets older are not relayed
 	presser *presser // while keys are to be pressed
@@ -84,6 +85,8 @@ type Leg struct {
 	unknown     uint64
 	sendFails   uint64
 	unreachable uint64
+	unproven    uint64
+	early       *earlyHello
 	keypad      keypad
 	hears       *Leg // whom this leg's peer hears
 	stream      Stream
@@ -116,6 +119,7 @@ func (l *Leg) Set(st Stream) {
 			l.known = false
 			s.disconnect(l)
 		}
+		s.protect(l, &st)
 		s.aim(l)
 		s.settle(l)
 	})
@@ -243,9 +247,13 @@ func (s *shard) end(l *Leg) {
 		s.hear(l.hearers[0], nil)
 	}
 	s.bye(l)
+	if c := l.shield; c != nil && c.checks != nil && !c.checks.chosen {
+		s.totals[l.role].ICE[ICEUnanswered]++
+	}
 	s.count(l)
 	last := l.report()
 	l.last = &last
+	s.unprotect(l)
 	l.closed = true
 	s.wheel.remove(l)
 	if !l.lazy {
@@ -286,7 +294,7 @@ func (s *shard) tapTo(l *Leg, recording uint64, channel uint8, at int64) {
 func (s *shard) aim(l *Leg) {
 	target := l.latch.target()
 	l.target = newSockaddr(target, l.local.Addr())
-	l.audible = l.terms.send && l.terms.codec != NoCodec && l.target.valid()
+	l.audible = l.terms.send && l.terms.codec != NoCodec && l.target.valid() && (l.shield == nil || l.shield.tx != nil)
 	if l.latch.peer.IsValid() {
 		l.peer, l.known = newSockaddr(l.latch.peer, l.local.Addr()), true
 	}
@@ -297,7 +305,7 @@ func (s *shard) aim(l *Leg) {
 // nobody need not be served at once: his packets wait in the socket, with the
 // time they came, and are read a batch at a time when the leg is visited.
 func (s *shard) settle(l *Leg) {
-	lazy := l.player.active() && len(l.hearers) == 0 && (l.known || l.stream.Latch == Exact)
+	lazy := l.player.active() && len(l.hearers) == 0 && (l.known || l.stream.Latch == Exact) && (l.shield == nil || l.shield.rx != nil)
 	if lazy == l.lazy || l.closed {
 		return
 	}

@@ -71,14 +71,27 @@ func (s *shard) readRTCP(l *Leg) {
 			return
 		}
 		data, wall := s.in.packet(0)
+		if l.shield != nil && isCheck(data) {
+			s.check(l, l.rtcp, &s.in.from[0], data)
+			continue
+		}
 		s.control(l, &s.in.from[0], data, wall)
 	}
 }
 
-// control takes a compound packet from the peer's address.
+// control takes a compound packet from the peer's address or, on a protected leg,
+// one that is made with the peer's key.
 func (s *shard) control(l *Leg, from *sockaddr, data []byte, wall int64) {
 	c, source := &l.control, from.addrPort()
-	if !l.target.valid() || source.Addr() != l.target.addrPort().Addr() {
+	if l.shield != nil {
+		var ok bool
+		if data, ok = s.unlockControl(l, data); !ok {
+			return
+		}
+		if l.known && !l.stream.Mux {
+			c.target, c.learned = *from, true
+		}
+	} else if !l.target.valid() || source.Addr() != l.target.addrPort().Addr() {
 		if !c.target.valid() || !from.same(&c.target) {
 			l.refused++
 			return
@@ -159,6 +172,11 @@ func (s *shard) sendControl(l *Leg, bye bool) {
 	if err != nil {
 		l.sendFails++
 		return
+	}
+	if l.shield != nil {
+		if data = s.sealControl(l, data); data == nil {
+			return
+		}
 	}
 	fd := l.rtcp
 	if l.stream.Mux {

@@ -52,6 +52,10 @@ type Stream struct {
 	Receive    bool          // the peer may send
 	Latch      Latch
 	SignalIP   netip.Addr // the IP the SIP flow uses, for Latch Near
+	Guard      Guard
+	Keys       *Keys      // Guard SDES
+	DTLS       *Handshake // Guard DTLS
+	ICE        *Checks    // nil: the peer makes none
 }
 
 // Latch is the rule of accepting a peer's media address.
