@@ -21,6 +21,8 @@ const (
 	handshakeTime = 30 * time.Second       // of one handshake, lost packets included
 	handshakeStep = 400 * time.Millisecond // first repeat of a flight; then twice as long each time
 	maxHandshakes = 4                      // of one leg at a time
+	reserved      = 2                      // of them for the address the peer is most likely at
+	stalled       = 3 * time.Second        // a handshake this old gives its place to a new one
 	handshakeRoom = 16                     // packets waiting for a handshake; more are lost, as on the way
 	againAfter    = int64(time.Second)     // a handshake we begin is tried again
 )
@@ -44,6 +46,7 @@ type association struct {
 type handshake struct {
 	leg    *Leg
 	from   sockaddr
+	born   int64
 	in     chan []byte
 	wait   *deadline.Deadline
 	ended  chan struct{}
@@ -125,14 +128,34 @@ func (s *shard) handOver(l *Leg, from *sockaddr, data []byte) {
 // section 4.1, whose message is of type 1) that we wait for from there.
 func (a *association) mayBegin(l *Leg, from *sockaddr, data []byte) bool {
 	hello := len(data) > 13 && data[0] == 22 && data[13] == 1
-	if !hello || a.settled || a.terms.Active || len(a.tries) >= maxHandshakes {
+	if !hello || a.settled || a.terms.Active {
 		return false
 	}
-	if c := l.shield.checks; c != nil {
-		return c.vouched(from)
+	at, room := from.addrPort(), maxHandshakes
+	switch c := l.shield.checks; {
+	case c != nil:
+		if !c.vouched(from) {
+			return false
+		}
+	case at == l.latch.remote:
+	case l.stream.Latch == Near && at.Addr() == l.latch.signal:
+	case l.stream.Latch == Near && near(l.latch.signal, at.Addr()):
+		room -= reserved // neighbours must not fill the room of the phone itself
+	default:
+		return false
 	}
-	at := from.addrPort()
-	return at == l.latch.remote || l.stream.Latch == Near && near(l.latch.signal, at.Addr())
+	return len(a.tries) < room || a.giveWay(l.shard.now)
+}
+
+// giveWay ends the oldest handshake if it has stalled.
+func (a *association) giveWay(now int64) bool {
+	oldest := a.tries[0]
+	if now-oldest.born < int64(stalled) {
+		return false
+	}
+	a.drop(oldest)
+	oldest.end()
+	return true
 }
 
 // pursue begins the handshake where that is ours to do. Called when the leg is visited.
@@ -150,7 +173,7 @@ func (s *shard) pursue(l *Leg) {
 func (s *shard) shake(l *Leg, from *sockaddr) *handshake {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
 	h := &handshake{
-		leg: l, from: *from, cancel: cancel,
+		leg: l, from: *from, born: s.now, cancel: cancel,
 		in: make(chan []byte, handshakeRoom), ended: make(chan struct{}), wait: deadline.New(),
 	}
 	a := l.shield.association

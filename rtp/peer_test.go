@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pion "github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
 	"go.uber.org/goleak"
 )
 
@@ -38,6 +39,8 @@ type peer struct {
 	seq  uint16
 	ts   uint32
 	told chan MediaEvent
+
+	tx, rx *srtp.Context // of a peer that speaks SRTP
 }
 
 func newPeer(t testing.TB, m *Media, beside *Leg, st Stream) *peer {
@@ -86,6 +89,25 @@ func (p *peer) write(k pion.Packet) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.throw(p.seal(b))
+}
+
+// seal encrypts a packet if this peer does.
+func (p *peer) seal(b []byte) []byte {
+	p.t.Helper()
+	if p.tx == nil {
+		return b
+	}
+	sealed, err := p.tx.EncryptRTP(nil, b, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return sealed
+}
+
+// throw sends bytes as they are.
+func (p *peer) throw(b []byte) {
+	p.t.Helper()
 	if _, err := p.conn.WriteToUDPAddrPort(b, p.leg.Addr()); err != nil {
 		p.t.Fatal(err)
 	}
@@ -112,7 +134,13 @@ func (p *peer) listen(patience time.Duration) (k pion.Packet, ok bool) {
 	if from != p.leg.Addr() {
 		p.t.Fatalf("packet from %s, leg is %s", from, p.leg.Addr())
 	}
-	if err := k.Unmarshal(b[:n]); err != nil {
+	b = b[:n]
+	if p.rx != nil {
+		if b, err = p.rx.DecryptRTP(nil, b, nil); err != nil {
+			p.t.Fatalf("a packet that cannot be decrypted: %v", err)
+		}
+	}
+	if err := k.Unmarshal(b); err != nil {
 		p.t.Fatal(err)
 	}
 	return k, true

@@ -31,7 +31,7 @@ func answerTo(t *testing.T, s *Session, offer []byte, prefer Codec) (string, Str
 }
 
 // checkWithPion reads our text with a parser that is not ours.
-func checkWithPion(t *testing.T, text []byte) *sdp.SessionDescription {
+func checkWithPion(t testing.TB, text []byte) *sdp.SessionDescription {
 	t.Helper()
 	var d sdp.SessionDescription
 	if err := d.Unmarshal(text); err != nil {
