@@ -35,6 +35,13 @@ func (f ICEFailure) String() string {
 // ICEFailures is how often each happened.
 type ICEFailures [iceFailures]uint64
 
+// Add sums them.
+func (f *ICEFailures) Add(o ICEFailures) {
+	for i, n := range o {
+		f[i] += n
+	}
+}
+
 // meet takes the credentials of a negotiation. After a restart the way that was
 // chosen stays in use until another is (RFC 8445 section 9).
 func (s *shard) meet(c *shield, terms *Checks) {

@@ -47,10 +47,6 @@ func (t *Totals) add(o Totals) {
 	t.BytesOut += o.BytesOut
 	t.Lost += o.Lost
 	t.Late += o.Late
-	for i, n := range o.SRTP {
-		t.SRTP[i] += n
-	}
-	for i, n := range o.ICE {
-		t.ICE[i] += n
-	}
+	t.SRTP.Add(o.SRTP)
+	t.ICE.Add(o.ICE)
 }

@@ -53,6 +53,13 @@ func (e SRTPError) String() string {
 // SRTPErrors is how often each happened.
 type SRTPErrors [srtpErrors]uint64
 
+// Add sums them.
+func (e *SRTPErrors) Add(o SRTPErrors) {
+	for i, n := range o {
+		e[i] += n
+	}
+}
+
 // once keeps a number from being used twice under one key: with AES in counter
 // mode that would give away what was said, and with GCM the key that proves it.
 // Whatever a source does, a number that may have been sent is not sent again.

@@ -39,6 +39,7 @@ type plan struct {
 type trunk struct {
 	maxCalls   int
 	earlyMedia bool
+	transport  string
 	callerID   config.CallerID
 }
 
@@ -108,7 +109,7 @@ func newPlan(cfg *config.Config) (*plan, error) {
 			Host: t.Host.Name, Port: t.Host.Port, Transport: t.Transport,
 			Username: t.Auth.Username, Password: t.Auth.Password.Reveal(),
 		})
-		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID}
+		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, transport: t.Transport, callerID: t.CallerID}
 	}
 	return p, p.loadSounds()
 }
