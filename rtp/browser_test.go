@@ -188,6 +188,8 @@ func (b *browser) meets(ours []byte, st Stream) {
 	if err := b.shake(ctx, prints); err != nil {
 		b.t.Fatal(err)
 	}
+	// The side that speaks last is through before the other has heard it.
+	until(b.t, "we have the keys too", func() bool { return b.report().Guard == DTLS })
 }
 
 // connect runs ICE with what our description says.

@@ -153,6 +153,9 @@ func (s *Session) secure(o *ours) {
 	switch p.Offer {
 	case SDES:
 		o.keys = offerKeys()
+		if p.takes().has(DTLS) && p.Fingerprint != "" {
+			o.setup = "actpass" // some phones say yes to this profile and mean DTLS
+		}
 	case DTLS:
 		o.setup = "actpass"
 		o.mux, o.ice = p.ICE, p.ICE
@@ -226,25 +229,26 @@ func (s *Session) begins(theirs *section) bool {
 	return s.agreed.setup == "active"
 }
 
-// agrees tells whether an answer gives what protects the stream as we offered it,
-// and leaves in it what it chose.
-func (s *Session) agrees(theirs *section) bool {
-	switch s.said.guard {
-	case Plain:
-		return plain(theirs.proto)
-	case SDES:
-		for _, c := range theirs.cryptos {
-			for _, ours := range s.said.keys {
-				if ours.tag == c.tag && ours.suite == c.suite {
-					theirs.cryptos = []cryptoLine{c}
-					return true
-				}
+// agrees gives our side of an offer as it was answered: of what may protect the
+// stream, only what the peer took. It leaves the same in theirs.
+func (s *Session) agrees(theirs *section) (ours, bool) {
+	o := s.said
+	o.mux = o.mux && theirs.mux
+	if o.guard == Plain {
+		return o, plain(theirs.proto)
+	}
+	for _, c := range theirs.cryptos {
+		for _, mine := range o.keys {
+			if mine.tag == c.tag && mine.suite == c.suite {
+				theirs.cryptos = []cryptoLine{c}
+				o.guard, o.setup = SDES, ""
+				return o, true
 			}
 		}
-		return false
-	default:
-		return len(theirs.prints) > 0 && (theirs.setup == "active" || theirs.setup == "passive")
 	}
+	o.guard, o.keys = DTLS, nil
+	shakes := theirs.setup == "active" || theirs.setup == "passive"
+	return o, o.setup != "" && len(theirs.prints) > 0 && shakes
 }
 
 // iceSide is our ICE name and password, and the peer's name they are for.

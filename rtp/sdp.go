@@ -219,15 +219,15 @@ func (s *Session) Accept(answer []byte) (st Stream, err error) {
 		d.foundByChecks(s.local.Addr())
 	}
 	theirs := &d.media[i]
-	if err := theirs.usable(s.local.Addr(), Among(s.said.guard)); err != nil {
+	if err := theirs.usable(s.local.Addr(), Among(Plain, SDES, DTLS)); err != nil {
 		return st, fmt.Errorf("read answer: %w", err)
 	}
-	if !s.agrees(theirs) {
+	agreed, ok := s.agrees(theirs)
+	if !ok {
 		return st, fmt.Errorf("read answer: %w", ErrTransport)
 	}
 	s.open = false
-	s.agreed = s.said
-	s.agreed.mux = s.said.mux && theirs.mux
+	s.agreed = agreed
 	return s.settle(theirs, theirs.pick(NoCodec, NoCodec)), nil
 }
 

@@ -87,12 +87,10 @@ func (s *Session) appendAudio(b []byte, o ours) []byte {
 
 // appendGuard writes what protects the stream.
 func (s *Session) appendGuard(b []byte, o ours) []byte {
-	switch o.guard {
-	case SDES:
-		for _, c := range o.keys {
-			b = c.append(b)
-		}
-	case DTLS:
+	for _, c := range o.keys {
+		b = c.append(b)
+	}
+	if o.setup != "" {
 		b = append(b, "a=fingerprint:"...)
 		b = append(b, s.protection.Fingerprint...)
 		b = append(b, "\r\na=setup:"...)

@@ -25,6 +25,8 @@ default_proxy=0
 register_only_when_network_is_up=0
 store_ha1_passwd=0
 inc_timeout=60
+media_encryption=%[8]s
+media_encryption_mandatory=%[9]d
 [net]
 mtu=1300
 [rtp]
@@ -56,7 +58,11 @@ func startLinphone(t *testing.T, p phone) *linphone {
 	}
 	writeTone(t, filepath.Join(dir, "tone.wav"), p.tone)
 	rc, base := filepath.Join(dir, "linphonerc"), ports(t)
-	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password)
+	encryption, must := "none", 0
+	if p.media != "" {
+		encryption, must = p.media, 1
+	}
+	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password, encryption, must)
 	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ type phone struct {
 	host           string // its own address
 	transport      string // udp or tcp
 	codecs         string // of a baresip, by preference; "" is both
+	media          string // how its media are protected: a baresip's mediaenc, or srtp or dtls of a linphone; "" is not
+	nat            string // a baresip's medianat: ice
 	auto           bool   // a baresip that answers by itself
 	tone           float64
 }
