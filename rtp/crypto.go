@@ -99,7 +99,7 @@ func readCrypto(value string) (c cryptoLine, ok bool) {
 		// RFC 4568 section 6.3.7: one that begins with "-" may be passed over. WSH
 		// is about the receiver's window alone.
 		name, rate, _ := strings.Cut(strings.ToUpper(parameter), "=")
-		if name[0] != '-' && name != "WSH" && (name != "KDR" || rate != "0") {
+		if !strings.HasPrefix(name, "-") && name != "WSH" && (name != "KDR" || rate != "0") {
 			return c, false
 		}
 	}
@@ -202,7 +202,16 @@ func readPrint(value string) (print string, ok bool) {
 	hash = strings.ToLower(hash)
 	hex = strings.ToUpper(strings.TrimSpace(hex))
 	h := printHash(hash)
-	return hash + " " + hex, h != 0 && len(hex) == 3*h.Size()-1
+	if h == 0 || len(hex) != 3*h.Size()-1 {
+		return "", false
+	}
+	for i := range len(hex) {
+		digit := hex[i] >= '0' && hex[i] <= '9' || hex[i] >= 'A' && hex[i] <= 'F'
+		if colon := i%3 == 2; colon && hex[i] != ':' || !colon && !digit {
+			return "", false
+		}
+	}
+	return hash + " " + hex, true
 }
 
 // attributes of ICE and DTLS, on a stream or, for all streams, before the first.

@@ -72,14 +72,15 @@ func (Secret) GoString() string { return "redacted" }
 // MarshalText hides it in JSON.
 func (Secret) MarshalText() ([]byte, error) { return []byte("redacted"), nil }
 
-// transport of an m= line.
-func secureProfile(proto string) bool {
-	p := strings.ToUpper(proto)
-	return strings.HasSuffix(p, "RTP/SAVP") || strings.HasSuffix(p, "RTP/SAVPF")
+// secure is RTP under SRTP, by whatever keys; overTLS by those of a handshake.
+func secure(proto string) bool {
+	proto, _ = cutFold(proto, "UDP/TLS/")
+	return strings.EqualFold(proto, "RTP/SAVP") || strings.EqualFold(proto, "RTP/SAVPF")
 }
 
 func overTLS(proto string) bool {
-	return len(proto) > 8 && strings.EqualFold(proto[:8], "UDP/TLS/")
+	_, tls := cutFold(proto, "UDP/TLS/")
+	return tls
 }
 
 // plain is RTP in the clear, unless attributes say more. The feedback profile (RFC
@@ -93,7 +94,7 @@ func plain(proto string) bool {
 func (m *section) guards() (g Guards) {
 	if plain(m.proto) {
 		g = Among(Plain)
-	} else if !secureProfile(m.proto) {
+	} else if !secure(m.proto) {
 		return 0
 	}
 	if len(m.cryptos) > 0 && !overTLS(m.proto) {
