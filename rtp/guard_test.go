@@ -245,7 +245,8 @@ func TestReadCrypto(t *testing.T) {
 }
 
 // Whatever a peer writes: no panic, no offer taken that the policy forbids, keys of
-// the right length, and a text of ours that another parser reads.
+// the right length, a text of ours that says what was agreed, and the same to the same
+// offer again.
 func FuzzProtectedOffer(f *testing.F) {
 	cm := key64(30, 'k')
 	f.Add("m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"+cm+"|2^20|1:4", uint8(7))
@@ -262,7 +263,10 @@ func FuzzProtectedOffer(f *testing.F) {
 		if !s.protection.takes().has(st.Guard) {
 			t.Fatalf("%s was taken, allowed is %b", st.Guard, takes&7)
 		}
-		checkWithPion(t, answer)
+		d, err := readSDP(answer)
+		if err != nil || !d.media[s.agreed.audio].guards().has(st.Guard) {
+			t.Fatalf("our answer does not say %s: %v\n%s", st.Guard, err, answer)
+		}
 		switch st.Guard {
 		case SDES:
 			c := new(shield)
