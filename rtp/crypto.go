@@ -222,8 +222,11 @@ func (m *section) secrecy(name, rest string) {
 			m.cryptos = append(m.cryptos, c)
 		}
 	case "fingerprint":
-		if p, ok := readPrint(rest); ok && len(m.prints) < maxPrints {
-			m.prints = append(slices.Clip(m.prints), p)
+		if !m.ownPrints { // those of the session give way to the stream's own
+			m.ownPrints, m.prints = true, nil
+		}
+		if p, ok := readPrint(rest); ok && len(m.prints) < maxPrints && !slices.Contains(m.prints, p) {
+			m.prints = append(m.prints, p)
 		}
 	case "setup":
 		m.setup = strings.ToLower(rest)

@@ -117,6 +117,11 @@ func TestBundleWithVideo(t *testing.T) {
 	if !st.Send || !st.Receive || st.ICE == nil || st.ICE.TheirName != "abcd" || st.DTLS.Prints != somePrint || st.Remote.IsValid() {
 		t.Errorf("agreed %+v", st)
 	}
+	// The fingerprint said twice, as some phones do in a re-INVITE, is the same one.
+	twice := strings.Replace(string(offer), "a=mid:a\r\n", "a=mid:a\r\na=fingerprint:"+somePrint+"\r\n", 1)
+	if _, same := answerTo(t, s, []byte(twice), NoCodec); *same.DTLS != *st.DTLS {
+		t.Errorf("a fingerprint said twice: %q", same.DTLS.Prints)
+	}
 	// The same again: a refresh. With another name: ICE is restarted, the handshake is not.
 	again, same := answerTo(t, s, offer, NoCodec)
 	if again != answer || *same.ICE != *st.ICE || *same.DTLS != *st.DTLS {

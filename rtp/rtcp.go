@@ -53,7 +53,9 @@ func (c *control) schedule(now int64, first bool) {
 func (c *control) aim(l *Leg, rtp netip.AddrPort) {
 	remote := unmap(l.stream.rtcpRemote())
 	switch {
-	case !rtp.IsValid():
+	case !rtp.IsValid(), l.stream.Guard == DTLS && !l.stream.Mux:
+		// A port of its own for RTCP wants a handshake of its own (RFC 5764 section
+		// 4), which we do not do: such a peer gets no reports.
 		c.target, c.learned = sockaddr{}, false
 	case l.stream.Mux:
 		c.target, c.learned = newSockaddr(rtp, l.local.Addr()), false

@@ -56,13 +56,14 @@ type section struct {
 	rtcpPort uint16
 	rtcpAddr netip.Addr
 
-	cryptos []cryptoLine // that we can serve, in the peer's order
-	prints  []string     // a=fingerprint
-	setup   string
-	tlsID   string
-	ufrag   string
-	pwd     Secret
-	lite    bool
+	cryptos   []cryptoLine // that we can serve, in the peer's order
+	prints    []string     // a=fingerprint
+	ownPrints bool         // prints are not the session's
+	setup     string
+	tlsID     string
+	ufrag     string
+	pwd       Secret
+	lite      bool
 
 	numbers string // the list of payload types
 	maps    []rtpmap

@@ -70,13 +70,15 @@ func TestPhonesWithProtectedMedia(t *testing.T) {
 // A carrier with protected media, where trunks may or must.
 func TestCarriersWithProtectedMedia(t *testing.T) {
 	for _, c := range []struct {
-		name, policy string
-		media, how   string
+		name, policy    string
+		media, nat, how string
 	}{
-		{"SDES preferred", "prefer", "srtp-mand", "sdes "},
-		{"may encrypt preferred", "prefer", "srtp", "sdes "},
-		{"DTLS required", "require", "dtls_srtp", "dtls "},
-		{"in the clear preferred", "prefer", "", ""},
+		{"SDES preferred", "prefer", "srtp-mand", "", "sdes "},
+		{"may encrypt preferred", "prefer", "srtp", "", "sdes "},
+		{"DTLS required", "require", "dtls_srtp", "", "dtls "},
+		{"DTLS and ICE required", "require", "dtls_srtp", "ice", "dtls "},
+		{"SDES and ICE required", "require", "srtp-mand", "ice", "sdes "},
+		{"in the clear preferred", "prefer", "", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t, loadtest.Setup{ExtraYAML: "media: {srtp: {trunks: " + c.policy + ", phones: require}}\n"})
@@ -84,7 +86,7 @@ func TestCarriersWithProtectedMedia(t *testing.T) {
 			p.media, p.auto = "srtp-mand", true
 			agent := startBaresip(t, p)
 			from := h.carrier()
-			from.media = c.media
+			from.media, from.nat = c.media, c.nat
 			caller := h.callFrom(from)
 			lastSecond(t, "the caller hears the agent", caller, func(x []float64) bool { return share(x, baresipTone) > 0.9 })
 			lastSecond(t, "the agent hears the caller", agent, func(x []float64) bool { return share(x, carrierTone) > 0.9 })
@@ -96,7 +98,10 @@ func TestCarriersWithProtectedMedia(t *testing.T) {
 				t.Errorf("the caller's media were protected by %q, of the call %q", how, row.SRTP)
 			}
 			t.Logf("%-40s %s", c.name, row.Quality.Caller.SRTP)
-			h.wantNoKeys()
+			if trace := h.wantNoKeys(); strings.Contains(trace, "a=ice-lite") != (c.nat != "") {
+				t.Errorf("ICE was not answered, or not asked for:\n%s", trace)
+			}
+			h.wantNoFailures()
 		})
 	}
 }
@@ -119,7 +124,7 @@ func TestPolicyRefuses(t *testing.T) {
 }
 
 // wantNoKeys looks for keys in everything that was written down.
-func (h *house) wantNoKeys() {
+func (h *house) wantNoKeys() (trace string) {
 	h.t.Helper()
 	out, err := h.sw.Command(h.ctx, "trace", h.cdrs(1)[0].ID, "--messages")
 	if err != nil {
@@ -131,5 +136,18 @@ func (h *house) wantNoKeys() {
 	raw, err := os.ReadFile(filepath.Join(h.sw.Dir, "foyer.log"))
 	if err != nil || bytes.Contains(raw, []byte("inline:")) {
 		h.t.Errorf("keys in the log, or no log: %v", err)
+	}
+	return string(out)
+}
+
+// wantNoFailures wants no ICE check refused, and every peer found.
+func (h *house) wantNoFailures() {
+	h.t.Helper()
+	readings, err := h.sw.Readings(h.ctx)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if n, told := readings["foyer_ice_failures_total"]; n != 0 || !told {
+		h.t.Errorf("foyer_ice_failures_total is %v, told %v", n, told)
 	}
 }
