@@ -128,6 +128,10 @@ func (p *peer) listen(patience time.Duration) (k pion.Packet, ok bool) {
 	b := make([]byte, 2000)
 	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 	n, from, err := p.conn.ReadFromUDPAddrPort(b)
+	for err == nil && from != p.leg.Addr() && isRTCP(b[:n]) {
+		// Somebody else's report: our port is the one above that of their peer.
+		n, from, err = p.conn.ReadFromUDPAddrPort(b)
+	}
 	if err != nil {
 		return k, false
 	}

@@ -151,3 +151,34 @@ func (h *house) wantNoFailures() {
 		h.t.Errorf("foyer_ice_failures_total is %v, told %v", n, told)
 	}
 }
+
+// Hold and resume are re-INVITEs: the keys, or the handshake, stay in force.
+func TestHoldWithProtectedMedia(t *testing.T) {
+	for _, media := range []string{"srtp-mand", "dtls_srtp"} {
+		t.Run(media, func(t *testing.T) {
+			h := newHouse(t, loadtest.Setup{ExtraYAML: "media: {srtp: {phones: require}}\n"})
+			p := h.agent(0, "udp", baresipTone)
+			p.media, p.auto = media, true
+			agent := startBaresip(t, p)
+			caller := h.callFromBaresip("")
+			hears(t, "caller", caller.heard, baresipTone, caller.output)
+			for range 2 {
+				agent.do("hold", "")
+				lastSecond(t, "the caller hears music instead of the agent", caller, func(second []float64) bool {
+					return energy(second) > 100 && share(second, baresipTone) < 0.1
+				})
+				agent.do("resume", "")
+				lastSecond(t, "the caller hears the agent again", caller, func(second []float64) bool { return share(second, baresipTone) > 0.9 })
+			}
+			agent.do("hangup", "")
+			caller.wait("CALL_CLOSED")
+			// As in TestBaresipHoldsTheCaller: what it got, it could decrypt.
+			if sent, got := agent.packets(); sent < 100 || got < sent*9/10 {
+				t.Errorf("the agent's telephone sent %d packets and got %d", sent, got)
+			}
+			if row := h.wantOutcome("answered", "agent"); row.SRTP != "agent" || row.HoldS == 0 {
+				t.Errorf("call record: %+v", row)
+			}
+		})
+	}
+}
