@@ -137,6 +137,7 @@ func (s *shard) take(l *Leg, p *packet) {
 		if l.recording != 0 && p.wall >= l.tapSince && p.wall <= l.tapUntil {
 			s.copy(l, p)
 		}
+	case p.pt == comfortNoise:
 	default:
 		l.unknown++
 	}

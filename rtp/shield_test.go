@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -520,10 +522,16 @@ func TestNoAllocationPerPacket(t *testing.T) {
 				t.Fatal("not encrypted")
 			}
 		})
-		if n != 0 {
+		// The race detector makes HMAC allocate, once.
+		if n > 0 && (n > 1 || !underRace()) {
 			t.Errorf("%s: %.2f allocations per packet", su.name, n)
 		}
 	}
+}
+
+func underRace() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 func TestSecretsAreNotPrinted(t *testing.T) {

@@ -23,8 +23,9 @@ const clockRate = 8000
 // whom both laws were described may send either at any moment, so these are
 // understood beside the negotiated number.
 const (
-	staticPCMU = 0
-	staticPCMA = 8
+	staticPCMU   = 0
+	staticPCMA   = 8
+	comfortNoise = 13 // how the silence sounds that a phone does not send (RFC 3389)
 )
 
 // String is the encoding name of RFC 3551.
