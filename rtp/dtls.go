@@ -292,7 +292,7 @@ func (s *shard) shook(h *handshake, keys Keys, err error) {
 	}
 	a.tries, a.done, a.settled = []*handshake{h}, h, true
 	s.rekey(l, keys)
-	if l.shield.checks == nil {
+	if !l.checked() {
 		s.moveTo(l, &h.from)
 	}
 	s.aim(l)

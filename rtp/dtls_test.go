@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,7 @@ func TestAForeignCertificateGetsNoKeys(t *testing.T) {
 	if err := b.shake(ctx, m.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}
+	until(t, "we have the keys too", func() bool { return b.report().Guard == DTLS })
 	Bridge(a.leg, b.leg)
 	a.sync()
 	b.say(frame(1))
@@ -269,6 +271,7 @@ func TestChecksNeedThePassword(t *testing.T) {
 	st := alaw()
 	st.Send, st.Receive, st.Mux, st.Guard, st.Keys = true, true, true, SDES, keysFor(GCM128)
 	st.ICE = &Checks{OurName: "ours", TheirName: "theirs", OurPassword: "password-of-twenty-two"}
+	st.Remote = conn.LocalAddr().(*net.UDPAddr).AddrPort() // says the SDP, which is no proof
 	a.leg.Set(st)
 	a.leg.Hear(&Playlist{Sounds: []*Sound{tune(8000)}, Loop: true})
 	const password, user = "password-of-twenty-two", "ours:theirs"
@@ -326,6 +329,22 @@ func TestChecksNeedThePassword(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if n, err := conn.Read(b); err != nil || isCheck(b[:n]) || !bytes.Equal(b[:1], []byte{0x80}) {
 		t.Errorf("after the choice comes no music: %v", err)
+	}
+	// A re-INVITE whose SDP names another address: the way stays.
+	st.Remote = netip.MustParseAddrPort("127.0.0.1:9")
+	a.leg.Set(st)
+	a.sync()
+	for _ = conn.SetReadDeadline(time.Now()); ; {
+		if _, err := conn.Read(b); err != nil {
+			break // what was on its way is read
+		}
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conn.Read(b); err != nil {
+		t.Errorf("after a re-INVITE comes no music: %v", err)
+	}
+	if n := a.failures()[ICEUnanswered]; n != 0 {
+		t.Errorf("%d legs without a way", n)
 	}
 }
 

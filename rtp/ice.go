@@ -55,6 +55,9 @@ func (s *shard) meet(c *shield, terms *Checks) {
 	}
 }
 
+// checked tells whether the leg's peer is found by its checks.
+func (l *Leg) checked() bool { return l.shield != nil && l.shield.checks != nil }
+
 // vouched tells whether a source has shown that it knows the password.
 func (c *checks) vouched(from *sockaddr) bool {
 	for i := range c.proven {

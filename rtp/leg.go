@@ -115,11 +115,15 @@ func (l *Leg) post(f func(s *shard)) {
 func (l *Leg) Set(st Stream) {
 	l.post(func(s *shard) {
 		l.stream, l.terms = st, st.terms()
-		if l.latch.set(&st, s.now) {
+		s.protect(l, &st)
+		chosen := l.latch.peer
+		switch changed := l.latch.set(&st, s.now); {
+		case changed && chosen.IsValid() && l.checked():
+			l.latch.prove(chosen) // a way that was checked outlives what SDP says of it
+		case changed:
 			l.known = false
 			s.disconnect(l)
 		}
-		s.protect(l, &st)
 		s.aim(l)
 		s.settle(l)
 	})
@@ -247,7 +251,7 @@ func (s *shard) end(l *Leg) {
 		s.hear(l.hearers[0], nil)
 	}
 	s.bye(l)
-	if c := l.shield; c != nil && c.checks != nil && !c.checks.chosen {
+	if l.checked() && !l.shield.checks.chosen {
 		s.totals[l.role].ICE[ICEUnanswered]++
 	}
 	s.count(l)
@@ -293,6 +297,9 @@ func (s *shard) tapTo(l *Leg, recording uint64, channel uint8, at int64) {
 // aim works out where the leg's packets go.
 func (s *shard) aim(l *Leg) {
 	target := l.latch.target()
+	if l.checked() && !l.latch.peer.IsValid() {
+		target = netip.AddrPort{} // whoever is there has not asked for it (RFC 8445 section 12.1)
+	}
 	l.target = newSockaddr(target, l.local.Addr())
 	l.audible = l.terms.send && l.terms.codec != NoCodec && l.target.valid() && (l.shield == nil || l.shield.tx != nil)
 	if l.latch.peer.IsValid() {

@@ -262,7 +262,7 @@ func isReplay(err error) bool {
 // was overtaken on the way does not move it back. Where there is ICE, its checks
 // alone move.
 func (s *shard) follow(l *Leg, from *sockaddr, p *packet) {
-	if l.known && from.same(&l.peer) || l.shield.checks != nil {
+	if l.known && from.same(&l.peer) || l.checked() {
 		return
 	}
 	if l.known && l.in.heard && l.in.ssrc == p.ssrc && int16(p.seq-uint16(l.in.highest)) <= 0 {
