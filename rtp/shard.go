@@ -83,6 +83,7 @@ const (
 type shard struct {
 	log      *zap.Logger
 	timeout  time.Duration // of Watch
+	stale    int64         // ns; older packets are not relayed
 	tap      *Tap
 	ports    *portPool
 	beside   *sync.WaitGroup // of the goroutines a shard starts
@@ -135,7 +136,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 		return nil, fmt.Errorf("media shard: %w", err)
 	}
 	s := &shard{
-		log: o.Log, timeout: o.MediaTimeout, tap: newTap(tapSize), ports: ports,
+		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports,
 		epoll: epoll, wake: wake, base: time.Now(), in: newInbox(),
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}

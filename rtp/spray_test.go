@@ -129,7 +129,7 @@ func newAttacker(t *testing.T, lo uint16, ports int, bled *atomic.Int64) *attack
 	for port := 0; port < ports; port++ {
 		p := (int(lo) + port) % 65536
 		if p != 0 {
-			a.to = append(a.to, newSockaddr(netip.AddrPortFrom(loopback, uint16(p)), loopback))
+			a.to = append(a.to, newSockaddr(netip.AddrPortFrom(here(), uint16(p)), loopback))
 		}
 	}
 	return a
