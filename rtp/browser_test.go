@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/tls"
@@ -36,9 +37,10 @@ type browser struct {
 	leg      *Leg
 	session  *Session
 
-	active  bool   // it begins the DTLS handshake
-	profile string // of its offers, "" for that of browsers
-	prints  string // what its SDP says its fingerprint is, "" for the truth
+	active  bool          // it begins the DTLS handshake
+	profile string        // of its offers, "" for that of browsers
+	prints  string        // what its SDP says its fingerprint is, "" for the truth
+	step    time.Duration // after which it repeats a flight of the handshake, 0: 100 ms
 
 	tx, rx *srtp.Context
 	heard  chan pion.Packet
@@ -275,7 +277,7 @@ func (l lane) WriteTo(p []byte, _ net.Addr) (int, error) { return l.wire.Write(p
 
 func (b *browser) shake(ctx context.Context, prints string) error {
 	both := []dtls.Option{
-		dtls.WithCertificates(b.identity), dtls.WithLoggerFactory(silent()), dtls.WithFlightInterval(100 * time.Millisecond),
+		dtls.WithCertificates(b.identity), dtls.WithLoggerFactory(silent()), dtls.WithFlightInterval(cmp.Or(b.step, 100*time.Millisecond)),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM),
 		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
 			if got := "sha-256 " + printOf(raw[0], crypto.SHA256); got != prints {

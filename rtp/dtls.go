@@ -65,10 +65,6 @@ func (s *shard) associate(l *Leg, terms Handshake) {
 	}
 	c.abandon()
 	c.association = &association{terms: terms}
-	if e := l.early; e != nil {
-		l.early = nil
-		s.handOver(l, &e.from, e.data)
-	}
 }
 
 // abandon ends every handshake. Keys that are in force stay.
@@ -92,6 +88,15 @@ type earlyHello struct {
 func (l *Leg) keepHello(from *sockaddr, data []byte) {
 	if l.stream.Codec == NoCodec && isHandshake(data) {
 		l.early = &earlyHello{*from, append([]byte(nil), data...)}
+	}
+}
+
+// recallHello hands it over once a negotiation says whose it may be.
+func (s *shard) recallHello(l *Leg) {
+	e := l.early
+	l.early = nil
+	if e != nil && l.shield != nil {
+		s.handOver(l, &e.from, e.data)
 	}
 }
 

@@ -154,6 +154,35 @@ func (b *browser) troubles() (n SRTPErrors) {
 	return <-done
 }
 
+// A phone begins as soon as it has sent its answer, and that may overtake the
+// answer. It is not made to wait for its own repeat, which comes after a second.
+func TestAHelloBeforeTheAnswerIsKept(t *testing.T) {
+	m := open(t, nil)
+	b := newBrowser(t, m, nil, false)
+	b.profile, b.step = "UDP/TLS/RTP/SAVP", 30*time.Second
+	b.dialTo()
+	b.session.Offer(NoCodec)
+	b.listen()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- b.shake(ctx, m.Fingerprint()) }()
+	until(t, "the hello is here", func() bool {
+		here := make(chan bool)
+		b.leg.post(func(*shard) { here <- b.leg.early != nil })
+		return <-here
+	})
+	st, err := b.session.Accept(b.describe("active"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.leg.Set(st)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	until(t, "we have the keys too", func() bool { return b.report().Guard == DTLS })
+}
+
 // hello is a ClientHello as any stranger may send it.
 func hello(t *testing.T) []byte {
 	t.Helper()

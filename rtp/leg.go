@@ -39,18 +39,18 @@ type Leg struct {
 	fd      int32 // RTP: connected to the peer, once open is another
 	open    int32 // gets what strangers send once fd is connected, else noSocket
 	terms   terms
-	role    Role    // fixed
-	known   bool    // peer is set
-	audible bool    // the peer may and can be sent to
-	up      bool    // BridgeUp has been told
-	shield  *shield // nil: the stream is not protected
-	quiet   bool    // Quiet has been told for this silence
-	silent  bool    // Silent has been told for it
-	lazy    bool    // not in epoll: read when visited
-	own     bool    // fd gives the peer's packets alone
+	role    Role // fixed
+	known   bool // peer is set
+	audible bool // the peer may and can be sent to
+	up      bool // BridgeUp has been told
+	quiet   bool // Quiet has been told for this silence
+	silent  bool // Silent has been told for it
+	lazy    bool // not in epoll: read when visited
+	own     bool // fd gives the peer's packets alone
 	channel uint8
 	since   int64    // hears or player began: packets older are not relayed
 	presser *presser // while keys are to be pressed
+	shield  *shield  // nil: the stream is not protected
 	hearers []*Leg   // who hears this leg's peer
 	hearer  [1]*Leg  // where hearers begins: nearly always there is one
 	out     outflow
@@ -126,6 +126,7 @@ func (l *Leg) Set(st Stream) {
 		}
 		s.aim(l)
 		s.settle(l)
+		s.recallHello(l)
 	})
 }
 

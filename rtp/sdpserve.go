@@ -41,12 +41,13 @@ func hurdle(err error) int {
 	return 4
 }
 
-// foundByChecks passes over the addresses of streams whose peer makes ICE checks: it
-// may have put there what says nothing, as browsers do that hide their own.
+// foundByChecks passes over the addresses of protected streams whose peer makes ICE
+// checks: it may have put there what says nothing, as browsers do that hide their own.
 func (d *description) foundByChecks(local netip.Addr) {
 	for i := range d.media {
 		m := &d.media[i]
-		if m.ufrag != "" && !m.lite && (m.bad != nil || m.addr.Is4() != local.Is4()) {
+		protected := m.guards()&^Among(Plain) != 0
+		if protected && m.ufrag != "" && !m.lite && (m.bad != nil || m.addr.Is4() != local.Is4()) {
 			m.addr, m.bad = netip.IPv4Unspecified(), nil
 		}
 	}

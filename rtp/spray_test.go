@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,12 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sprayed is how many ports the attacker sends from and to; the long form is all.
-func sprayed(t *testing.T) (ports int, span time.Duration) {
+// sprayed is how many ports the attacker sends to, how long, and the calls that are
+// up meanwhile. The long form, FOYER_SPRAY_SECONDS=60, is every port there is.
+func sprayed() (ports int, span time.Duration, calls int) {
 	if n, err := strconv.Atoi(os.Getenv("FOYER_SPRAY_SECONDS")); err == nil && n > 0 {
-		return 65535, time.Duration(n) * time.Second
+		return 65535, time.Duration(n) * time.Second, 200
 	}
-	return 2000, 1500 * time.Millisecond
+	return 2000, 1500 * time.Millisecond, 20
 }
 
 // An attacker who sees nothing sends plausible RTP to every port of the range while
@@ -25,8 +27,7 @@ func sprayed(t *testing.T) (ports int, span time.Duration) {
 // and nothing of the calls reaches it (bled), neither from legs that talk nor from
 // those whose peer has not been heard yet.
 func TestSpray(t *testing.T) {
-	ports, span := sprayed(t)
-	const calls = 20
+	ports, span, calls := sprayed()
 	for _, c := range []struct {
 		name  string
 		latch Latch
@@ -76,7 +77,7 @@ func TestSpray(t *testing.T) {
 					if !ok {
 						break
 					}
-					if k.Payload[0] != 'v' || int(k.Payload[1]) != i^1 {
+					if k.Payload[0] != 'v' || int(binary.BigEndian.Uint16(k.Payload[1:])) != i^1 {
 						injected.Add(1)
 					}
 				}
@@ -101,7 +102,8 @@ func TestSpray(t *testing.T) {
 // marked is a voice that says whose it is.
 func marked(peer, n int) []byte {
 	b := frame(byte(n))
-	b[0], b[1] = 'v', byte(peer)
+	b[0] = 'v'
+	binary.BigEndian.PutUint16(b[1:], uint16(peer))
 	return b
 }
 
