@@ -19,7 +19,7 @@ func sprayed() (ports int, span time.Duration, calls int) {
 	if n, err := strconv.Atoi(os.Getenv("FOYER_SPRAY_SECONDS")); err == nil && n > 0 {
 		return 65535, time.Duration(n) * time.Second, 200
 	}
-	return 2000, 1500 * time.Millisecond, 20
+	return 2000, time.Second, 20
 }
 
 // An attacker who sees nothing sends plausible RTP to every port of the range while
