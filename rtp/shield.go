@@ -10,6 +10,12 @@ import (
 
 // shield protects the stream of a leg (RFC 3711). It belongs to the shard. Until
 // rx and tx are there, by SDP or by a handshake, nothing is heard and nothing sent.
+//
+// What it costs a relayed packet of 20 ms, decrypted and encrypted, by
+// BenchmarkCrypto: AES-CM with HMAC-SHA1 1.2 to 1.3 microseconds, AES-GCM 0.34 to
+// 0.47, no allocation. By BenchmarkShielded, in turns with plain RTP and on a machine
+// that other work kept busy, the whole shard spent 5.5 to 7.5 microseconds a packet
+// without it, 8.8 to 11 with the one and 8.4 to 10.4 with the other.
 type shield struct {
 	keys   Keys
 	rx, tx *srtp.Context
