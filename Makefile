@@ -50,7 +50,8 @@ fuzz: ## every fuzz target for FUZZTIME (20s), two at a time
 			{ echo "$$out"; echo "FAIL $$1 $$2"; exit 255; }; \
 		echo "$$1 $$2: $$(echo "$$out" | grep elapsed | tail -1)"' fuzz
 
-soak: ## a million random days on small floors, and 20,000 long ones, against every invariant of the floor
+soak: ## a million random days on small floors, and 20,000 long ones, against every invariant of the floor; a minute of spray on every media port
+	FOYER_SPRAY_SECONDS=60 $(GO) test ./rtp -count=1 -timeout 30m -run '^TestSpray$$' -v
 	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsKeepEveryInvariant$$' -rapid.checks=1000000
 	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsComeToRest$$' -rapid.checks=20000
 

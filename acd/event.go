@@ -180,4 +180,5 @@ type Quality struct {
 	RTTMS           float64 `json:"rtt_ms,omitempty"`
 	MOS             float64 `json:"mos"`                   // E-model, 1 to 4.5
 	RemoteLossRatio float64 `json:"remote_loss,omitempty"` // what the peer reported of our stream (RTCP RR)
+	SRTP            string  `json:"srtp,omitempty"`        // how the keys were agreed, and the cipher: "sdes AES_CM_128_HMAC_SHA1_80"
 }

@@ -57,6 +57,7 @@ type CDR struct {
 	RecordedFor Millis        `json:"recorded_s"`
 	Codec       string        `json:"codec,omitempty"`
 	Transport   string        `json:"transport,omitempty"`
+	SRTP        string        `json:"srtp,omitempty"`          // whose media were protected: caller, agent, both; how is in Quality
 	MOSMin      float64       `json:"mos_min,omitempty"`       // the worse leg's, 1 to 4.5; absent when nothing was measured
 	LossRatio   float64       `json:"loss_ratio,omitempty"`    // the worse leg's, 0 to 1
 	JitterMS    float64       `json:"jitter_ms_p95,omitempty"` // the worse leg's, milliseconds

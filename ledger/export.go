@@ -116,7 +116,7 @@ func cdrColumns() []string {
 		"started", "answered", "ended",
 		"queued_s", "ring_s", "talk_s", "hold_s", "diverted_s", "wrapup_s", "duration_s",
 		"wrapup_code", "wrapup_note", "diverted_to", "callback", "origin", "agent", "agents", "outcome", "ended_by", "cause", "sip_code", "q850", "service_level_met",
-		"sip_call_id", "recording_id", "recorded_s", "codec", "transport",
+		"sip_call_id", "recording_id", "recorded_s", "codec", "transport", "srtp",
 		"mos_min", "loss_ratio", "jitter_ms_p95",
 	}
 }
@@ -131,7 +131,7 @@ func (t *table) row(c *CDR) error {
 	t.count(c.Q850)
 	t.text(strconv.FormatBool(c.ServiceLevelMet), c.SIPCallID, c.RecordingID)
 	t.seconds(c.RecordedFor)
-	t.text(c.Codec, c.Transport)
+	t.text(c.Codec, c.Transport, c.SRTP)
 	t.ratio(c.MOSMin)
 	t.ratio(c.LossRatio)
 	t.ratio(c.JitterMS)

@@ -136,6 +136,22 @@ func (s *story) measure(f *acd.Facts) {
 		c.LossRatio = max(c.LossRatio, q.LossRatio)
 		c.JitterMS = max(c.JitterMS, q.JitterMS)
 	}
+	c.SRTP = protected(f)
+}
+
+// protected says whose media were encrypted.
+func protected(f *acd.Facts) string {
+	caller := f.CallerLeg != nil && f.CallerLeg.SRTP != ""
+	agent := f.AgentLeg != nil && f.AgentLeg.SRTP != ""
+	switch {
+	case caller && agent:
+		return "both"
+	case caller:
+		return "caller"
+	case agent:
+		return "agent"
+	}
+	return ""
 }
 
 // finite is a copy of q that JSON can hold: a ratio of nothing to nothing counts as zero.

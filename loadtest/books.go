@@ -25,6 +25,12 @@ type CDR struct {
 	SIPCode     int     `json:"sip_code"`
 	RecordingID string  `json:"recording_id"`
 	RecordedS   float64 `json:"recorded_s"`
+	SRTP        string  `json:"srtp"`
+	Quality     struct {
+		Caller, Agent struct {
+			SRTP string `json:"srtp"`
+		}
+	} `json:"quality"`
 }
 
 // Recording is what the verifier reads of `foyer recording list -o json`.

@@ -2,7 +2,7 @@ package rtp
 
 // relay passes a packet of one leg to all that hear it.
 func (s *shard) relay(from *Leg, p *packet) {
-	old := s.now-p.at > int64(stale)
+	old := s.now-p.at > s.stale
 	for _, l := range from.hearers {
 		if !old && p.at >= l.since {
 			s.pass(l, p)

@@ -223,6 +223,25 @@ func TestEventsAreTranslatedOrLeftOut(t *testing.T) {
 	}
 }
 
+// A phone that does not send silence says what it sounds like instead. That is not
+// passed on and no fault, and what follows it comes at its own time.
+func TestComfortNoiseIsTolerated(t *testing.T) {
+	m := open(t, nil)
+	a, b := bridged(t, m, alaw(), alaw())
+	a.say(8, frame(1))
+	first := b.hear()
+	a.say(comfortNoise, []byte{70})
+	a.ts += 100 * 160
+	a.say(8, frame(2))
+	k := b.hear()
+	if k.SequenceNumber != first.SequenceNumber+1 || k.Timestamp-first.Timestamp != 102*160 || !bytes.Equal(k.Payload, frame(2)) {
+		t.Errorf("after the pause: number +%d, timestamp +%d", k.SequenceNumber-first.SequenceNumber, k.Timestamp-first.Timestamp)
+	}
+	if r := a.sync(); r.Unknown != 0 || r.Lost != 0 {
+		t.Errorf("unknown %d, lost %d", r.Unknown, r.Lost)
+	}
+}
+
 func TestHeaderExtrasStayBehind(t *testing.T) {
 	m := open(t, nil)
 	a, b := bridged(t, m, alaw(), alaw())

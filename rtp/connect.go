@@ -41,7 +41,9 @@ func (s *shard) trust(l *Leg) {
 	for range passMax * batchMax {
 		switch s.in.one(l.fd) {
 		case 0:
-			s.arrive(l, 0)
+			if s.arrive(l, 0); l.open == noSocket {
+				return // it has moved the leg
+			}
 		case syscall.EAGAIN:
 			l.own = true
 			return
@@ -51,6 +53,14 @@ func (s *shard) trust(l *Leg) {
 			return // the next visit tries again
 		}
 	}
+}
+
+// unconnected is the socket that sends anywhere.
+func (l *Leg) unconnected() int32 {
+	if l.open != noSocket {
+		return l.open
+	}
+	return l.fd
 }
 
 // disconnect makes the port one again: the peer is somewhere else now.

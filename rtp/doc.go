@@ -6,6 +6,11 @@
 // one socket pair towards one peer. Whatever its peer hears (nothing, a
 // Playlist, another leg) is one RTP stream of ours for the leg's whole life.
 //
+// A leg may be protected by SRTP, with keys from the SDP (crypto, guard) or from a
+// DTLS handshake, which runs on a goroutine of its own beside the shard (dtls,
+// identity), and be found by the peer's ICE checks (ice). Its packets are decrypted
+// before anything else sees them and encrypted last of all (shield).
+//
 // The rules are pure machines, each in its own file: who the peer is (latch),
 // how packets are numbered (outflow), what a key press is (dtmf), how good the
 // line was (quality, mos), which port comes next (ports), what SDP says (sdp).

@@ -91,6 +91,10 @@ func (l *latch) step(now int64, p sighting) verdict {
 	return l.claim(now, p)
 }
 
+// prove takes a source whose packet was made with the peer's key, or whose check
+// knew its password. It needs no learning and no SDP, and holds until another does.
+func (l *latch) prove(from netip.AddrPort) { l.peer, l.list = from, nil }
+
 func (l *latch) learning(now int64) bool { return now-l.armed <= int64(learnWindow) }
 
 // claim counts a packet for its claimant and believes it when it has earned it

@@ -50,6 +50,7 @@ type Leg struct {
 	channel uint8
 	since   int64    // hears or player began: packets older are not relayed
 	presser *presser // while keys are to be pressed
+	shield  *shield  // nil: the stream is not protected
 	hearers []*Leg   // who hears this leg's peer
 	hearer  [1]*Leg  // where hearers begins: nearly always there is one
 	out     outflow
@@ -84,6 +85,8 @@ type Leg struct {
 	unknown     uint64
 	sendFails   uint64
 	unreachable uint64
+	unproven    uint64
+	early       *earlyHello
 	keypad      keypad
 	hears       *Leg // whom this leg's peer hears
 	stream      Stream
@@ -112,12 +115,18 @@ func (l *Leg) post(f func(s *shard)) {
 func (l *Leg) Set(st Stream) {
 	l.post(func(s *shard) {
 		l.stream, l.terms = st, st.terms()
-		if l.latch.set(&st, s.now) {
+		s.protect(l, &st)
+		chosen := l.latch.peer
+		switch changed := l.latch.set(&st, s.now); {
+		case changed && chosen.IsValid() && l.checked():
+			l.latch.prove(chosen) // a way that was checked outlives what SDP says of it
+		case changed:
 			l.known = false
 			s.disconnect(l)
 		}
 		s.aim(l)
 		s.settle(l)
+		s.recallHello(l)
 	})
 }
 
@@ -243,9 +252,13 @@ func (s *shard) end(l *Leg) {
 		s.hear(l.hearers[0], nil)
 	}
 	s.bye(l)
+	if l.checked() && !l.shield.checks.chosen {
+		s.totals[l.role].ICE[ICEUnanswered]++
+	}
 	s.count(l)
 	last := l.report()
 	l.last = &last
+	s.unprotect(l)
 	l.closed = true
 	s.wheel.remove(l)
 	if !l.lazy {
@@ -285,8 +298,11 @@ func (s *shard) tapTo(l *Leg, recording uint64, channel uint8, at int64) {
 // aim works out where the leg's packets go.
 func (s *shard) aim(l *Leg) {
 	target := l.latch.target()
+	if l.checked() && !l.latch.peer.IsValid() {
+		target = netip.AddrPort{} // whoever is there has not asked for it (RFC 8445 section 12.1)
+	}
 	l.target = newSockaddr(target, l.local.Addr())
-	l.audible = l.terms.send && l.terms.codec != NoCodec && l.target.valid()
+	l.audible = l.terms.send && l.terms.codec != NoCodec && l.target.valid() && (l.shield == nil || l.shield.tx != nil)
 	if l.latch.peer.IsValid() {
 		l.peer, l.known = newSockaddr(l.latch.peer, l.local.Addr()), true
 	}
@@ -297,7 +313,7 @@ func (s *shard) aim(l *Leg) {
 // nobody need not be served at once: his packets wait in the socket, with the
 // time they came, and are read a batch at a time when the leg is visited.
 func (s *shard) settle(l *Leg) {
-	lazy := l.player.active() && len(l.hearers) == 0 && (l.known || l.stream.Latch == Exact)
+	lazy := l.player.active() && len(l.hearers) == 0 && (l.known || l.stream.Latch == Exact) && (l.shield == nil || l.shield.rx != nil)
 	if lazy == l.lazy || l.closed {
 		return
 	}

@@ -2,6 +2,7 @@ package rtp
 
 import (
 	cryptorand "crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -32,13 +33,14 @@ type Options struct {
 // Open raises GOMAXPROCS by the number of shards, because each keeps its Go
 // processor while it sleeps; Close lowers it again.
 type Media struct {
-	addr   netip.Addr
-	public netip.Addr
-	ports  *portPool
-	shards []*shard
-	run    sync.WaitGroup
-	close  sync.Once
-	closed atomic.Bool
+	addr     netip.Addr
+	public   netip.Addr
+	ports    *portPool
+	shards   []*shard
+	identity tls.Certificate // of DTLS
+	run      sync.WaitGroup
+	close    sync.Once
+	closed   atomic.Bool
 }
 
 // Open starts the shards. Errors say what of the options cannot be used.
@@ -55,7 +57,11 @@ func Open(o Options) (*Media, error) {
 	if ports.limit == 0 {
 		return nil, fmt.Errorf("media ports: no even port with its odd neighbour in %d-%d", o.MinPort, o.MaxPort)
 	}
-	m := &Media{addr: o.Addr, public: o.Public, ports: ports}
+	identity, err := newIdentity(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	m := &Media{addr: o.Addr, public: o.Public, ports: ports, identity: identity}
 	for range o.Shards {
 		s, err := newShard(&o, ports)
 		if err != nil {
@@ -64,6 +70,7 @@ func Open(o Options) (*Media, error) {
 			}
 			return nil, err
 		}
+		s.beside, s.identity = &m.run, identity
 		m.shards = append(m.shards, s)
 	}
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))

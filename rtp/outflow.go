@@ -34,7 +34,9 @@ type relayMap struct {
 }
 
 func newOutflow() outflow {
-	return outflow{ssrc: rand.Uint32(), seq: uint16(rand.Uint32()), ts: rand.Uint32(), fresh: true}
+	// The number begins in the lower half, so that with SRTP a peer that misses the
+	// first packets cannot take one turn of the numbers for another (RFC 3711 section 3.3.1).
+	return outflow{ssrc: rand.Uint32(), seq: uint16(rand.Uint32()) >> 1, ts: rand.Uint32(), fresh: true}
 }
 
 // cut says that what has been sent until now ends: the next packet opens a new

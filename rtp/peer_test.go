@@ -3,10 +3,12 @@ package rtp
 import (
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
 	pion "github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
 	"go.uber.org/goleak"
 )
 
@@ -14,16 +16,26 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-// open starts media on loopback with a range of ports of its own.
+// here is the address of this process's legs: packets of others that run the same
+// tests do not stray to them.
+func here() netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, byte(192 + pid%32), byte(pid / 32), 1})
+}
+
+// open starts media on loopback. However busy the machine is, what is said is heard.
 func open(t testing.TB, change func(*Options)) *Media {
 	t.Helper()
-	o := Options{Addr: loopback, MinPort: 20000, MaxPort: 60000, Shards: 1}
+	o := Options{Addr: here(), MinPort: 20000, MaxPort: 60000, Shards: 1}
 	if change != nil {
 		change(&o)
 	}
 	m, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, s := range m.shards {
+		s.post(func() { s.stale = int64(time.Minute) })
 	}
 	t.Cleanup(func() { _ = m.Close() })
 	return m
@@ -38,6 +50,8 @@ type peer struct {
 	seq  uint16
 	ts   uint32
 	told chan MediaEvent
+
+	tx, rx *srtp.Context // of a peer that speaks SRTP
 }
 
 func newPeer(t testing.TB, m *Media, beside *Leg, st Stream) *peer {
@@ -86,6 +100,25 @@ func (p *peer) write(k pion.Packet) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.throw(p.seal(b))
+}
+
+// seal encrypts a packet if this peer does.
+func (p *peer) seal(b []byte) []byte {
+	p.t.Helper()
+	if p.tx == nil {
+		return b
+	}
+	sealed, err := p.tx.EncryptRTP(nil, b, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return sealed
+}
+
+// throw sends bytes as they are.
+func (p *peer) throw(b []byte) {
+	p.t.Helper()
 	if _, err := p.conn.WriteToUDPAddrPort(b, p.leg.Addr()); err != nil {
 		p.t.Fatal(err)
 	}
@@ -106,13 +139,23 @@ func (p *peer) listen(patience time.Duration) (k pion.Packet, ok bool) {
 	b := make([]byte, 2000)
 	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 	n, from, err := p.conn.ReadFromUDPAddrPort(b)
+	for err == nil && from != p.leg.Addr() && isRTCP(b[:n]) {
+		// Somebody else's report: our port is the one above that of their peer.
+		n, from, err = p.conn.ReadFromUDPAddrPort(b)
+	}
 	if err != nil {
 		return k, false
 	}
 	if from != p.leg.Addr() {
 		p.t.Fatalf("packet from %s, leg is %s", from, p.leg.Addr())
 	}
-	if err := k.Unmarshal(b[:n]); err != nil {
+	b = b[:n]
+	if p.rx != nil {
+		if b, err = p.rx.DecryptRTP(nil, b, nil); err != nil {
+			p.t.Fatalf("a packet that cannot be decrypted: %v", err)
+		}
+	}
+	if err := k.Unmarshal(b); err != nil {
 		p.t.Fatal(err)
 	}
 	return k, true

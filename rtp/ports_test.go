@@ -124,7 +124,7 @@ func TestPortOfSomebodyElseIsSkipped(t *testing.T) {
 	// Hold one of two pairs, RTP in one round and RTCP in the other.
 	for odd := range uint16(2) {
 		base := freePairs(t, 2)
-		held, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, base+odd)))
+		held, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(here(), base+odd)))
 		if err != nil {
 			t.Skip(err)
 		}
@@ -157,7 +157,7 @@ func freePairs(t *testing.T, n uint16) uint16 {
 		base := (20000 + uint16(rand.IntN(20000))) &^ 1
 		ok := true
 		for i := range 2 * n {
-			c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, base+i)))
+			c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(here(), base+i)))
 			if err != nil {
 				ok = false
 				break

@@ -20,11 +20,15 @@ func (s *shard) readRTP(l *Leg, fd int32) {
 			l.unreachable++ // told here instead of at the next send
 			continue
 		}
-		if errno != 0 || s.arrive(l, 0) {
+		if errno != 0 || s.arrive(l, 0) || !l.has(fd) {
 			return
 		}
 	}
 }
+
+// has tells whether a socket still is one of the leg's for RTP: a packet that moves
+// the leg closes one.
+func (l *Leg) has(fd int32) bool { return fd == l.fd || fd == l.open }
 
 // drain reads all that waits in a leg's socket, a bounded number of batches.
 func (s *shard) drain(l *Leg, fd int32) {
@@ -33,7 +37,7 @@ func (s *shard) drain(l *Leg, fd int32) {
 		for i := range n {
 			s.arrive(l, i)
 		}
-		if n < batchMax {
+		if n < batchMax || !l.has(fd) {
 			return
 		}
 	}
@@ -47,6 +51,9 @@ func (s *shard) arrive(l *Leg, i int) bool {
 		wall = s.wall
 	}
 	from := &s.in.from[i]
+	if l.shield != nil {
+		return s.arriveShielded(l, from, data, wall)
+	}
 	if l.terms.mux && isRTCP(data) {
 		s.control(l, from, data, wall)
 		return true
@@ -57,16 +64,25 @@ func (s *shard) arrive(l *Leg, i int) bool {
 		return false
 	}
 	var p packet
-	if !p.parse(data) {
-		l.malformed++
+	if !s.read(l, &p, data, wall) {
+		l.keepHello(from, data)
 		return l.known
 	}
-	p.wall, p.at = wall, min(s.now-(s.wall-wall), s.now)
-	p.codec, p.event = l.terms.understands(p.pt)
 	if !l.known && !s.believe(l, from, &p) {
 		return false
 	}
 	s.take(l, &p)
+	return true
+}
+
+// read reads a packet that came at wall.
+func (s *shard) read(l *Leg, p *packet, data []byte, wall int64) bool {
+	if !p.parse(data) {
+		l.malformed++
+		return false
+	}
+	p.wall, p.at = wall, min(s.now-(s.wall-wall), s.now)
+	p.codec, p.event = l.terms.understands(p.pt)
 	return true
 }
 
@@ -121,6 +137,7 @@ func (s *shard) take(l *Leg, p *packet) {
 		if l.recording != 0 && p.wall >= l.tapSince && p.wall <= l.tapUntil {
 			s.copy(l, p)
 		}
+	case p.pt == comfortNoise:
 	default:
 		l.unknown++
 	}
@@ -153,6 +170,9 @@ func (s *shard) visit(l *Leg) {
 	}
 	if l.watched {
 		s.overhear(l)
+	}
+	if l.shield != nil {
+		s.pursue(l)
 	}
 	if s.now-l.sampled >= int64(time.Second) {
 		l.sampled = s.now
@@ -204,10 +224,13 @@ func (l *Leg) report() Report {
 		Codec: l.stream.Codec, Received: l.in.packets, Sent: l.out.packets,
 		BytesIn: l.in.bytes, BytesOut: l.out.bytes,
 		Lost: l.in.lost(), Late: l.in.late, Duplicate: l.in.duplicate, Reordered: l.in.reordered,
-		Refused: l.refused, Malformed: l.malformed, Unknown: l.unknown, SendFails: l.sendFails, Unreachable: l.unreachable,
+		Refused: l.refused, Malformed: l.malformed, Unknown: l.unknown, SendFails: l.sendFails, Unreachable: l.unreachable, Unproven: l.unproven,
 		Jitter: l.in.jitterP95(), RTT: l.control.roundTrip, RemoteLoss: l.control.remoteLoss,
 		MOS:    l.in.mos(l.control.roundTrip, l.stream.ptime()),
 		OneWay: l.out.packets > 0 && l.in.packets == 0,
+	}
+	if l.shield != nil && l.shield.tx != nil {
+		r.Guard, r.Suite = l.stream.Guard, l.shield.keys.Suite
 	}
 	if e := l.in.expected(); e > 0 {
 		r.LossRatio = float64(r.Lost) / float64(e)

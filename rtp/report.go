@@ -19,6 +19,10 @@ type Report struct {
 	Unknown     uint64 // of a payload type nobody negotiated
 	SendFails   uint64 // the kernel would not take our packet
 	Unreachable uint64 // the peer's host said that nobody listens there
+	Unproven    uint64 // came to a protected stream and was not made with the peer's key
+
+	Guard Guard // what protected the stream in the end
+	Suite Suite // of Guard
 
 	LossRatio  float64       // Lost of all expected, 0 to 1
 	Jitter     time.Duration // p95 of the RFC 3550 jitter, sampled each second
@@ -29,7 +33,12 @@ type Report struct {
 }
 
 // Totals sums the traffic of all legs of one role, past and present.
-type Totals struct{ PacketsIn, PacketsOut, BytesIn, BytesOut, Lost, Late uint64 }
+type Totals struct {
+	PacketsIn, PacketsOut, BytesIn, BytesOut, Lost, Late uint64
+
+	SRTP SRTPErrors
+	ICE  ICEFailures
+}
 
 func (t *Totals) add(o Totals) {
 	t.PacketsIn += o.PacketsIn
@@ -38,4 +47,6 @@ func (t *Totals) add(o Totals) {
 	t.BytesOut += o.BytesOut
 	t.Lost += o.Lost
 	t.Late += o.Late
+	t.SRTP.Add(o.SRTP)
+	t.ICE.Add(o.ICE)
 }

@@ -53,7 +53,9 @@ func (c *control) schedule(now int64, first bool) {
 func (c *control) aim(l *Leg, rtp netip.AddrPort) {
 	remote := unmap(l.stream.rtcpRemote())
 	switch {
-	case !rtp.IsValid():
+	case !rtp.IsValid(), l.stream.Guard == DTLS && !l.stream.Mux:
+		// A port of its own for RTCP wants a handshake of its own (RFC 5764 section
+		// 4), which we do not do: such a peer gets no reports.
 		c.target, c.learned = sockaddr{}, false
 	case l.stream.Mux:
 		c.target, c.learned = newSockaddr(rtp, l.local.Addr()), false
@@ -71,14 +73,27 @@ func (s *shard) readRTCP(l *Leg) {
 			return
 		}
 		data, wall := s.in.packet(0)
+		if l.shield != nil && isCheck(data) {
+			s.check(l, l.rtcp, &s.in.from[0], data)
+			continue
+		}
 		s.control(l, &s.in.from[0], data, wall)
 	}
 }
 
-// control takes a compound packet from the peer's address.
+// control takes a compound packet from the peer's address or, on a protected leg,
+// one that is made with the peer's key.
 func (s *shard) control(l *Leg, from *sockaddr, data []byte, wall int64) {
 	c, source := &l.control, from.addrPort()
-	if !l.target.valid() || source.Addr() != l.target.addrPort().Addr() {
+	if l.shield != nil {
+		var ok bool
+		if data, ok = s.unlockControl(l, data); !ok {
+			return
+		}
+		if l.known && !l.stream.Mux {
+			c.target, c.learned = *from, true
+		}
+	} else if !l.target.valid() || source.Addr() != l.target.addrPort().Addr() {
 		if !c.target.valid() || !from.same(&c.target) {
 			l.refused++
 			return
@@ -159,6 +174,11 @@ func (s *shard) sendControl(l *Leg, bye bool) {
 	if err != nil {
 		l.sendFails++
 		return
+	}
+	if l.shield != nil {
+		if data = s.sealControl(l, data); data == nil {
+			return
+		}
 	}
 	fd := l.rtcp
 	if l.stream.Mux {

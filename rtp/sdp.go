@@ -14,15 +14,15 @@ import (
 var (
 	ErrBadSDP    = errors.New("malformed SDP")
 	ErrNoAudio   = errors.New("no audio stream in SDP")
-	ErrTransport = errors.New("no audio over plain RTP in SDP")
+	ErrTransport = errors.New("no audio in SDP that is protected as it must be")
 	ErrAddress   = errors.New("unusable media address in SDP")
 	ErrNoCodec   = errors.New("no codec in SDP that we speak")
 	ErrNoOffer   = errors.New("SDP answer to no offer of ours")
 )
 
 // Session is the SDP side of one leg: what we described last, in which version,
-// and what was agreed (RFC 3264). It is pure and belongs to one goroutine. A
-// method that fails changes nothing.
+// and what was agreed (RFC 3264). It is pure, but for the keys it draws, and
+// belongs to one goroutine. A method that fails changes nothing.
 type Session struct {
 	local   netip.AddrPort
 	id      uint64
@@ -30,6 +30,11 @@ type Session struct {
 	held    bool    // we want the peer silent
 	codecs  []Codec // what we speak, in our order of preference
 	silent  bool    // no telephone-event
+
+	protection Protection
+	keys       *Keys // agreed, where they are in the SDP
+	ice        iceSide
+	client     bool // of the DTLS handshake that was agreed on
 
 	said    ours   // our last description
 	last    []byte // said, as written
@@ -49,10 +54,15 @@ type ours struct {
 	event   uint8 // telephone-event, 0: none
 	dir     direction
 	mux     bool
+	guard   Guard
+	keys    []cryptoLine // SDES: the choice of an offer, the one of an answer
+	setup   string       // DTLS: a=setup
+	ice     bool
+	bundle  string // mid of the one stream in the peer's bundle (RFC 9143), "": none
 }
 
 // line is what of an m= line must be repeated even when it is refused.
-type line struct{ media, proto, format string }
+type line struct{ media, proto, format, mid string }
 
 type format struct {
 	codec Codec
@@ -127,7 +137,7 @@ func (s *Session) Hold(on bool) { s.held = on }
 // result must not be changed.
 func (s *Session) Offer(prefer Codec) []byte {
 	o := ours{
-		lines:   []line{{media: "audio", proto: "RTP/AVP"}},
+		lines:   []line{{media: "audio", proto: s.protection.profile()}},
 		formats: s.ourFormats(prefer),
 		dir:     s.wish(),
 	}
@@ -138,6 +148,7 @@ func (s *Session) Offer(prefer Codec) []byte {
 		// RFC 3264 section 8: the lines of the session stay, in their order.
 		o.lines, o.audio, o.mux = s.agreed.lines, s.agreed.audio, s.agreed.mux
 	}
+	s.secure(&o)
 	s.offerer, s.open = true, true
 	return s.describe(o)
 }
@@ -151,7 +162,14 @@ func (s *Session) Answer(offer []byte, prefer Codec) (answer []byte, st Stream, 
 		return nil, st, fmt.Errorf("read offer: %w", err)
 	}
 	s.understood(d)
-	i, err := d.serve(s.agreed.audio, s.local.Addr())
+	if s.protection.ICE {
+		d.foundByChecks(s.local.Addr())
+	}
+	inUse := -1
+	if len(s.agreed.lines) > 0 {
+		inUse = s.agreed.audio
+	}
+	i, err := d.serve(inUse, s.local.Addr(), s.protection.takes())
 	if err != nil {
 		return nil, st, fmt.Errorf("read offer: %w", err)
 	}
@@ -165,8 +183,15 @@ func (s *Session) Answer(offer []byte, prefer Codec) (answer []byte, st Stream, 
 		dir:     s.wish() & theirs.dir.mirror(),
 		mux:     theirs.mux,
 	}
-	if theirs.addr.IsUnspecified() {
+	s.reply(&o, theirs)
+	if theirs.addr.IsUnspecified() && !o.ice {
 		o.dir &^= sendonly // hold in the manner of RFC 2543
+	}
+	if slices.Contains(d.bundle, theirs.mid) {
+		o.bundle = theirs.mid
+	}
+	if o.ice {
+		s.meetICE(theirs)
 	}
 	s.offerer, s.open = false, false
 	answer = s.describe(o)
@@ -190,13 +215,19 @@ func (s *Session) Accept(answer []byte) (st Stream, err error) {
 	if i >= len(d.media) {
 		return st, fmt.Errorf("read answer: %w", ErrNoAudio)
 	}
+	if s.said.ice {
+		d.foundByChecks(s.local.Addr())
+	}
 	theirs := &d.media[i]
-	if err := theirs.usable(s.local.Addr()); err != nil {
+	if err := theirs.usable(s.local.Addr(), Among(Plain, SDES, DTLS)); err != nil {
 		return st, fmt.Errorf("read answer: %w", err)
 	}
+	agreed, ok := s.agrees(theirs)
+	if !ok {
+		return st, fmt.Errorf("read answer: %w", ErrTransport)
+	}
 	s.open = false
-	s.agreed = s.said
-	s.agreed.mux = s.said.mux && theirs.mux
+	s.agreed = agreed
 	return s.settle(theirs, theirs.pick(NoCodec, NoCodec)), nil
 }
 
@@ -252,7 +283,7 @@ func (s *Session) settle(theirs *section, f format) Stream {
 		PT:      f.pt,
 		EventPT: theirs.event,
 		Ptime:   theirs.packet(),
-		Send:    both&sendonly != 0 && !theirs.addr.IsUnspecified(),
+		Send:    both&sendonly != 0 && (!theirs.addr.IsUnspecified() || s.agreed.ice && theirs.ufrag != ""),
 		Receive: both&recvonly != 0,
 	}
 	switch {
@@ -266,6 +297,7 @@ func (s *Session) settle(theirs *section, f format) Stream {
 	case s.remote.Port() < 65535:
 		st.RemoteRTCP = netip.AddrPortFrom(s.remote.Addr(), s.remote.Port()+1)
 	}
+	s.shield(&st, theirs)
 	return st
 }
 

@@ -35,7 +35,8 @@ func directionOf(attribute string) (direction, bool) {
 
 // description is what a telephone needs of a peer's SDP (RFC 8866).
 type description struct {
-	media []section
+	media  []section
+	bundle []string // mids of the streams that want to share one port (RFC 9143)
 }
 
 // section is one m= line and what belongs to it. Only those of audio are read
@@ -54,6 +55,15 @@ type section struct {
 	mux      bool
 	rtcpPort uint16
 	rtcpAddr netip.Addr
+
+	cryptos   []cryptoLine // that we can serve, in the peer's order
+	prints    []string     // a=fingerprint
+	ownPrints bool         // prints are not the session's
+	setup     string
+	tlsID     string
+	ufrag     string
+	pwd       Secret
+	lite      bool
 
 	numbers string // the list of payload types
 	maps    []rtpmap
@@ -94,11 +104,16 @@ func readSDP(text []byte) (*description, error) {
 				return nil, fmt.Errorf("line %d: %w", n+1, err)
 			}
 			m.addr, m.bad, m.dir = session.addr, session.bad, session.dir
+			m.prints, m.setup, m.tlsID = session.prints, session.setup, session.tlsID
+			m.ufrag, m.pwd, m.lite = session.ufrag, session.pwd, session.lite
 			d.media = append(d.media, m)
 			at = &d.media[len(d.media)-1]
 		case 'c':
 			at.addr, at.bad = readConnection(value)
 		case 'a':
+			if group, ok := strings.CutPrefix(value, "group:BUNDLE "); ok && len(d.media) == 0 {
+				d.bundle = strings.Fields(group)
+			}
 			at.attribute(value)
 		}
 	}
@@ -180,7 +195,9 @@ func (m *section) attribute(value string) {
 	default:
 		if d, ok := directionOf(name); ok {
 			m.dir = d
+			return
 		}
+		m.secrecy(name, rest)
 	}
 }
 
@@ -213,6 +230,9 @@ func milliseconds(s string) int {
 func (m *section) resolve() {
 	if m.media != "audio" {
 		return
+	}
+	if m.setup == "" {
+		m.setup = "active" // RFC 4145 section 4
 	}
 	for rest := m.numbers; rest != ""; {
 		var number string

@@ -4,27 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // serve chooses the one stream of an offer that is answered: the one in use when
-// it still can be, else the first that can. Its error is about the stream that
-// came nearest.
-func (d *description) serve(inUse int, local netip.Addr) (int, error) {
-	if inUse < len(d.media) && d.media[inUse].usable(local) == nil {
-		return inUse, nil
-	}
-	nearest, best := -1, error(ErrNoAudio)
+// it still can be, else the first protected one, else the first that can; inUse is
+// -1 when none is. Its error is about the stream that came nearest.
+func (d *description) serve(inUse int, local netip.Addr, allowed Guards) (int, error) {
+	first, nearest, best := -1, -1, error(ErrNoAudio)
 	for i := range d.media {
-		err := d.media[i].usable(local)
-		if err == nil {
+		err := d.media[i].usable(local, allowed)
+		switch n := hurdle(err); {
+		case err == nil && i == inUse:
 			return i, nil
-		}
-		if n := hurdle(err); n > nearest {
+		case err == nil:
+			better := first >= 0 && plain(d.media[first].proto) && !plain(d.media[i].proto)
+			if first < 0 || better {
+				first = i
+			}
+		case n > nearest:
 			nearest, best = n, err
 		}
 	}
-	return 0, best
+	if first < 0 {
+		return 0, best
+	}
+	return first, nil
 }
 
 // hurdle counts how many checks of usable were passed.
@@ -37,12 +41,24 @@ func hurdle(err error) int {
 	return 4
 }
 
+// foundByChecks passes over the addresses of protected streams whose peer makes ICE
+// checks: it may have put there what says nothing, as browsers do that hide their own.
+func (d *description) foundByChecks(local netip.Addr) {
+	for i := range d.media {
+		m := &d.media[i]
+		protected := m.guards()&^Among(Plain) != 0
+		if protected && m.ufrag != "" && !m.lite && (m.bad != nil || m.addr.Is4() != local.Is4()) {
+			m.addr, m.bad = netip.IPv4Unspecified(), nil
+		}
+	}
+}
+
 // usable tells whether a stream can be served: nil, or the first hurdle it fails at.
-func (m *section) usable(local netip.Addr) error {
+func (m *section) usable(local netip.Addr, allowed Guards) error {
 	switch {
 	case m.media != "audio" || m.port == 0:
 		return ErrNoAudio
-	case !plain(m.proto):
+	case m.guards()&allowed == 0:
 		return fmt.Errorf("%w: %.30q", ErrTransport, m.proto)
 	case m.bad != nil:
 		return m.bad
@@ -52,12 +68,6 @@ func (m *section) usable(local netip.Addr) error {
 		return ErrNoCodec
 	}
 	return nil
-}
-
-// plain is RTP in the clear. The feedback profile (RFC 4585) is ordinary RTP for
-// one who has no feedback to give.
-func plain(proto string) bool {
-	return strings.EqualFold(proto, "RTP/AVP") || strings.EqualFold(proto, "RTP/AVPF")
 }
 
 // pick chooses among the codecs of a usable stream.

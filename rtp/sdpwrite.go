@@ -17,6 +17,14 @@ func (s *Session) write(o ours) []byte {
 	b = append(b, "\r\ns=-\r\nc="...)
 	b = appendAddr(b, s.local.Addr())
 	b = append(b, "\r\nt=0 0\r\n"...)
+	if o.bundle != "" {
+		b = append(b, "a=group:BUNDLE "...)
+		b = append(b, o.bundle...)
+		b = append(b, "\r\n"...)
+	}
+	if o.ice {
+		b = append(b, "a=ice-lite\r\n"...)
+	}
 	for i, l := range o.lines {
 		if i == o.audio {
 			b = s.appendAudio(b, o)
@@ -30,8 +38,18 @@ func (s *Session) write(o ours) []byte {
 		b = append(b, ' ')
 		b = append(b, l.format...)
 		b = append(b, "\r\n"...)
+		b = appendMid(b, l)
 	}
 	return b
+}
+
+func appendMid(b []byte, l line) []byte {
+	if l.mid == "" {
+		return b
+	}
+	b = append(b, "a=mid:"...)
+	b = append(b, l.mid...)
+	return append(b, "\r\n"...)
 }
 
 func (s *Session) appendAudio(b []byte, o ours) []byte {
@@ -63,6 +81,33 @@ func (s *Session) appendAudio(b []byte, o ours) []byte {
 	b = append(b, "\r\n"...)
 	if o.mux {
 		b = append(b, "a=rtcp-mux\r\n"...)
+	}
+	return s.appendGuard(appendMid(b, o.lines[o.audio]), o)
+}
+
+// appendGuard writes what protects the stream.
+func (s *Session) appendGuard(b []byte, o ours) []byte {
+	for _, c := range o.keys {
+		b = c.append(b)
+	}
+	if o.setup != "" {
+		b = append(b, "a=fingerprint:"...)
+		b = append(b, s.protection.Fingerprint...)
+		b = append(b, "\r\na=setup:"...)
+		b = append(b, o.setup...)
+		b = append(b, "\r\n"...)
+	}
+	if !o.ice {
+		return b
+	}
+	b = append(b, "a=ice-ufrag:"...)
+	b = append(b, s.ice.name...)
+	b = append(b, "\r\na=ice-pwd:"...)
+	b = append(b, string(s.ice.password)...)
+	b = append(b, "\r\n"...)
+	b = candidate(b, 1, s.local)
+	if !o.mux {
+		b = candidate(b, 2, netip.AddrPortFrom(s.local.Addr(), s.local.Port()+1))
 	}
 	return b
 }

@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"crypto/tls"
 	"fmt"
 	"runtime"
 	"sync"
@@ -9,6 +10,8 @@ import (
 	"time"
 	"unsafe"
 
+	pion "github.com/pion/rtp"
+	"github.com/pion/stun/v4"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
@@ -78,11 +81,14 @@ const (
 // clock as sendto. The kernel's time stamps cost 6 to 8 %, and are what makes
 // jitter, lateness and recordings true.
 type shard struct {
-	log     *zap.Logger
-	timeout time.Duration // of Watch
-	tap     *Tap
-	ports   *portPool
-	load    atomic.Int32 // legs given to it
+	log      *zap.Logger
+	timeout  time.Duration // of Watch
+	stale    int64         // ns; older packets are not relayed
+	tap      *Tap
+	ports    *portPool
+	beside   *sync.WaitGroup // of the goroutines a shard starts
+	identity tls.Certificate
+	load     atomic.Int32 // legs given to it
 
 	mu        sync.Mutex
 	posted    []func()
@@ -102,6 +108,10 @@ type shard struct {
 	events      [eventMax]unix.EpollEvent
 	ready, next int // events taken, events served
 	in          *inbox
+	sealed      [packetMax + 64]byte                 // a packet as it leaves a protected leg
+	spare       [packetMax]byte                      // one that could not be decrypted in place
+	header      pion.Header                          // of the one that is decrypted or encrypted
+	stun        stun.Message                         // the check that is answered
 	out         [headerSize + 60*clockRate/1000]byte // a packet of our own making
 	other       [packetMax]byte                      // a packet in the other law
 	current     *Leg                                 // whose work is being done
@@ -126,7 +136,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 		return nil, fmt.Errorf("media shard: %w", err)
 	}
 	s := &shard{
-		log: o.Log, timeout: o.MediaTimeout, tap: newTap(tapSize), ports: ports,
+		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports,
 		epoll: epoll, wake: wake, base: time.Now(), in: newInbox(),
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}
@@ -323,6 +333,12 @@ func (s *shard) send(l *Leg, packet []byte, payload int) {
 	to := &l.target
 	if l.open != noSocket {
 		to = nil // connected
+	}
+	if l.shield != nil {
+		if packet = s.seal(l, packet); packet == nil {
+			l.sendFails++
+			return
+		}
 	}
 	errno := send(l.fd, packet, to)
 	if errno == syscall.ECONNREFUSED {

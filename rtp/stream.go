@@ -23,8 +23,9 @@ const clockRate = 8000
 // whom both laws were described may send either at any moment, so these are
 // understood beside the negotiated number.
 const (
-	staticPCMU = 0
-	staticPCMA = 8
+	staticPCMU   = 0
+	staticPCMA   = 8
+	comfortNoise = 13 // how the silence sounds that a phone does not send (RFC 3389)
 )
 
 // String is the encoding name of RFC 3551.
@@ -52,6 +53,10 @@ type Stream struct {
 	Receive    bool          // the peer may send
 	Latch      Latch
 	SignalIP   netip.Addr // the IP the SIP flow uses, for Latch Near
+	Guard      Guard
+	Keys       *Keys      // Guard SDES
+	DTLS       *Handshake // Guard DTLS
+	ICE        *Checks    // nil: the peer makes none
 }
 
 // Latch is the rule of accepting a peer's media address.

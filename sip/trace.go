@@ -18,7 +18,7 @@ type Traced struct {
 	Transport string
 	Local     string
 	Remote    string
-	Message   []byte // Authorization and Proxy-Authorization values replaced by "redacted"; own copy
+	Message   []byte // Authorization, Proxy-Authorization and media keys replaced by "redacted"; own copy
 }
 
 // Counters receives what is counted on the wire. Any goroutine calls it.
@@ -125,7 +125,7 @@ func redacted(b []byte) []byte {
 		line, rest, _ := bytes.Cut(b, []byte("\r\n"))
 		end := len(b) - len(rest)
 		if len(line) == 0 {
-			return append(out, b...) // the body and the empty line before it
+			return append(out, withoutKeys(b)...) // the body and the empty line before it
 		}
 		folded := line[0] == ' ' || line[0] == '\t'
 		if !folded {

@@ -25,8 +25,11 @@ type outward struct {
 	codec rtp.Codec
 	early bool // their early media are heard
 	taken bool
-	tries int // trunks dialled
+	tries int // INVITEs sent
 	moves int // redirections followed
+
+	trunk  string           // being dialled
+	offers []rtp.Protection // that it has not been offered yet
 	// joined: this is the customer of a callback, who is the call's caller now.
 	joined bool
 }
@@ -96,7 +99,7 @@ func (c *call) callOut(number string, p passed) error {
 		c.ex.dialOver(pass)
 		return err
 	}
-	o.media, o.sdp = media, c.ex.newSession(media)
+	o.media = media
 	if c.caller.media != nil {
 		o.codec = c.caller.stream.Codec
 	}
@@ -124,31 +127,46 @@ func (c *call) beside() *rtp.Leg {
 // tryNext dials by the next trunk of the way.
 func (c *call) tryNext() error {
 	o, plan := c.out, c.ex.plan.Load()
-	o.tries++
-	attempt := o.tries
 	leg, err := o.way.next(func(trunk string) (*sip.Leg, error) {
-		d := sip.Dial{Trunk: trunk, Number: o.way.number, Hops: o.hops, SDP: o.sdp.Offer(o.codec)}
-		passedOn := false
-		if d.Caller, passedOn = plan.shown(trunk, o.caller, o.by); passedOn {
-			d.Diverted = plan.passedOn(o.before, o.by)
-			// The signature is of the caller's number, and says nothing of ours.
-			if d.Caller.User != o.by {
-				for _, signature := range o.vouched.Identity {
-					d.Headers = append(d.Headers, sip.Header{Name: "Identity", Value: signature})
-				}
-			}
-		}
-		return c.ex.edge.Dial(d, func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) })
+		o.trunk, o.offers = trunk, c.ex.ofTrunk().offers(plan.trunks[trunk].transport)
+		return c.dialOut()
 	})
 	if err != nil {
 		return err
 	}
+	c.follow(leg)
+	return nil
+}
+
+// dialOut dials by the present trunk, with the next protection to be offered.
+func (c *call) dialOut() (*sip.Leg, error) {
+	o := c.out
+	o.tries++
+	attempt := o.tries
+	o.sdp = c.ex.newSession(o.media, o.offers[0])
+	o.offers = o.offers[1:]
+	plan, passedOn := c.ex.plan.Load(), false
+	d := sip.Dial{Trunk: o.trunk, Number: o.way.number, Hops: o.hops, SDP: o.sdp.Offer(o.codec)}
+	if d.Caller, passedOn = plan.shown(o.trunk, o.caller, o.by); passedOn {
+		d.Diverted = plan.passedOn(o.before, o.by)
+		// The signature is of the caller's number, and says nothing of ours.
+		if d.Caller.User != o.by {
+			for _, signature := range o.vouched.Identity {
+				d.Headers = append(d.Headers, sip.Header{Name: "Identity", Value: signature})
+			}
+		}
+	}
+	return c.ex.edge.Dial(d, func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) })
+}
+
+// follow takes the leg of an attempt that is on its way.
+func (c *call) follow(leg *sip.Leg) {
+	o, attempt := c.out, c.out.tries
 	o.leg, o.early = leg, false
 	if c.phase == diverted { // the floor watches over callbacks
 		time.AfterFunc(outsideRings, func() { c.box.post(outwardTime{o, attempt}) })
 	}
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
-	return nil
 }
 
 // outsideDid takes what the other end of an outward leg does.
@@ -256,9 +274,15 @@ func (c *call) outwardLate(m outwardTime) {
 	c.notPutThrough()
 }
 
-// outsideRefused tries the next trunk where that may help.
+// outsideRefused tries another protection or the next trunk where that may help.
 func (c *call) outsideRefused(ev sip.Refused) {
 	o := c.out
+	if unacceptable(ev) && len(o.offers) > 0 {
+		if leg, err := c.dialOut(); err == nil {
+			c.follow(leg)
+			return
+		}
+	}
 	if c.followed(ev) {
 		return
 	}

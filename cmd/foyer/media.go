@@ -37,15 +37,16 @@ func (c *call) openMedia() error {
 		return fmt.Errorf("caller's media: %w", err)
 	}
 	c.caller.media = media
-	c.caller.sdp = c.ex.newSession(media)
+	c.caller.sdp = c.ex.newSession(media, c.ex.ofTrunk().answers())
 	return nil
 }
 
 // newSession is the SDP of a new leg, speaking what the configuration says.
-func (ex *exchange) newSession(media *rtp.Leg) *rtp.Session {
+func (ex *exchange) newSession(media *rtp.Leg, protected rtp.Protection) *rtp.Session {
 	p := ex.plan.Load()
 	s := rtp.NewSession(media.Addr(), rand.Uint64())
 	s.Speak(p.codecs, p.events)
+	s.Protect(protected)
 	return s
 }
 
@@ -253,5 +254,6 @@ func qualityOf(r rtp.Report) *acd.Quality {
 		RTTMS:           float64(r.RTT.Microseconds()) / 1000,
 		MOS:             r.MOS,
 		RemoteLossRatio: r.RemoteLoss,
+		SRTP:            guardOf(r),
 	}
 }

@@ -270,6 +270,8 @@ func newGauges(ex *exchange) *gauges {
 	add("rtp_bytes_total", "RTP bytes, without IP and UDP.", "leg", "direction")
 	add("rtp_packets_lost_total", "Packets the sender sent and we never got.", "leg")
 	add("rtp_packets_late_total", "Packets too late to be heard.", "leg")
+	add("srtp_errors_total", "Packets to protected legs that were not made with the peer's key, and handshakes that failed.", "kind")
+	add("ice_failures_total", "ICE checks that were refused, and legs that ended before a way was found.", "reason")
 	add("rtp_ports_used", "Media ports in use.")
 	add("rtp_ports_limit", "Media ports in the pool.")
 	add("recordings_active", "Recordings being written.")
@@ -308,6 +310,18 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("sip_bans_total", float64(ex.registrar.BansBegun()))
 	send("sip_guessing_alarms_total", float64(ex.registrar.Alarms()))
 	totals := ex.media.Totals()
+	var srtp rtp.SRTPErrors
+	var ice rtp.ICEFailures
+	for _, t := range totals {
+		srtp.Add(t.SRTP)
+		ice.Add(t.ICE)
+	}
+	for kind, n := range srtp {
+		send("srtp_errors_total", float64(n), rtp.SRTPError(kind).String())
+	}
+	for reason, n := range ice {
+		send("ice_failures_total", float64(n), rtp.ICEFailure(reason).String())
+	}
 	for role, leg := range legNames {
 		t := totals[role]
 		send("rtp_packets_total", float64(t.PacketsIn), leg, "in")

@@ -40,6 +40,7 @@ type trunk struct {
 	maxCalls   int
 	earlyMedia bool
 	ringback   bool // before the answer, instead of music
+	transport  string
 	callerID   config.CallerID
 	called     config.CalledNumber
 	follow     bool // a 3xx may move a call of ours
@@ -115,7 +116,8 @@ func newPlan(cfg *config.Config) (*plan, error) {
 		made.Roots = roots
 		p.sipTrunks = append(p.sipTrunks, made)
 		p.trunks[t.ID] = trunk{
-			maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, ringback: t.Ringback, callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects,
+			maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, ringback: t.Ringback, transport: t.Transport,
+			callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects,
 		}
 	}
 	return p, p.loadSounds()

@@ -270,7 +270,7 @@ func TestSmallestConfigurationWorksAsWritten(t *testing.T) {
 	}
 	explainsAna(t, l)
 	metrics, _ := l.get("/metrics")
-	for _, want := range []string{`foyer_calls_total{client="essai",direction="inbound",outcome="answered"} 1`, "foyer_rtp_ports_used 0", `foyer_agents{state="ready"} 1`} {
+	for _, want := range []string{`foyer_calls_total{client="essai",direction="inbound",outcome="answered"} 1`, "foyer_rtp_ports_used 0", `foyer_srtp_errors_total{kind="forged"} 0`, `foyer_ice_failures_total{reason="integrity"} 0`, `foyer_agents{state="ready"} 1`} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)
 		}

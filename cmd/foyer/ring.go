@@ -34,6 +34,8 @@ type offer struct {
 type phone struct {
 	offer   *offer
 	leg     *sip.Leg
+	sdp     *rtp.Session
+	offers  []rtp.Protection // that it has not been offered yet
 	binding sip.Binding
 	done    bool // refused, cancelled or hung up
 }
@@ -55,9 +57,11 @@ func (c *call) ring(a acd.Offer) {
 		c.failed(o, acd.CauseFailed, sip.Refused{Code: 503, Reason: err.Error()})
 		return
 	}
-	body := o.sdp.Offer(c.caller.stream.Codec)
 	for _, b := range bindings {
-		c.dial(o, b, body)
+		p := &phone{offer: o, binding: b, offers: c.ex.ofPhone(b.Transport).offers(b.Transport)}
+		if c.dial(p) {
+			o.phones = append(o.phones, p)
+		}
 	}
 	if o.pending() == 0 && c.offers[o.id] != nil {
 		c.failed(o, acd.CauseUnreachable, o.refusal)
@@ -85,21 +89,24 @@ func (c *call) openPhoneMedia(o *offer) error {
 		return fmt.Errorf("agent's media: %w", err)
 	}
 	o.media = media
-	o.sdp = c.ex.newSession(media)
 	return nil
 }
 
-func (c *call) dial(o *offer, b sip.Binding, body []byte) {
-	p := &phone{offer: o, binding: b}
+// dial rings a phone with the next protection to be offered, and says whether it
+// is on its way.
+func (c *call) dial(p *phone) bool {
+	o := p.offer
+	p.sdp = c.ex.newSession(o.media, p.offers[0])
+	p.offers = p.offers[1:]
 	caller := sip.Caller{}
 	if !c.back {
 		caller = c.caller.leg.Caller()
 	}
 	caller.User = c.facts.From
 	leg, err := c.ex.edge.Dial(sip.Dial{
-		To:     b,
+		To:     p.binding,
 		Caller: caller,
-		SDP:    body,
+		SDP:    p.sdp.Offer(c.caller.stream.Codec),
 		Headers: []sip.Header{
 			{Name: "X-Foyer-Call", Value: string(c.id)},
 			{Name: "X-Foyer-Queue", Value: string(o.queue)},
@@ -107,11 +114,11 @@ func (c *call) dial(o *offer, b sip.Binding, body []byte) {
 	}, func(ev sip.LegEvent) { c.box.post(fromPhone{p, ev}) })
 	if err != nil {
 		o.refusal = sip.Refused{Code: 503, Reason: err.Error(), Unreachable: true}
-		return
+		return false
 	}
 	p.leg = leg
-	o.phones = append(o.phones, p)
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: string(o.agent), Agent: true})
+	return true
 }
 
 // pending counts the phones that may still answer.
@@ -183,13 +190,13 @@ func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
 		p.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
 		return
 	}
-	stream, err := o.sdp.Accept(ev.SDP)
+	stream, err := p.sdp.Accept(ev.SDP)
 	if err != nil {
 		p.hangUp(sip.Reason{SIP: 488, Text: "Not acceptable here"})
 		c.phoneRefused(p, sip.Refused{Code: 488, Reason: "no common codec in the answer"})
 		return
 	}
-	o.taken, o.leg = p, p.leg
+	o.taken, o.leg, o.sdp = p, p.leg, p.sdp
 	c.apply(&o.side, stream, rtp.Near)
 	for _, other := range o.phones {
 		if other != p {
@@ -203,6 +210,9 @@ func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
 // the offer has failed; a person's no weighs more than a dead phone's silence.
 func (c *call) phoneRefused(p *phone, ev sip.Refused) {
 	o := p.offer
+	if unacceptable(ev) && !p.done && !o.closed && o.taken == nil && len(p.offers) > 0 && c.dial(p) {
+		return
+	}
 	p.done = true
 	if ev.Unreachable {
 		c.ex.registrar.ReportUnreachable(p.binding)

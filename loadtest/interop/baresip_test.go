@@ -44,6 +44,9 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
+module srtp.so
+module dtls_srtp.so
+module ice.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -93,6 +96,12 @@ func (p phone) account() string {
 	}
 	if p.auto {
 		options += ";answermode=auto"
+	}
+	if p.media != "" {
+		options += ";mediaenc=" + p.media
+	}
+	if p.nat != "" {
+		options += ";medianat=" + p.nat
 	}
 	codecs := p.codecs
 	if codecs == "" {

@@ -134,8 +134,20 @@ func (h *house) agent(n int, transport string, tone float64) phone {
 // callFromBaresip lets a baresip call the queue as the carrier would.
 func (h *house) callFromBaresip(codecs string) *baresip {
 	h.t.Helper()
-	b := startBaresip(h.t, phone{user: "+33612345678", domain: "carrier.test", server: h.server("udp"), host: h.sw.CallerIP,
-		transport: "udp", tone: carrierTone, codecs: codecs})
+	p := h.carrier()
+	p.codecs = codecs
+	return h.callFrom(p)
+}
+
+// carrier describes a telephone that calls as the carrier would.
+func (h *house) carrier() phone {
+	return phone{user: "+33612345678", domain: "carrier.test", server: h.server("udp"), host: h.sw.CallerIP,
+		transport: "udp", tone: carrierTone}
+}
+
+func (h *house) callFrom(p phone) *baresip {
+	h.t.Helper()
+	b := startBaresip(h.t, p)
 	b.do("dial", "sip:"+number+"@"+h.server("udp"))
 	return b
 }

@@ -28,6 +28,8 @@ default_proxy=0
 register_only_when_network_is_up=0
 store_ha1_passwd=0
 inc_timeout=60
+media_encryption=%[10]s
+media_encryption_mandatory=%[11]d
 [net]
 mtu=1300
 [rtp]
@@ -63,7 +65,11 @@ func startLinphone(t *testing.T, p phone) *linphone {
 	if p.transport == "tls" {
 		tls = base + 1
 	}
-	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password, tls, p.ca)
+	encryption, must := "none", 0
+	if p.media != "" {
+		encryption, must = p.media, 1
+	}
+	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password, tls, p.ca, encryption, must)
 	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

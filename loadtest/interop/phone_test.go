@@ -17,6 +17,8 @@ type phone struct {
 	transport      string // udp, tcp or tls
 	ca             string // file of who signs the switch's certificate
 	codecs         string // of a baresip, by preference; "" is both
+	media          string // how its media are protected: a baresip's mediaenc, or srtp or dtls of a linphone; "" is not
+	nat            string // a baresip's medianat: ice
 	auto           bool   // a baresip that answers by itself
 	tone           float64
 }

@@ -168,7 +168,35 @@ type Media struct {
 	// requests to a side that takes no events, or both.
 	DTMF []string `yaml:"dtmf" default:"rfc4733 info" enum:"rfc4733 info"`
 
-	_ struct{} `later:"srtp ice"`
+	SRTP SRTP `yaml:"srtp"`
+	ICE  ICE  `yaml:"ice"`
+}
+
+// Protect is whether media are protected by SRTP.
+type Protect string
+
+// What Protect may be.
+const (
+	Off     Protect = "off"  // what asks for it is refused
+	None    Protect = "none" // another word for off
+	Prefer  Protect = "prefer"
+	Require Protect = "require" // what comes without it is refused
+)
+
+// SRTP is the protection of media by kind of peer.
+type SRTP struct {
+	Phones Protect `yaml:"phones" default:"prefer" enum:"off none prefer require"`
+	// WebRTC is for browsers, which know nothing else.
+	WebRTC Protect `yaml:"webrtc" default:"require" enum:"require"`
+	Trunks Protect `yaml:"trunks" default:"off" enum:"off none prefer require"`
+}
+
+// ICE is how browsers find the way to us (RFC 8445).
+type ICE struct {
+	// Lite answers the checks of peers that make them.
+	Lite bool `yaml:"lite" default:"true"`
+
+	_ struct{} `later:"turn"`
 }
 
 // Trunk is a carrier's line.
