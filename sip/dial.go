@@ -72,6 +72,7 @@ func (l *Leg) aim(d *Dial) (first func() *sip.Request, err error) {
 	if err := sip.ParseUri(d.To.Contact, &l.dialog.target); err != nil {
 		return nil, fmt.Errorf("contact: %w", err)
 	}
+	l.user = d.To.User
 	l.dialog.flow = flow{d.To.Transport, d.To.Source}
 	domain := l.e.domain(l.dialog.flow)
 	l.dialog.to = &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: escapeUser(d.To.User), Host: domain}}

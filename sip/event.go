@@ -41,6 +41,11 @@ type (
 		Code int
 		SDP  []byte
 	}
+	// Referred is a REFER: reply with AcceptReferral or DeclineReferral.
+	Referred struct {
+		To    Referral
+		Token uint64
+	}
 	// Info is a DTMF digit by INFO (application/dtmf-relay or dtmf); 200 has
 	// been sent.
 	Info struct{ Digit byte }
@@ -73,6 +78,7 @@ func (Acked) legEvent()      {}
 func (Cancelled) legEvent()  {}
 func (Reoffered) legEvent()  {}
 func (Reanswered) legEvent() {}
+func (Referred) legEvent()   {}
 func (Info) legEvent()       {}
 func (Ended) legEvent()      {}
 

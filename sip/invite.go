@@ -92,6 +92,10 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 			return nil, "", refusal
 		}
 	}
+	instead, wrong := e.replaced(req, user)
+	if wrong != nil {
+		return refused(wrong)
+	}
 	if a.trunk && e.o.Invite == nil || !a.trunk && e.o.AgentInvite == nil {
 		return refused(&refusal{code: sip.StatusForbidden})
 	}
@@ -118,7 +122,7 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 		}
 	}
 	l := e.serverLeg(req, tx, a)
-	l.free = free
+	l.free, l.user, l.instead = free, user, instead
 	l.session.session = timer
 	if user != "" {
 		l.caller = Caller{User: user}

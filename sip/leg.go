@@ -23,21 +23,23 @@ import (
 // it and is held while sending, so that numbers leave in order; it is never
 // held while the sink is called.
 type Leg struct {
-	e      *Edge
-	server bool
-	id     string // Call-ID
-	tag    string // ours
-	caller Caller
-	called string
-	trunk  string // "": a phone's
-	offer  []byte
-	free   func()                       // gives the trunk's channel back
-	final  chan struct{}                // server legs: closed when the INVITE has its final response
-	first  uint32                       // server legs: CSeq of the INVITE
-	asking *atomic.Pointer[Leg]         // server legs: this leg until its INVITE is answered
-	theirs atomic.Pointer[string]       // their tag; nil until it is known
-	places atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
-	box    inbox
+	e       *Edge
+	server  bool
+	id      string // Call-ID
+	tag     string // ours
+	caller  Caller
+	called  string
+	trunk   string // "": a phone's
+	offer   []byte
+	user    string // the agent whose phone it is; "": a trunk's
+	instead *Leg
+	free    func()                       // gives the trunk's channel back
+	final   chan struct{}                // server legs: closed when the INVITE has its final response
+	first   uint32                       // server legs: CSeq of the INVITE
+	asking  *atomic.Pointer[Leg]         // server legs: this leg until its INVITE is answered
+	theirs  atomic.Pointer[string]       // their tag; nil until it is known
+	places  atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
+	box     inbox
 
 	mu         sync.Mutex
 	phase      phase
@@ -53,15 +55,19 @@ type Leg struct {
 	ack        *sip.Request // of the last 2xx to an INVITE of ours, to be repeated
 	ackSince   time.Time
 	session    sessionTimer
-	least      time.Duration // Min-SE they told us
-	alarm      *time.Timer   // of session
-	sdp        []byte        // last description we sent
-	heard      []byte        // last description they sent
-	updates    bool          // they allow UPDATE
-	pending    *pending      // re-INVITE or UPDATE of theirs that the call has not answered
-	ours       bool          // a re-INVITE or UPDATE of ours is out
-	want       *wanted       // an offer or refresh of ours that waits for its turn
-	truce      *time.Timer   // after glare: runs until it may be our turn again
+	least      time.Duration  // Min-SE they told us
+	alarm      *time.Timer    // of session
+	sdp        []byte         // last description we sent
+	heard      []byte         // last description they sent
+	updates    bool           // they allow UPDATE
+	pending    *pending       // re-INVITE or UPDATE of theirs that the call has not answered
+	ours       bool           // a re-INVITE or UPDATE of ours is out
+	want       *wanted        // an offer or refresh of ours that waits for its turn
+	truce      *time.Timer    // after glare: runs until it may be our turn again
+	referral   *referral      // a REFER of theirs that has no final word
+	refers     int            // REFERs taken
+	notices    []*sip.Request // NOTIFYs to be sent, the first of them under way
+	told       chan struct{}  // closed when none is left
 	tokens     uint64
 	sink       func(LegEvent)
 	events     []LegEvent // not yet handed to sink
