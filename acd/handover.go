@@ -224,11 +224,13 @@ func (f *Floor) takeLeave(r *reservation, by Party, to string) {
 
 // giveToQueue lets the caller of a talk wait in a queue, with the time they came
 // as their place. A queue whose doors would turn them away does not get them. Who
-// falls back because the agent has hung up meanwhile (by the switch) goes first.
+// falls back to their queue because the agent has hung up meanwhile (by the switch)
+// goes first there, whatever its doors say.
 func (f *Floor) giveToQueue(r *reservation, ev *Event) {
 	c := r.call
 	l := f.lines[ev.Queue]
 	switch {
+	case ev.By == Switch:
 	case l == nil:
 		f.notReached(r, ev, CauseClosed)
 		return
@@ -236,7 +238,10 @@ func (f *Floor) giveToQueue(r *reservation, ev *Event) {
 		f.notReached(r, ev, CauseFailed)
 		return
 	}
-	in := f.landing(l, c, true)
+	in := landing{line: c.line}
+	if ev.By != Switch {
+		in = f.landing(l, c, true)
+	}
 	if in.line == nil {
 		f.notReached(r, ev, in.cause)
 		return

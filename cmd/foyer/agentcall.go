@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.uber.org/zap"
 
@@ -31,6 +33,9 @@ var (
 // a queue by its id, a number of ours by the queue it leads to, or a number outside
 // that an outbound route allows.
 func (p *plan) goal(now time.Time, dialled string) (goal, error) {
+	if strings.ContainsFunc(dialled, unicode.IsControl) {
+		return goal{}, fmt.Errorf("%q: %w", dialled, errNobody)
+	}
 	dialled = strings.TrimSpace(dialled)
 	if strings.HasPrefix(dialled, "*") || strings.HasPrefix(dialled, "#") {
 		return goal{code: dialled}, nil
@@ -59,6 +64,16 @@ func (g *goal) String() string {
 	return cmp.Or(string(g.agent), string(g.queue), g.way.number, g.code)
 }
 
+// ours reports whether an address names somebody here: its host is our domain, or we
+// ourselves.
+func (p *plan) ours(host string, local netip.Addr) bool {
+	if host == "" || strings.EqualFold(host, p.cfg.Registrar.Realm) || strings.EqualFold(host, p.cfg.Site.PublicHost) {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.Unmap() == local.Unmap()
+}
+
 // rejectForGoal is the final response to somebody whose goal cannot be reached.
 func rejectForGoal(err error) sip.Reject {
 	r := sip.Reject{Code: 403, Reason: "Not Allowed", Err: err}
@@ -78,6 +93,14 @@ func rejectForGoal(err error) sip.Reject {
 // agentInvite is the edge's entrance for a call that an agent's phone makes. It
 // returns when the INVITE has its final response.
 func (ex *exchange) agentInvite(leg *sip.Leg, user string) {
+	if leg.Instead() != nil {
+		if c := ex.calls.talksWith(acd.AgentID(user)); c == nil || !c.box.post(takingOver{leg, acd.AgentID(user)}) {
+			leg.Reject(sip.Reject{Code: 481})
+			return
+		}
+		leg.Wait()
+		return
+	}
 	g, err := ex.plan.Load().goal(time.Now(), leg.Called())
 	switch {
 	case err != nil:

@@ -33,7 +33,10 @@ type call struct {
 	offers map[acd.OfferID]*offer
 	agent  *offer   // who won, once connected
 	out    *outward // a call of ours to a number outside
-	rec    recording
+
+	consult  *consult  // the agent's second call
+	transfer *transfer // under way
+	rec      recording
 
 	trunk   string      // by which it came; "" when we call back
 	back    bool        // a callback
@@ -54,6 +57,7 @@ type call struct {
 // card is a call as the console sees it: a copy that is never changed.
 type card struct {
 	client, did, from, trunk, recording string
+	agent                               acd.AgentID // who talks
 	started, answered                   time.Time
 	held, leaving                       bool
 
@@ -71,6 +75,9 @@ func (c *call) show() {
 		held:    c.caller.held || c.agent != nil && c.agent.held,
 		leaving: c.phase >= leaving,
 		queue:   c.dest.queue,
+	}
+	if c.phase == talking {
+		k.agent = c.agent.agent
 	}
 	switch c.phase {
 	case diverted:
@@ -242,6 +249,18 @@ func (c *call) handleRarer(m any) {
 		c.part(m)
 	case acd.Hangup:
 		c.end(m.By, m.Cause)
+	case acd.Consulted:
+		c.askedAnswered()
+	case acd.NotReached:
+		c.floorNotReached(m)
+	case asking:
+		c.asks(m)
+	case fromAsker:
+		c.askerDid(m)
+	case takingOver:
+		c.takeOver(m)
+	case orderedTransfer:
+		c.transferBy(m)
 	case probed:
 		c.probed(m)
 	case messageTime:
@@ -349,6 +368,9 @@ func (c *call) callerDid(ev sip.LegEvent) {
 		c.reoffered(acd.Caller, &c.caller, c.caller.leg, ev)
 	case sip.Reanswered:
 		c.reanswered(acd.Caller, &c.caller, ev)
+	case sip.Referred:
+		// Nobody outside has us call anybody.
+		c.caller.leg.DeclineReferral(ev, sip.Reject{Code: 403})
 	case sip.Info:
 		switch c.phase {
 		case talking:
@@ -382,15 +404,15 @@ func (c *call) mediaSaid(m fromMedia) {
 	case rtp.Digit:
 		c.pressed(m.party, ev.Digit)
 	case rtp.Quiet:
-		if m.party == acd.Agent {
+		if c.isTalker(m) {
 			c.agentQuiet()
 		}
 	case rtp.Heard:
-		if m.party == acd.Agent {
+		if c.isTalker(m) {
 			c.agentHeard()
 		}
 	case rtp.Silent:
-		if c.phase == talking && !c.agent.lost || c.phase == diverted {
+		if c.phase == talking && !c.agent.lost && (m.party == acd.Caller || c.isTalker(m)) || c.phase == diverted {
 			c.log.Info("leg silent", zap.String("party", m.party.String()), zap.Duration("for", ev.For))
 			c.end(partyOfEnd(m.party, sip.FlowLost), acd.CauseMediaTimeout)
 		}
@@ -400,6 +422,12 @@ func (c *call) mediaSaid(m fromMedia) {
 	case rtp.Latched:
 		c.log.Debug("media latched", zap.String("party", m.party.String()), zap.Stringer("remote", ev.Remote))
 	}
+}
+
+// isTalker says whether a media event is about the agent who talks, and not about
+// one who is asked or has gone.
+func (c *call) isTalker(m fromMedia) bool {
+	return m.party == acd.Agent && c.agent != nil && m.offer == c.agent.id
 }
 
 // queued notes that the floor has moved the call to another queue by overflow.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,11 +29,16 @@ type outward struct {
 	tries int // trunks dialled
 	// joined: this is the customer of a callback, who is the call's caller now.
 	joined bool
+	aside  bool // called for the agent who talks
 }
 
 // divert carries out what the floor decided for a caller whom no agent will take.
 func (c *call) divert(d acd.Divert) {
 	if c.phase != waiting {
+		return
+	}
+	if d.Cause == acd.CauseTransferred && c.out != nil && c.out.taken {
+		c.putThrough(d)
 		return
 	}
 	c.cause, c.by = d.Cause, acd.Switch
@@ -60,7 +66,7 @@ func (c *call) callOut(number string, caller sip.Caller, did string) error {
 		return err
 	}
 	party := acd.Carrier
-	if c.back {
+	if c.back && c.phase != talking {
 		party = acd.Caller
 	}
 	media, err := c.ex.media.NewLeg(rtp.LegOptions{
@@ -70,7 +76,7 @@ func (c *call) callOut(number string, caller sip.Caller, did string) error {
 	if err != nil {
 		return err
 	}
-	o := &outward{way: way, shown: caller, by: did}
+	o := &outward{way: way, shown: caller, by: did, aside: c.phase == talking}
 	o.media, o.sdp = media, c.ex.newSession(media)
 	if c.caller.media != nil {
 		o.codec = c.caller.stream.Codec
@@ -112,7 +118,7 @@ func (c *call) tryNext() error {
 		return err
 	}
 	o.leg, o.early = leg, false
-	if c.phase == diverted { // the floor watches over callbacks
+	if c.phase == diverted || o.aside { // the floor watches over callbacks
 		time.AfterFunc(outsideRings, func() { c.box.post(outwardTime{o, attempt}) })
 	}
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
@@ -149,17 +155,29 @@ func (c *call) outsideDid(m fromOutside) {
 	case sip.Reanswered:
 		c.reanswered(acd.Carrier, &o.side, ev)
 	case sip.Info:
-		if c.phase == diverted {
+		switch {
+		case c.phase == diverted:
 			c.caller.media.SendDigit(ev.Digit, infoDigit)
+		case c.consult != nil:
+			c.consult.media.SendDigit(ev.Digit, infoDigit)
 		}
+	case sip.Referred:
+		o.leg.DeclineReferral(ev, sip.Reject{Code: 403})
 	case sip.Ended:
+		if o.aside {
+			c.asideLost(480, "the number hung up")
+			return
+		}
 		c.end(partyOfEnd(acd.Carrier, ev.Why), causeOfEnd(ev.Why))
 	}
 }
 
 // heardOutside lets whoever waits for the other end hear its early media.
 func (c *call) heardOutside() {
-	if c.phase == diverted {
+	switch {
+	case c.out.aside:
+		return
+	case c.phase == diverted:
 		c.caller.media.Hear(c.out.media)
 		return
 	}
@@ -180,6 +198,10 @@ func (c *call) outsideAnswered(ev sip.Answered) {
 		c.apply(&o.side, stream, rtp.Exact)
 	}
 	o.taken = true
+	if o.aside {
+		c.asideAnswered()
+		return
+	}
 	if c.phase != diverted {
 		c.customerAnswered()
 		return
@@ -215,10 +237,15 @@ type outwardTime struct {
 }
 
 func (c *call) outwardLate(m outwardTime) {
-	if o := c.out; o != m.out || o == nil || o.tries != m.attempt || o.taken || c.phase != diverted {
+	o := c.out
+	if o != m.out || o == nil || o.tries != m.attempt || o.taken || c.phase != diverted && !o.aside {
 		return
 	}
-	c.log.Info("number did not answer", zap.String("number", c.out.way.number))
+	c.log.Info("number did not answer", zap.String("number", o.way.number))
+	if o.aside {
+		c.asideLost(408, "no answer")
+		return
+	}
 	c.dropOut(sip.Reason{SIP: 408, Q850: 19, Text: "No answer"})
 	c.notPutThrough()
 }
@@ -232,7 +259,11 @@ func (c *call) outsideRefused(ev sip.Refused) {
 		}
 	}
 	c.log.Info("number not reached", zap.String("number", o.way.number), zap.Int("code", ev.Code), zap.String("reason", ev.Reason))
-	if c.phase == diverted {
+	switch {
+	case o.aside:
+		c.asideLost(ev.Code, cmp.Or(ev.Reason, "refused"))
+		return
+	case c.phase == diverted:
 		c.dropOut(sip.Reason{})
 		c.notPutThrough()
 		return
