@@ -163,6 +163,7 @@ func (s *stage) strike() {
 	s.until("recordings closed", func() bool { return s.ex.recordings.Stats().Active == 0 })
 	s.ex.board.ask(s.ctx, func() {
 		now := s.ex.board.now()
+		s.ex.board.take([]posted{{now.UnixNano(), acd.Event{Kind: acd.Tick}}}) // on a busy machine its timer may be late
 		for _, broken := range s.ex.board.floor.Check(now) {
 			s.t.Error("floor: ", broken)
 		}
