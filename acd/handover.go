@@ -50,7 +50,7 @@ func (f *Floor) transfer(ev *Event) {
 	case aside != nil && ev.To == aside.agent.id && aside.stage == talking:
 		f.handOver(aside, ev.By)
 	case aside != nil && ev.To == aside.agent.id:
-		aside.blind = true
+		aside.blind, aside.by = true, ev.By
 	case ev.Queue != "" && cause != CauseLinkLost:
 		f.giveToQueue(r, ev)
 	case ev.Number != "" && cause != CauseLinkLost:
@@ -98,7 +98,7 @@ func (f *Floor) ask(r *reservation, ev *Event, blind bool) {
 	}
 	m.add(f, s, "")
 	p := f.bind(c, s)
-	p.blind = blind
+	p.blind, p.by = blind, ev.By
 	c.aside = p
 	o := p.offer(f.now, m)
 	o.Asker = r.agent.id
@@ -165,7 +165,7 @@ func (f *Floor) asideAnswered(p *reservation) {
 	f.stageIs(p, talking)
 	f.due.set(&p.due, f.now.Add(proveAfter))
 	if p.blind {
-		f.handOver(p, Agent)
+		f.handOver(p, p.by)
 		return
 	}
 	p.consult = true

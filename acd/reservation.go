@@ -26,6 +26,7 @@ type reservation struct {
 	dialled bool      // the customer of a callback is being called; the agent waits on the line
 	consult bool      // asks somebody, or is asked
 	blind   bool      // asked beside a talk, to take the caller
+	by      Party     // who wants that
 	held    uint8     // a bit for each Party that holds the other
 	lost    time.Time // the link is gone since then; zero while it is there
 	longer  int       // extensions of the wrap-up

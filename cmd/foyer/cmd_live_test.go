@@ -175,7 +175,6 @@ func TestOperatorTransfers(t *testing.T) {
 	caller.expect(out, "200 BYE")
 	l.until("the record says who moved whom", func() bool {
 		text := l.types(0, words("explain "+id+" --lang en"))
-		t.Log(text)
 		return strings.Contains(text, "a supervisor moved the caller from ana to bo") && strings.Contains(text, "a supervisor moved the caller from bo to accueil")
 	})
 }
