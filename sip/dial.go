@@ -152,7 +152,7 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 				heard = true
 				patience.Stop()
 			}
-			l.progress(res)
+			l.progress(inv, res)
 		case <-quit:
 			given, quit = true, nil
 		case <-tx.Done():
@@ -218,9 +218,9 @@ func (l *Leg) silence(tx *sip.ClientTx, inv *sip.Request, heard bool) {
 }
 
 // progress takes a provisional response.
-func (l *Leg) progress(res *sip.Response) {
+func (l *Leg) progress(inv *sip.Request, res *sip.Response) {
 	l.mu.Lock()
-	if res.StatusCode > sip.StatusTrying && l.phase == opening {
+	if res.StatusCode > sip.StatusTrying && l.phase == opening && l.acknowledgeEarly(inv, res) {
 		l.post(Progress{Code: res.StatusCode, SDP: sdpOf(res)})
 	}
 	l.mu.Unlock()
@@ -251,7 +251,9 @@ func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (ag
 	if !l.move(up) {
 		return nil
 	}
-	l.heard = sdpOf(res)
+	if sdp := sdpOf(res); sdp != nil || !l.agreedEarly {
+		l.heard = sdp
+	}
 	l.agree(accepted(askOf(res)))
 	l.post(Answered{SDP: l.heard})
 	if l.goodbye != nil {

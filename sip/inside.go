@@ -44,6 +44,8 @@ func (l *Leg) take(m *letter) {
 		l.offered(m.req, m.tx)
 	case sip.INFO:
 		l.informed(m.req, m.tx)
+	case sip.PRACK:
+		l.pracked(m.req, m.tx)
 	case sip.REFER:
 		l.referred(m.req, m.tx)
 	case sip.OPTIONS:

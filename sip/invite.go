@@ -146,6 +146,7 @@ func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	if len(l.offer) == 0 {
 		l.offer, l.heard = nil, nil
 	}
+	l.reliably = reliable(req)
 	l.asking.Store(l)
 	theirs := tagOf(req.From())
 	l.theirs.Store(&theirs)
@@ -216,6 +217,10 @@ func (l *Leg) Ring(code int, sdp []byte) error {
 	res := l.e.respond(a.req, code, "")
 	res.AppendHeader(l.e.contact(l.dialog.flow))
 	describe(res, sdp)
+	if l.reliably {
+		l.remember(sdp)
+		return l.sendReliably(res)
+	}
 	if err := l.e.tell(a.req, a.tx, res); err != nil {
 		return fmt.Errorf("ring %s: %w", l.id, err)
 	}
@@ -250,6 +255,18 @@ func (l *Leg) Answer(sdp []byte) error {
 	if l.phase != opening || !l.server {
 		return fmt.Errorf("answer %s: %w", l.id, errOver)
 	}
+	if u := l.unpracked; u != nil && u.sdp {
+		u.answer = func() { _ = l.answer(sdp) } // its failure is told as an event
+		return nil
+	}
+	return l.answer(sdp)
+}
+
+// answer sends the 200. The caller holds mu, and calls deliver after letting go.
+func (l *Leg) answer(sdp []byte) error {
+	if l.agreedEarly {
+		sdp = nil // nothing is left to agree on (RFC 6337 section 2.2)
+	}
 	a := l.asServer
 	timer := l.session.session
 	res := l.okay(a.req, sdp, timer)
@@ -261,7 +278,7 @@ func (l *Leg) Answer(sdp []byte) error {
 		return fmt.Errorf("answer %s: %w", l.id, err)
 	}
 	l.move(up)
-	l.awaitAck(&unacked{tx: a.tx, res: res, cseq: l.first, initial: true, owed: l.offer == nil})
+	l.awaitAck(&unacked{tx: a.tx, res: res, cseq: l.first, initial: true, owed: l.offer == nil && !l.agreedEarly})
 	l.agree(timer)
 	return nil
 }

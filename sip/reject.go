@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	allowed   = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER"
-	supported = "timer, replaces, norefersub"
+	allowed   = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, PRACK"
+	supported = "timer, replaces, norefersub, 100rel"
 )
 
 // phrases are the reason phrases of RFC 3261 section 21 and later.
