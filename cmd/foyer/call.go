@@ -36,6 +36,7 @@ type call struct {
 
 	consult  *consult  // the agent's second call
 	transfer *transfer // under way
+	refused  time.Time // when the agent was last told that a transfer had failed
 	rec      recording
 
 	trunk   string      // by which it came; "" when we call back

@@ -176,6 +176,8 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		switch {
 		case c.agent == o && o.taken == p && c.transfer != nil:
 			c.agentLeft()
+		case c.agent == o && o.taken == p && c.phase == talking && c.byReflex():
+			c.fallBack()
 		case c.agent == o && o.taken == p && ev.Why == sip.FlowLost:
 			o.dead = true
 			c.linkLost(o)

@@ -142,17 +142,27 @@ func (c *call) notReached(code int, why string) {
 	if t == nil {
 		return
 	}
-	c.transfer = nil
+	c.transfer, c.refused = nil, time.Now()
 	c.log.Info("transfer failed", zap.Stringer("to", &t.goal), zap.Int("code", code), zap.String("why", why))
 	if t.leg != nil {
 		t.leg.Report(t.asks, code, "")
 	}
 	t.tell(&console.StateConflict{State: "talking", Why: "The transfer to " + t.goal.String() + " failed: " + why + ". The agent still has the caller."})
 	if t.left {
-		// Back to the head of the queue they came by, which takes anybody it has.
-		c.tellFloor(acd.Transfer, acd.Switch, &goal{queue: c.dest.queue})
+		c.fallBack()
 	}
 }
+
+// fallBack sends a caller whose agent has gone to the head of the queue they came by.
+func (c *call) fallBack() { c.tellFloor(acd.Transfer, acd.Switch, &goal{queue: c.dest.queue}) }
+
+// reflex is how soon a telephone hangs up that does so by itself when a transfer has
+// failed, as baresip 1.0 does. Nobody's thumb is as fast, and no user wants it.
+const reflex = 500 * time.Millisecond
+
+// byReflex says whether the agent's phone has hung up for no other reason than that a
+// transfer has failed.
+func (c *call) byReflex() bool { return time.Since(c.refused) < reflex }
 
 // abandonTransfer ends a transfer whose call is over, or whose agent is lost.
 func (c *call) abandonTransfer() {

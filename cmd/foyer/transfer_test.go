@@ -74,6 +74,12 @@ func (x *transferring) refers(to string) {
 	x.ana.expect(x.atAna, "202 REFER")
 }
 
+// thinks lets ana be slower than a telephone that hangs up by reflex.
+func (x *transferring) thinks() {
+	heard := len(x.cara.voice.packets())
+	x.until("some time has passed", func() bool { return len(x.cara.voice.packets()) > heard+int(reflex/(20*time.Millisecond)) })
+}
+
 // told waits for the final NOTIFY, and gives its code.
 func (p *person) told(c *siptest.Call) string {
 	p.s.t.Helper()
@@ -207,6 +213,7 @@ func TestBlindTransferToAgentFails(t *testing.T) {
 			if state := x.agentState("ana"); state != acd.Talking {
 				t.Errorf("ana is %s", state)
 			}
+			x.thinks()
 			x.atAna.Bye()
 			c := x.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)
 			x.whole(c)
@@ -320,6 +327,7 @@ func TestBlindTransferToNumberFails(t *testing.T) {
 		t.Errorf("ana was told %s", code)
 	}
 	x.resumes()
+	x.thinks()
 	x.atAna.Bye()
 	c := x.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)
 	x.whole(c)
@@ -358,6 +366,18 @@ func TestAgentHangsUpBeforeTheTransferIsDone(t *testing.T) {
 		c := x.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
 		x.whole(c)
 		x.wantSegments(c, "talk:ana:requeued talk:cy")
+	})
+	t.Run("by reflex, because it has failed", func(t *testing.T) {
+		t.Parallel()
+		x := newTransferring(t)
+		x.refers("sip:bo@lo.test")
+		x.bo.rings().Reject(486)
+		x.ana.told(x.atAna)
+		x.atAna.Bye()
+		x.cara.hearsMusic(anaTone)
+		x.until("the caller waits again", func() bool { return x.callState() == acd.CallWaiting })
+		x.out.Bye()
+		x.wantEnd(ledger.Answered, acd.Caller, acd.CauseAbandoned)
 	})
 	t.Run("to a number that does not answer", func(t *testing.T) {
 		t.Parallel()
