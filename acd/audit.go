@@ -180,7 +180,7 @@ func (f *Floor) repairCall(c *call) {
 	bound := f.boundTo(c)
 	talked := len(bound) == 0 && c.state == CallTalking && c.answered.IsZero()
 	for _, r := range bound {
-		talked = talked || r.bridged
+		talked = talked || r.bridged || r.given && r == c.talk
 		f.unbind(r)
 		f.rest(r.agent, why{cause: CauseFailed, by: Switch, call: c.id})
 	}

@@ -203,7 +203,7 @@ func (f *Floor) handOver(p *reservation, by Party) {
 	c, old := p.call, p.call.talk
 	f.takeLeave(old, by, string(p.agent.id))
 	c.aside, c.talk = nil, p
-	p.consult, p.blind, p.begun = false, false, f.now
+	p.consult, p.blind, p.given, p.begun = false, false, true, f.now
 	f.stageIs(p, talking)
 	f.emit(Connect{Call: c.id, Agent: p.agent.id, Offer: p.id})
 	f.due.set(&p.due, f.now.Add(proveAfter))

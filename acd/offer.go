@@ -180,6 +180,10 @@ func (f *Floor) miss(r *reservation, cause Cause, by Party) {
 		a.dumped++
 		f.dropAside(c, cause, by)
 	}
+	if dropped && r.given {
+		c.again, c.asked = true, f.now
+		c.line.stats.Offered++
+	}
 	switch {
 	case cause == CauseNoAnswer:
 		f.countMissed(a, &c.line.cfg)

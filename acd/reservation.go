@@ -27,6 +27,7 @@ type reservation struct {
 	consult bool      // asks somebody, or is asked
 	blind   bool      // asked beside a talk, to take the caller
 	by      Party     // who wants that
+	given   bool      // has the caller from another agent: that talk is counted
 	held    uint8     // a bit for each Party that holds the other
 	lost    time.Time // the link is gone since then; zero while it is there
 	longer  int       // extensions of the wrap-up
