@@ -186,7 +186,9 @@ func (l *Leg) finish() {
 }
 
 // unreachable ends a leg that got nothing back.
-func (l *Leg) unreachable(code int) { l.refused(code, phrases[code], true) }
+func (l *Leg) unreachable(code int) {
+	l.refused(Refused{Code: code, Reason: phrases[code], Unreachable: true})
+}
 
 // unanswered ends a leg whose INVITE nobody has seen.
 func (l *Leg) unanswered(code int) {
@@ -196,13 +198,22 @@ func (l *Leg) unanswered(code int) {
 	l.unreachable(code)
 }
 
-func (l *Leg) refused(code int, reason string, unreachable bool) {
+func (l *Leg) refused(ev Refused) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was := l.phase
 	if l.move(over) && was == opening {
-		l.post(Refused{Code: code, Reason: reason, Unreachable: unreachable})
+		l.post(ev)
 	}
+}
+
+// redirection is where a 3xx points. Nothing here follows it: whose call it is decides
+// (RFC 3261 section 8.1.3.4).
+func redirection(res *sip.Response) (to Referral) {
+	if contact := res.Contact(); res.StatusCode/100 == 3 && contact != nil && !contact.Address.Wildcard {
+		to = Referral{User: userOf(&contact.Address), Host: contact.Address.Host}
+	}
+	return to
 }
 
 // silence ends a leg whose phone has said nothing: to the INVITE, or after our
@@ -234,7 +245,7 @@ func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (ag
 		if next := l.amended(inv, res); next != nil {
 			return next
 		}
-		l.refused(res.StatusCode, res.Reason, false)
+		l.refused(Refused{Code: res.StatusCode, Reason: res.Reason, To: redirection(res)})
 		return nil
 	}
 	// Copies of the 2xx are ours to acknowledge, and so are those of other phones

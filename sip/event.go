@@ -20,6 +20,7 @@ type (
 		Code        int
 		Reason      string
 		Unreachable bool
+		To          Referral // of a 3xx: where the phone would have us call instead
 	}
 	// Acked is the ACK for our 200 on a server leg, or the one that brings the
 	// answer to an offer of ours on either; SDP is that answer.

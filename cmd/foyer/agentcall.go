@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"foyer/acd"
+	"foyer/cmd/foyer/config"
 	"foyer/sip"
 )
 
@@ -72,6 +73,21 @@ func (p *plan) ours(host string, local netip.Addr) bool {
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && addr.Unmap() == local.Unmap()
+}
+
+// redirection is where a phone may send a colleague's call instead of taking it: to an
+// agent or a queue, if the configuration says so. Nothing goes outside that way,
+// whatever the routes allow: it is the phone that asks, and nobody has proven whose
+// wish that is.
+func (p *plan) redirection(to sip.Referral) *goal {
+	if p.cfg.Registrar.Redirect != config.RedirectInside || !p.ours(to.Host, netip.Addr{}) {
+		return nil
+	}
+	g, err := p.goal(time.Now(), to.User)
+	if err != nil || g.agent == "" && g.queue == "" {
+		return nil
+	}
+	return &g
 }
 
 // rejectForGoal is the final response to somebody whose goal cannot be reached.

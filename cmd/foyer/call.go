@@ -36,6 +36,8 @@ type call struct {
 
 	consult  *consult  // the agent's second call
 	transfer *transfer // under way
+	redirect *goal     // where the phone of whoever was asked would rather have them
+	followed bool      // one such has been followed
 	refused  time.Time // when the agent was last told that a transfer had failed
 	rec      recording
 

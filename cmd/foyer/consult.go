@@ -63,6 +63,7 @@ func (c *call) asks(m asking) {
 		m.leg.Reject(sip.Reject{Code: 503, Err: err})
 		return
 	}
+	c.followed = false
 	k := &consult{goal: m.goal}
 	k.leg, k.media, k.sdp = m.leg, media, c.ex.newSession(media)
 	c.consult = k

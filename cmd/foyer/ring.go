@@ -45,8 +45,11 @@ func (c *call) ring(a acd.Offer) {
 	if !c.ringable(o) || c.offers[a.Offer] != nil {
 		return
 	}
-	if k := c.consult; k != nil && o.asker != "" {
-		k.offer = o
+	if o.asker != "" {
+		c.redirect = nil
+		if c.consult != nil {
+			c.consult.offer = o
+		}
 	}
 	c.offers[a.Offer] = o
 	bindings := reachable(c.ex.registrar.Bindings(string(a.Agent)))
@@ -233,6 +236,9 @@ func (c *call) phoneRefused(p *phone, ev sip.Refused) {
 	p.done = true
 	if ev.Unreachable {
 		c.ex.registrar.ReportUnreachable(p.binding)
+	}
+	if o.asker != "" && ev.To.User != "" {
+		c.redirect = c.ex.plan.Load().redirection(ev.To)
 	}
 	if o.refusal.Code == 0 || o.refusal.Unreachable {
 		o.refusal = ev

@@ -36,6 +36,7 @@ func (c *call) referred(leg *sip.Leg, ev sip.Referred) {
 		leg.DeclineReferral(ev, sip.Reject{Code: 491})
 		return
 	}
+	c.followed = false
 	t := &transfer{by: acd.Agent, leg: leg, asks: ev}
 	if r := ev.To.Replaces; r != nil {
 		k := c.consult
@@ -127,9 +128,30 @@ func (c *call) asideLost(code int, why string) {
 
 // floorNotReached: the floor says that nothing comes of a transfer or consultation.
 func (c *call) floorNotReached(m acd.NotReached) {
-	if c.phase == talking && c.agent.id == m.Offer {
+	if c.phase == talking && c.agent.id == m.Offer && !c.follow() {
 		c.notReached(codeForMiss(m.Cause), m.Cause.String())
 	}
+}
+
+// follow asks whom the phone of whoever was asked has named instead, once.
+func (c *call) follow() bool {
+	g := c.redirect
+	c.redirect = nil
+	if g == nil || c.followed || c.transfer == nil && c.consult == nil {
+		return false
+	}
+	c.followed = true
+	c.log.Info("redirection followed", zap.Stringer("to", g))
+	if k := c.consult; k != nil {
+		k.goal, k.offer = *g, nil
+	}
+	if t := c.transfer; t != nil {
+		t.goal, t.was = *g, nil
+		c.give(t)
+	} else {
+		c.tellFloor(acd.Consult, acd.Agent, g)
+	}
+	return true
 }
 
 // notReached gives the caller back to the agent who wanted to give them away, or to
@@ -240,6 +262,7 @@ func (c *call) putThrough(d acd.Divert) {
 
 // transferBy takes an order.
 func (c *call) transferBy(m orderedTransfer) {
+	c.followed = false
 	t := &transfer{goal: m.goal, by: acd.Supervisor, done: m.done}
 	switch {
 	case c.phase != talking:

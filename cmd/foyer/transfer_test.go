@@ -650,3 +650,39 @@ func TestTalkMovesToAnotherPhone(t *testing.T) {
 	moved.Bye()
 	x.whole(x.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup))
 }
+
+// A phone that sends a colleague's call elsewhere refuses it, or may do so inside.
+func TestPhoneRedirects(t *testing.T) {
+	t.Parallel()
+	for _, f := range []struct{ policy, to, want string }{
+		{"refuse", "sip:cy@lo.test", "603"},
+		{"inside", "sip:cy@lo.test", "200"},
+		{"inside", "sip:cy@elsewhere.test", "603"},
+		{"inside", "sip:+33612345678@lo.test", "603"},
+		{"inside", "sip:someone@lo.test", "603"},
+	} {
+		t.Run(f.policy+" "+f.to, func(t *testing.T) {
+			t.Parallel()
+			x := newTransferring(t, with("digest: md5,", "digest: md5, redirect: "+f.policy+","),
+				with("{id: bo,", "{id: cy, name: Cy, sip: {password: pw-cy}, queues: [ventes], ready_on_register: true}\n  - {id: bo,"))
+			cy := x.agent("cy", 1100)
+			x.holds()
+			x.refers("sip:bo@lo.test")
+			x.bo.rings().Reject(302, siptest.H("Contact", "<"+f.to+">"))
+			if f.want == "200" {
+				cy.picksUp(cy.rings())
+				x.cara.hears(1100)
+			}
+			if code := x.ana.told(x.atAna); code != f.want {
+				t.Errorf("ana was told %s, want %s", code, f.want)
+			}
+			x.out.Bye()
+			x.whole(x.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup))
+			for _, m := range x.carrier.Wire().Trace() {
+				if m.Msg != nil && m.Msg.Method == "INVITE" && !m.Out {
+					t.Error("a number outside was called")
+				}
+			}
+		})
+	}
+}
