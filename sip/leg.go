@@ -70,6 +70,7 @@ type Leg struct {
 	told        chan struct{}     // closed when none is left
 	reliably    bool              // server legs: the caller demands to acknowledge provisional responses
 	unpracked   *unpracked        // one that waits for that
+	overtaken   uint32            // the number of one that the answer has overtaken
 	rseq        uint32            // server legs: of the next one
 	rseqs       map[string]uint32 // client legs: of the last one, by the tag of its sender
 	agreedEarly bool              // a description was agreed on before the answer

@@ -98,6 +98,11 @@ func (l *Leg) pracked(req *sip.Request, tx *sip.ServerTx) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.unpracked
+	if u == nil && l.overtaken != 0 && l.acknowledges(req, l.overtaken) {
+		l.overtaken = 0
+		l.e.reply(tx, l.e.respond(req, sip.StatusOK, ""))
+		return
+	}
 	if u == nil || l.phase != opening || !l.acknowledges(req, u.rseq) {
 		l.e.refuse(req, tx, &refusal{code: sip.StatusCallTransactionDoesNotExists})
 		return
@@ -142,6 +147,7 @@ func (l *Leg) acknowledges(req *sip.Request, rseq uint32) bool {
 func (l *Leg) stopPrack() {
 	if l.unpracked != nil {
 		l.unpracked.timer.Stop()
+		l.overtaken = l.unpracked.rseq // its PRACK may be on its way
 		l.unpracked = nil
 	}
 }

@@ -102,6 +102,10 @@ func TestReliableProvisionalsInTurn(t *testing.T) {
 			t.Errorf("%s", m)
 		}
 		expect[Acked](d)
+		pracks(c, second, "") // the answer has overtaken it
+		s.saw(c, "200 PRACK")
+		pracks(c, second, "")
+		s.saw(c, "481 PRACK")
 		d.leg.Hangup(Reason{})
 	})
 }

@@ -146,7 +146,21 @@ func (c *call) run() {
 		clear(msgs)
 		spare = msgs
 	}
-	c.box.close()
+	for _, m := range c.box.close() {
+		tooLate(m)
+	}
+}
+
+// tooLate answers what somebody waits for and the call can give no more.
+func tooLate(m any) {
+	switch m := m.(type) {
+	case asking:
+		m.leg.Reject(sip.Reject{Code: 480})
+	case takingOver:
+		m.leg.Reject(sip.Reject{Code: 481})
+	case orderedTransfer:
+		m.done <- errCallOver
+	}
 }
 
 // take deals with one message from the mailbox.

@@ -155,3 +155,28 @@ func TestTalkMovesToAnotherPhone(t *testing.T) {
 	moved.Bye()
 	x.whole(x.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup))
 }
+
+// Ana asks bo, and then gives the caller to cy all the same: bo is let go.
+func TestBlindTransferFromAConsultation(t *testing.T) {
+	t.Parallel()
+	x := newTransferring(t, with("{id: bo,", "{id: cy, name: Cy, sip: {password: pw-cy}, queues: [ventes]}\n  - {id: bo,"))
+	cy := x.person("127.0.0.1", 1100, siptest.Options{User: "cy", Password: "pw-cy", Domain: "lo.test"})
+	if res, err := cy.Register(x.ctx, time.Minute); err != nil || res.Status != 200 {
+		t.Fatal(res, err)
+	}
+	x.ex.board.post(acd.Event{Kind: acd.Login, Agent: "cy", By: acd.Agent})
+	second, atBo, _ := x.consultAnswered("bo")
+	x.refers("sip:cy@lo.test")
+	x.bo.expect(atBo, "BYE")
+	x.ana.expect(second, "BYE")
+	cy.picksUp(cy.rings())
+	if code := x.ana.told(x.atAna); code != "200" {
+		t.Errorf("ana was told %s", code)
+	}
+	x.cara.hears(1100)
+	x.until("bo is ready", func() bool { return x.agentState("bo") == acd.Ready })
+	x.out.Bye()
+	c := x.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
+	x.whole(c)
+	x.wantSegments(c, "consult:ana:over:bo hold:ana:transferred:cy talk:cy")
+}

@@ -61,9 +61,13 @@ func (c *call) referred(leg *sip.Leg, ev sip.Referred) {
 			return
 		}
 	}
-	if leg.AcceptReferral(ev) == nil {
-		c.give(t)
+	if leg.AcceptReferral(ev) != nil {
+		return
 	}
+	if t.was == nil && c.consult != nil {
+		c.consultOver() // they go to somebody else than who was asked
+	}
+	c.give(t)
 }
 
 // refuseReferral says in the REFER's own subscription that it cannot be: what it
@@ -186,6 +190,8 @@ const reflex = 500 * time.Millisecond
 // transfer has failed.
 func (c *call) byReflex() bool { return time.Since(c.refused) < reflex }
 
+var errCallOver = &console.StateConflict{State: "over", Why: "The call was over before the transfer was."}
+
 // abandonTransfer ends a transfer whose call is over, or whose agent is lost.
 func (c *call) abandonTransfer() {
 	t := c.transfer
@@ -193,7 +199,7 @@ func (c *call) abandonTransfer() {
 		return
 	}
 	c.transfer = nil
-	t.tell(&console.StateConflict{State: "over", Why: "The call was over before the transfer was."})
+	t.tell(errCallOver)
 	if t.leg != nil {
 		t.leg.Report(t.asks, 487, "")
 	}
