@@ -18,8 +18,9 @@ type Offer struct {
 	Offer   OfferID
 	Timeout time.Duration // informative: the floor itself ends the offer
 	Match   *Match
-	Number  string // of a callback: the customer, who is called when the agent has answered
-	Rejoin  bool   // the agent had this call and lost the line
+	Number  string  // of a callback: the customer, who is called when the agent has answered
+	Rejoin  bool    // the agent had this call and lost the line
+	Asker   AgentID // who asks Agent in the middle of their talk, or gives the caller to them
 }
 
 // Withdraw: stop ringing Agent for Call. Cause is CauseAbandoned, CauseNoAnswer,
@@ -83,11 +84,33 @@ type Rejoin struct {
 }
 
 // Part: the talk of Call with Agent is over, the call is not: hang the agent up
-// and let the caller hear the queue.
+// and let the caller hear the queue. After a transfer, what comes next says more.
 type Part struct {
 	Call  CallID
 	Agent AgentID
 	Offer OfferID
+	Cause Cause
+	By    Party  // of a transfer
+	To    string // of a transfer: the agent, queue or number that gets the caller
+}
+
+// Consulted: To has answered the Agent of Call, who wants to ask them something:
+// let these two talk. Offer is To's.
+type Consulted struct {
+	Call  CallID
+	Agent AgentID
+	To    AgentID
+	Offer OfferID
+}
+
+// NotReached: nothing comes of what the agent of a talk wanted. They still have the
+// caller. To or Queue is whom they wanted.
+type NotReached struct {
+	Call  CallID
+	Agent AgentID
+	Offer OfferID
+	To    AgentID
+	Queue QueueID
 	Cause Cause
 }
 
@@ -181,6 +204,8 @@ func (a Divert) about() CallID        { return a.Call }
 func (a Comfort) about() CallID       { return a.Call }
 func (a Rejoin) about() CallID        { return a.Call }
 func (a Part) about() CallID          { return a.Call }
+func (a Consulted) about() CallID     { return a.Call }
+func (a NotReached) about() CallID    { return a.Call }
 func (a Hangup) about() CallID        { return a.Call }
 func (a Prove) about() CallID         { return a.Call }
 func (a Announce) about() CallID      { return a.Call }

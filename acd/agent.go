@@ -19,7 +19,7 @@ const (
 	Offered                      // their phone rings
 	Talking                      // with a caller
 	OnHold                       // with a caller, one of whom has put the other on hold
-	Consulting                   // with a caller on hold, while asking somebody else
+	Consulting                   // with a caller on hold, while asking somebody else; or asked so
 	WrapUp                       // finishing the work after a call
 
 	agentStates = 10
@@ -29,10 +29,10 @@ const (
 var agentMoves = [][]AgentState{
 	Off:        {Registered, NotReady, Ready},
 	Registered: {Off, NotReady, Ready},
-	NotReady:   {Off, Registered, NotReady, Ready},
+	NotReady:   {Off, Registered, NotReady, Ready, Reserved}, // by a colleague's call
 	Ready:      {Off, Registered, NotReady, Reserved},
-	Reserved:   {Off, Registered, NotReady, Ready, Offered, Talking, WrapUp},
-	Offered:    {Off, Registered, NotReady, Ready, Reserved, Talking, WrapUp},
+	Reserved:   {Off, Registered, NotReady, Ready, Offered, Talking, Consulting, WrapUp},
+	Offered:    {Off, Registered, NotReady, Ready, Reserved, Talking, Consulting, WrapUp},
 	Talking:    {Off, Registered, NotReady, Ready, Reserved, Offered, OnHold, Consulting, WrapUp},
 	OnHold:     {Off, Registered, NotReady, Ready, Reserved, Offered, Talking, Consulting, WrapUp},
 	Consulting: {Off, Registered, NotReady, Ready, Reserved, Offered, Talking, OnHold, WrapUp},

@@ -67,7 +67,7 @@ func (f *Floor) violated(format string, args ...any) { f.illegal(format, args...
 // callFault is what is wrong with a call; "" when nothing is.
 func (f *Floor) callFault(c *call) string {
 	if c.state == CallOver {
-		if len(c.rings) > 0 || c.talk != nil {
+		if len(c.reservations()) > 0 {
 			return "over, and still with an agent"
 		}
 		return ""
@@ -80,6 +80,9 @@ func (f *Floor) callFault(c *call) string {
 	}
 	if talks := c.state == CallTalking; talks != (c.talk != nil) {
 		return fmt.Sprintf("%s, talking with an agent: %v", c.state, c.talk != nil)
+	}
+	if c.aside != nil && (c.talk == nil || c.aside == c.talk) {
+		return "somebody is asked beside no talk"
 	}
 	for _, r := range c.reservations() {
 		if r.call != c || !slices.Contains(r.agent.hands, r) {
@@ -102,10 +105,14 @@ func (f *Floor) callFault(c *call) string {
 
 // reservations are all of a call.
 func (c *call) reservations() []*reservation {
+	all := c.rings
 	if c.talk != nil {
-		return append(slices.Clip(c.rings), c.talk)
+		all = append(slices.Clip(all), c.talk)
 	}
-	return c.rings
+	if c.aside != nil {
+		all = append(slices.Clip(all), c.aside)
+	}
+	return all
 }
 
 // agentFault is what is wrong with an agent; "" when nothing is.
@@ -173,7 +180,7 @@ func (f *Floor) repairCall(c *call) {
 	bound := f.boundTo(c)
 	talked := len(bound) == 0 && c.state == CallTalking && c.answered.IsZero()
 	for _, r := range bound {
-		talked = talked || r.bridged
+		talked = talked || r.bridged || r.given && r == c.talk
 		f.unbind(r)
 		f.rest(r.agent, why{cause: CauseFailed, by: Switch, call: c.id})
 	}
@@ -238,7 +245,7 @@ func (f *Floor) boundTo(c *call) []*reservation {
 
 // unbind parts a call and an agent, whatever either knows of the other.
 func (f *Floor) unbind(r *reservation) {
-	if r.stage == talking && !r.dialled {
+	if r.stage == talking && !r.dialled && r != r.call.aside {
 		f.emit(Part{Call: r.call.id, Agent: r.agent.id, Offer: r.id, Cause: CauseFailed})
 	} else {
 		f.emit(Withdraw{Call: r.call.id, Agent: r.agent.id, Offer: r.id, Cause: CauseFailed})

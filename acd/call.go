@@ -49,6 +49,7 @@ type call struct {
 
 	rings    []*reservation // agents being rung
 	talk     *reservation   // who answered
+	aside    *reservation   // whom that agent asks, or gives the caller to
 	offer    OfferID        // the last one made
 	answered time.Time      // zero once counted
 	again    bool           // was answered before, and lost its agent
@@ -258,6 +259,7 @@ func (f *Floor) gone(ev *Event) {
 	}
 	w := why{cause: cause, by: ev.By, call: c.id}
 	f.dropRings(c, cause, w)
+	f.dropAside(c, cause, ev.By)
 	talk := c.talk
 	f.settle(c, cause, ev.By)
 	switch {

@@ -20,6 +20,7 @@
 //	calendar    when a queue is open: weekly hours, public holidays, exceptions by date
 //	cause       why a call, an offer or a state ended
 //	client      the company whose customers call; queues and numbers belong to one
+//	consult     an agent's call to somebody else while their caller holds
 //	DID         the number a caller dialled, which leads to a queue
 //	empty       of a queue: no agent of it is logged in with a reachable phone
 //	estimate    how long a caller will still wait, as a band: half wait at most so long, nine in ten so long
@@ -42,6 +43,7 @@
 //	reachable   of an agent: a phone of theirs answers, as the switch itself has found out
 //	seat        an agent's place in one queue
 //	settled     of a call: the floor has nothing more to do with it
+//	transfer    an agent's giving their caller to another agent, a queue or a number; they wrap up, the call goes on
 //	wait        the time since a call arrived, in whatever queues it has been
 //	wrap-up     an agent's work after a call, before the next
 package acd

@@ -62,6 +62,7 @@ const (
 	CauseCallback            // the caller will be called back
 	CauseLinkLost            // the agent's phone or line was lost in the middle of the talk
 	CauseLost                // the switch no longer had the call: found by the floor's own watch
+	CauseTransferred         // the agent, or a supervisor for them, has given the caller to somebody else
 )
 
 // Kind says what happened.
@@ -125,6 +126,14 @@ const (
 	// CallbacksOpen and CallbacksShut: customers of Queue may be called back from now on, or not.
 	CallbacksOpen
 	CallbacksShut
+	// Consult: the agent of a talk (Call, Agent, Offer) asks somebody else while the
+	// caller holds: the agent To, the first who is free in Queue, or Number outside.
+	// ConsultOver: they have stopped.
+	Consult
+	ConsultOver
+	// Transfer: the caller of a talk is given to the agent To, to Queue, or to Number
+	// outside, which has answered. By the switch: the agent has hung up meanwhile.
+	Transfer
 )
 
 // Event is one thing that happened to a call or an agent. It is a value: it goes
@@ -141,7 +150,8 @@ type Event struct {
 	Reason   string    `json:"r,omitempty"`    // a pause reason, a wrap-up code, a SIP reason phrase
 	Code     int       `json:"sc,omitempty"`   // the SIP status code behind it, if one
 	Priority int       `json:"p,omitempty"`    // with Arrived: seconds of head start, besides the queue's own
-	Number   string    `json:"nr,omitempty"`   // of a callback, E.164
+	Number   string    `json:"nr,omitempty"`   // of a callback, a consultation or a transfer, E.164
+	To       AgentID   `json:"to,omitempty"`   // of a consultation or a transfer: the agent who is asked
 	Origin   CallID    `json:"oc,omitempty"`   // of a callback: the call it was asked in
 	Since    time.Time `json:"since,omitzero"` // with Arrived and CallbackAsked: the moment the place counts from, if earlier; of a callback also the moment of an appointment
 	Facts    *Facts    `json:"f,omitempty"`

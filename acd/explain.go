@@ -25,6 +25,7 @@ type ExplainedOffer struct {
 	Position int           `json:"position"`
 	Rejoin   bool          `json:"rejoin,omitempty"` // the agent had the call and lost the line
 	Number   string        `json:"number,omitempty"` // of a callback
+	Asker    AgentID       `json:"asker,omitempty"`  // who called this agent in the middle of their talk
 	// Result is answered, dropped (answered and lost before the bridge),
 	// withdrawn, declined, busy, no_answer, unreachable or failed; "" while ringing.
 	Result   string        `json:"result,omitempty"`
@@ -178,6 +179,14 @@ func (t *Telling) action(at time.Time, a Action) {
 			t.agent = ""
 			t.turn(at, a)
 		}
+	case Consulted:
+		if a.Call == t.call {
+			t.result(at, a.Offer, "answered", CauseUnknown)
+		}
+	case NotReached:
+		if a.Call == t.call && !t.rangAside(at, a) {
+			t.turn(at, a)
+		}
 	case OfferCallback:
 		if a.Call == t.call {
 			t.turn(at, a)
@@ -197,7 +206,9 @@ func (t *Telling) last(at time.Time, a Action) {
 		}
 	case Divert:
 		if a.Call == t.call {
-			t.turn(at, a)
+			if a.Cause != CauseTransferred { // its Part has told that
+				t.turn(at, a)
+			}
 			t.end(at, Switch, a.Cause)
 		}
 	case CallbackKept:
@@ -220,7 +231,7 @@ func (t *Telling) turn(at time.Time, a Action) {
 func (t *Telling) offered(at time.Time, a Offer) {
 	t.chapters = append(t.chapters, chapter{at: at, offer: len(t.offers)})
 	o := ExplainedOffer{
-		Offer: a.Offer, At: at, Queue: a.Queue, Agent: a.Agent, Match: a.Match, Number: a.Number, Rejoin: a.Rejoin,
+		Offer: a.Offer, At: at, Queue: a.Queue, Agent: a.Agent, Match: a.Match, Number: a.Number, Rejoin: a.Rejoin, Asker: a.Asker,
 		Waited: a.Match.Waited, Position: a.Match.Position, rules: t.rulesOf(a.Queue),
 	}
 	for i := range t.offers {
@@ -255,6 +266,8 @@ func (t *Telling) withdrawn(at time.Time, a Withdraw) {
 func (t *Telling) queued(at time.Time, q Queued) {
 	last := len(t.chapters) - 1
 	switch {
+	case last >= 0 && isTransfer(t.chapters[last].did) && t.chapters[last].at.Equal(at):
+		return // told by it
 	case q.From != "":
 		t.turn(at, q)
 	case last >= 0 && isPart(t.chapters[last].did):
@@ -270,6 +283,15 @@ func (t *Telling) queued(at time.Time, q Queued) {
 }
 
 func isPart(a Action) bool { _, is := a.(Part); return is }
+
+func isTransfer(a Action) bool { p, is := a.(Part); return is && p.Cause == CauseTransferred }
+
+// rangAside says whether an offer has told already that somebody was not reached.
+func (t *Telling) rangAside(at time.Time, a NotReached) bool {
+	return slices.ContainsFunc(t.offers, func(o ExplainedOffer) bool {
+		return o.Asker == a.Agent && o.Agent == a.To && o.Result != "" && o.At.Add(o.After).Equal(at)
+	})
+}
 
 // result notes what became of an offer. The first word on it stands.
 func (t *Telling) result(at time.Time, n OfferID, word string, cause Cause) {

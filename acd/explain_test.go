@@ -162,3 +162,42 @@ func TestMatchSurvivesJSON(t *testing.T) {
 		t.Errorf("%s became %+v, %v", text, back, err)
 	}
 }
+
+const anAfternoonOfTransfers = `
+queue sales wrapup=10s
+queue help
+agent ana sales
+agent bo help
+agent cy help
+0s   ready ana
+0s   ready bo
+5s   arrive c1 sales
+6s   answer c1 ana
+7s   bridge c1 ana
+10s  transfer c1 ana to=cy
+20s  transfer c1 ana to=bo
+24s  fail c1 bo declined
+30s  consult c1 ana to=bo
+34s  answer c1 bo
+40s  transfer c1 ana to=bo
+41s  bridge c1 bo
+50s  transfer c1 bo queue=sales
+52s  ready ana
+`
+
+func TestExplainTransfers(t *testing.T) {
+	for lang, want := range map[string]string{
+		"en": "Call c1 came at 10:00:05 for sales. After 0 s it was offered to ana, the only agent free for it: answered after 1 s. " +
+			"After 5 s ana wanted to reach cy, in vain: the phone was lost. After 15 s ana called bo about it: declined after 4 s. " +
+			"After 25 s ana called bo about it: answered after 4 s. After 35 s ana gave the caller to bo. " +
+			"After 45 s bo gave the caller to sales. After 45 s it was offered to ana, the only agent free for it: the phone is ringing. It is still waiting.",
+		"fr": "L'appel c1 est arrivé à 10:00:05 pour sales. Après 0 s il a été proposé à ana, seul agent libre pour cet appel : décroché après 1 s. " +
+			"Après 5 s ana a voulu joindre cy, en vain : le téléphone était perdu. Après 15 s ana a appelé bo à son sujet : refusé après 4 s. " +
+			"Après 25 s ana a appelé bo à son sujet : décroché après 4 s. Après 35 s ana a transféré l'appelant à bo. " +
+			"Après 45 s bo a transféré l'appelant à sales. Après 45 s il a été proposé à ana, seul agent libre pour cet appel : le téléphone sonne. Il attend toujours.",
+	} {
+		if got := story(t, anAfternoonOfTransfers, lang).Sentence; got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", lang, got, want)
+		}
+	}
+}

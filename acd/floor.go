@@ -123,6 +123,12 @@ func (f *Floor) apply(ev *Event) {
 		f.bridged(ev)
 	case Held, Resumed:
 		f.hold(ev)
+	case Consult:
+		f.consult(ev)
+	case ConsultOver:
+		f.consultOver(ev)
+	case Transfer:
+		f.transfer(ev)
 	case LinkLost:
 		f.linkLost(ev)
 	case LinkBack:

@@ -16,10 +16,10 @@ func TestTablesOfLegalMoves(t *testing.T) {
 	agents := map[string]string{
 		"off":        "registered not_ready ready",
 		"registered": "off not_ready ready",
-		"not_ready":  "off registered not_ready ready",
+		"not_ready":  "off registered not_ready ready reserved",
 		"ready":      "off registered not_ready reserved",
-		"reserved":   "off registered not_ready ready offered talking wrap_up",
-		"offered":    "off registered not_ready ready reserved talking wrap_up",
+		"reserved":   "off registered not_ready ready offered talking consulting wrap_up",
+		"offered":    "off registered not_ready ready reserved talking consulting wrap_up",
 		"talking":    "off registered not_ready ready reserved offered held consulting wrap_up",
 		"held":       "off registered not_ready ready reserved offered talking consulting wrap_up",
 		"consulting": "off registered not_ready ready reserved offered talking held wrap_up",

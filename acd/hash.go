@@ -72,6 +72,15 @@ func (h *Hash) rarer(a Action) {
 	case Part:
 		h.words('p', string(a.Call), string(a.Agent))
 		h.number(uint64(a.Offer)<<8 | uint64(a.Cause))
+		if a.To != "" {
+			h.words('t', a.To)
+		}
+	case Consulted:
+		h.words('n', string(a.Call), string(a.Agent), string(a.To))
+		h.number(uint64(a.Offer))
+	case NotReached:
+		h.words('i', string(a.Call), string(a.Agent), string(a.To), string(a.Queue))
+		h.number(uint64(a.Offer)<<8 | uint64(a.Cause))
 	case Hangup:
 		h.words('h', string(a.Call))
 		h.number(uint64(a.Cause)<<8 | uint64(a.By))

@@ -39,7 +39,7 @@ func (f *Floor) makeReady(a *agent, by Party) {
 	a.want = wantsCalls
 	a.missed, a.failures, a.backoff = 0, 0, time.Time{}
 	a.forgiven++
-	if r := a.wrapping(""); r != nil && r.call.line.cfg.WrapMode != WrapCoded {
+	if r := a.wrapping(""); r != nil && r.line.cfg.WrapMode != WrapCoded {
 		f.endWrapUp(r, by, "")
 	}
 	// Even where nothing moves, calls that left them out may look again.
@@ -90,7 +90,11 @@ func (f *Floor) unreachable(a *agent) {
 	for _, r := range slices.Clone(a.hands) {
 		if r.stage == ringing {
 			f.emit(Withdraw{Call: r.call.id, Agent: a.id, Offer: r.id, Cause: CauseUnreachable})
-			f.miss(r, CauseUnreachable, Switch)
+			if r == r.call.aside {
+				f.asideFailed(r, CauseUnreachable, Switch)
+			} else {
+				f.miss(r, CauseUnreachable, Switch)
+			}
 		}
 	}
 	f.rest(a, why{cause: CauseUnreachable, by: Switch})

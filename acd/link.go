@@ -20,7 +20,7 @@ func (l *line) rejoinFor() time.Duration {
 
 func (f *Floor) linkLost(ev *Event) {
 	r := f.reserved(ev)
-	if r == nil || r.stage != talking || r.dialled || !r.lost.IsZero() {
+	if r == nil || r != r.call.talk || r.dialled || !r.lost.IsZero() {
 		return
 	}
 	r.lost = f.now
@@ -80,6 +80,7 @@ func (f *Floor) linkGone(r *reservation, cause Cause) {
 func (f *Floor) part(r *reservation, cause Cause) {
 	c := r.call
 	f.countAnswered(c)
+	f.dropAside(c, cause, Switch)
 	f.emit(Part{Call: c.id, Agent: r.agent.id, Offer: r.id, Cause: cause})
 	f.handled(r)
 	f.release(r)

@@ -53,6 +53,8 @@ func (f *Floor) answered(ev *Event) {
 	switch {
 	case r == nil:
 		f.emit(Withdraw{Call: ev.Call, Agent: ev.Agent, Offer: ev.Offer, Cause: f.tooLate(ev.Call)})
+	case r == r.call.aside && r.stage == ringing:
+		f.asideAnswered(r)
 	case r.stage == ringing && !r.kept:
 		f.takeUp(r)
 	}
@@ -101,7 +103,7 @@ func (f *Floor) tooLate(id CallID) Cause {
 }
 
 func (f *Floor) bridged(ev *Event) {
-	if r := f.reserved(ev); r != nil && r.stage == talking && !r.dialled {
+	if r := f.reserved(ev); r != nil && r == r.call.talk && r.stage == talking && !r.dialled {
 		r.bridged = true
 		f.countAnswered(r.call)
 	}
@@ -111,7 +113,7 @@ func (f *Floor) bridged(ev *Event) {
 // still a talk; only the agent's state, and what is counted of it, changes.
 func (f *Floor) hold(ev *Event) {
 	r := f.reserved(ev)
-	if r == nil || r.stage != talking {
+	if r == nil || r.stage != talking || r == r.call.aside {
 		return
 	}
 	bit := uint8(1) << min(ev.By, 7)
@@ -140,6 +142,10 @@ func (f *Floor) failed(ev *Event) {
 	default:
 		by = Switch
 	}
+	if r == r.call.aside {
+		f.asideFailed(r, ev.Cause, by)
+		return
+	}
 	if r.dialled || r.kept {
 		f.emit(Withdraw{Call: r.call.id, Agent: r.agent.id, Offer: r.id, Cause: ev.Cause}) // the customer need not be called now
 	}
@@ -154,6 +160,10 @@ func (f *Floor) rangOut(r *reservation) {
 		return
 	}
 	f.emit(Withdraw{Call: r.call.id, Agent: r.agent.id, Offer: r.id, Cause: CauseNoAnswer})
+	if r == r.call.aside {
+		f.asideFailed(r, CauseNoAnswer, Switch)
+		return
+	}
 	f.miss(r, CauseNoAnswer, Switch)
 }
 
@@ -168,6 +178,11 @@ func (f *Floor) miss(r *reservation, cause Cause, by Party) {
 	}
 	if dropped {
 		a.dumped++
+		f.dropAside(c, cause, by)
+	}
+	if dropped && r.given {
+		c.again, c.asked = true, f.now
+		c.line.stats.Offered++
 	}
 	switch {
 	case cause == CauseNoAnswer:
@@ -220,6 +235,9 @@ func (f *Floor) freeByOrder(a *agent, by Party) {
 		r := a.hands[0]
 		c := r.call
 		switch {
+		case r == c.aside:
+			f.emit(Withdraw{Call: c.id, Agent: a.id, Offer: r.id, Cause: CauseAdmin})
+			f.asideFailed(r, CauseAdmin, by)
 		case r.stage == ringing, r.dialled:
 			f.emit(Withdraw{Call: c.id, Agent: a.id, Offer: r.id, Cause: CauseAdmin})
 			f.exclude(c, a, CauseBusy)
@@ -227,6 +245,7 @@ func (f *Floor) freeByOrder(a *agent, by Party) {
 			f.requeue(c)
 		case r.stage == talking:
 			f.countAnswered(c)
+			f.dropAside(c, CauseAdmin, by)
 			f.emit(Hangup{Call: c.id, Cause: CauseAdmin, By: by})
 			f.settle(c, CauseAdmin, by)
 			f.handled(r)

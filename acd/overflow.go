@@ -39,14 +39,14 @@ func (f *Floor) overflow(c *call) {
 			return
 		}
 		if in := f.landing(target, c, true); in.line != nil && in.line != c.line {
-			f.transfer(c, in.line)
+			f.moveOn(c, in.line)
 		}
 	}
 }
 
-// transfer moves a waiting call to another queue. It keeps its time of arrival,
+// moveOn moves a waiting call to another queue. It keeps its time of arrival,
 // so its place among those who wait there is that of its whole wait.
-func (f *Floor) transfer(c *call, to *line) {
+func (f *Floor) moveOn(c *call, to *line) {
 	from := c.line
 	from.unwait(c)
 	from.stats.Overflowed++
@@ -129,7 +129,7 @@ func (f *Floor) shelter(c *call, joining bool) {
 	switch {
 	case in.line == c.line:
 	case in.line != nil:
-		f.transfer(c, in.line)
+		f.moveOn(c, in.line)
 	case in.to != Target{}:
 		f.divert(c, in.to, in.cause)
 	default:

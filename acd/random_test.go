@@ -459,7 +459,9 @@ func (w *world) next() {
 	w.now = w.now.Add(time.Duration(w.number(8)*w.number(5)) * time.Second)
 	agent := someAgents[w.number(len(someAgents))]
 	ev := Event{Agent: agent, By: Agent}
-	switch w.number(28) {
+	switch w.number(30) {
+	case 28, 29:
+		ev = w.aboutATransfer()
 	case 0:
 		if w.one(2) {
 			cfg := w.edited
@@ -553,6 +555,29 @@ func (w *world) aboutATalk() Event {
 	ev.Kind = []Kind{Bridged, Bridged, Held, Resumed, LinkLost, LinkLost, LinkBack}[w.number(7)]
 	if ev.Kind == Held && w.one(3) {
 		ev.Reason = "consult"
+	}
+	return ev
+}
+
+// aboutATransfer is an agent who asks somebody, or gives a caller away.
+func (w *world) aboutATransfer() Event {
+	if len(w.talks) == 0 {
+		return Event{Kind: Tick}
+	}
+	o := w.talks[len(w.talks)-1-min(w.number(3), len(w.talks)-1)]
+	ev := Event{Call: o.Call, Agent: o.Agent, Offer: o.Offer, By: Agent}
+	ev.Kind = []Kind{Consult, Consult, Transfer, Transfer, Transfer, ConsultOver}[w.number(6)]
+	switch {
+	case ev.Kind == ConsultOver:
+	case w.one(6):
+		ev.Number = "+33170000009"
+	case w.one(3):
+		ev.Queue = someQueues[w.number(3)]
+	default:
+		ev.To = someAgents[w.number(len(someAgents))]
+	}
+	if ev.Queue != "" && w.one(4) {
+		ev.By = Switch
 	}
 	return ev
 }

@@ -12,6 +12,7 @@ type reservation struct {
 	call  *call
 	agent *agent
 	seat  *seat // the place the agent was chosen in
+	line  *line // of the call then: the rules of the wrap-up are its own
 	id    OfferID
 	kind  Medium // of the contact
 	stage stage
@@ -20,10 +21,13 @@ type reservation struct {
 
 	alerted bool // the phone has rung
 	bridged bool
-	again   bool // had this call, lost the line, and is rung for it before anybody else
-	kept    bool // chosen for a callback whose customer is being called first
-	dialled bool // the customer of a callback is being called; the agent waits on the line
-	consult bool
+	again   bool      // had this call, lost the line, and is rung for it before anybody else
+	kept    bool      // chosen for a callback whose customer is being called first
+	dialled bool      // the customer of a callback is being called; the agent waits on the line
+	consult bool      // asks somebody, or is asked
+	blind   bool      // asked beside a talk, to take the caller
+	by      Party     // who wants that
+	given   bool      // has the caller from another agent: that talk is counted
 	held    uint8     // a bit for each Party that holds the other
 	lost    time.Time // the link is gone since then; zero while it is there
 	longer  int       // extensions of the wrap-up
@@ -91,13 +95,20 @@ func (f *Floor) talkDue(r *reservation) {
 	}
 }
 
-// reserve binds an agent to a call.
+// reserve binds an agent to a call that rings them.
 func (f *Floor) reserve(c *call, s *seat) *reservation {
+	r := f.bind(c, s)
+	c.rings = append(c.rings, r)
+	return r
+}
+
+func (f *Floor) bind(c *call, s *seat) *reservation {
 	c.offer++
-	r := &reservation{call: c, agent: s.agent, seat: s, id: c.offer, kind: c.line.cfg.Medium, stage: ringing, since: f.now}
+	r := &reservation{
+		call: c, agent: s.agent, seat: s, line: c.line, id: c.offer, kind: c.line.cfg.Medium, stage: ringing, since: f.now,
+	}
 	r.due.of = r
 	r.until = f.now.Add(c.line.ringFor())
-	c.rings = append(c.rings, r)
 	s.agent.hands = append(s.agent.hands, r)
 	f.touch(s.agent)
 	f.touchCall(c)
@@ -121,6 +132,9 @@ func (f *Floor) release(r *reservation) {
 	if r.call.talk == r {
 		r.call.talk = nil
 	}
+	if r.call.aside == r {
+		r.call.aside = nil
+	}
 }
 
 // reserved finds the reservation an event is about; nil when the event is late.
@@ -130,6 +144,9 @@ func (f *Floor) reserved(ev *Event) *reservation {
 		return nil
 	}
 	if r := c.talk; r != nil && r.id == ev.Offer && r.agent.id == ev.Agent {
+		return r
+	}
+	if r := c.aside; r != nil && r.id == ev.Offer && r.agent.id == ev.Agent {
 		return r
 	}
 	for _, r := range c.rings {

@@ -37,7 +37,8 @@ var update = flag.Bool("update", false, "rewrite the expected decisions in testd
 // Events: register, lost, login, logout, ready, pause REASON, wrapped [CODE],
 // extend, release (all of an agent); arrive CALL QUEUE [PRIORITY] [from=NUMBER] [since=TIME]
 // [for=AGENT] [closed]; alert, answer, fail CAUSE, bridge, hold [PARTY] [consult], resume
-// [PARTY], link-lost, link-back (of CALL AGENT, and "#1" for an offer other than
+// [PARTY], link-lost, link-back, consult and transfer (with to=AGENT, queue=QUEUE or
+// number=NUMBER), consult-over (of CALL AGENT, and "#1" for an offer other than
 // the last); gone CALL [PARTY] [CAUSE]; callback NEW CALL NUMBER, or
 // callback NEW - NUMBER QUEUE since=TIME for one asked before the start or, when TIME
 // is yet to come, an appointment; back CALL, missed CALL CAUSE (the customer of a
@@ -241,6 +242,7 @@ var scriptKinds = map[string]Kind{
 	"alert": Alerting, "answer": Answered, "fail": Failed, "bridge": Bridged, "hold": Held, "resume": Resumed,
 	"link-lost": LinkLost, "link-back": LinkBack, "gone": Gone, "tick": Tick, "reconfigure": Reconfigured,
 	"callback": CallbackAsked, "back": CallerBack, "missed": CallerMissed,
+	"consult": Consult, "consult-over": ConsultOver, "transfer": Transfer,
 	"callbacks-open": CallbacksOpen, "callbacks-shut": CallbacksShut,
 }
 
@@ -270,10 +272,22 @@ func arrival(w []string) (Event, error) {
 func (s *script) offerHappens(ev Event, w []string) error {
 	ev.Call, ev.Agent = CallID(w[0]), AgentID(w[1])
 	ev.Offer = s.offers[ev.Call][ev.Agent]
+	if ev.Kind == Consult || ev.Kind == ConsultOver || ev.Kind == Transfer {
+		ev.By = Agent
+	}
 	for _, word := range w[2:] {
 		if n, isOffer := strings.CutPrefix(word, "#"); isOffer {
 			number, _ := strconv.Atoi(n)
 			ev.Offer = OfferID(number)
+		} else if key, value, named := strings.Cut(word, "="); named {
+			switch key {
+			case "to":
+				ev.To = AgentID(value)
+			case "queue":
+				ev.Queue = QueueID(value)
+			case "number":
+				ev.Number = value
+			}
 		} else if word == "consult" {
 			ev.Reason = word
 		} else if ev.By.UnmarshalText([]byte(word)) == nil {
@@ -322,6 +336,9 @@ func decision(a Action) string {
 		if a.Rejoin {
 			words = append(words, "rejoin")
 		}
+		if a.Asker != "" {
+			words = append(words, "for "+string(a.Asker))
+		}
 		for _, p := range a.Match.Passed {
 			words = append(words, fmt.Sprintf("(before %s: %s)", p.Call, p.Why))
 		}
@@ -347,7 +364,11 @@ func decision(a Action) string {
 	case Rejoin:
 		return fmt.Sprintf("rejoin %s %s", a.Call, a.Agent)
 	case Part:
-		return fmt.Sprintf("part %s %s %s", a.Call, a.Agent, a.Cause)
+		return strings.TrimRight(fmt.Sprintf("part %s %s %s %s", a.Call, a.Agent, a.Cause, a.To), " ")
+	case Consulted:
+		return fmt.Sprintf("consulted %s %s with %s", a.Call, a.Agent, a.To)
+	case NotReached:
+		return fmt.Sprintf("not-reached %s %s%s for %s %s", a.Call, a.To, a.Queue, a.Agent, a.Cause)
 	case Hangup:
 		return fmt.Sprintf("hangup %s %s by %s", a.Call, a.Cause, a.By)
 	case Prove:

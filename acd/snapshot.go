@@ -186,7 +186,7 @@ func (f *Floor) Wrapping(id AgentID, of CallID) (WrapView, bool) {
 	if r == nil {
 		return WrapView{}, false
 	}
-	q := &r.call.line.cfg
+	q := &r.line.cfg
 	return WrapView{Call: r.call.id, Queue: q.ID, Mode: q.WrapMode, From: r.call.from, Until: r.until, Extensions: r.extensions()}, true
 }
 
@@ -257,7 +257,7 @@ func (f *Floor) agentView(a *agent, now time.Time) AgentView {
 		}
 		v.Until = r.until
 		if r.stage == wrapping {
-			v.Wrap, v.Extensions = r.call.line.cfg.WrapMode, r.extensions()
+			v.Wrap, v.Extensions = r.line.cfg.WrapMode, r.extensions()
 			v.Overdue = v.Overdue || now.After(r.until)
 		}
 	}

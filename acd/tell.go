@@ -1,6 +1,7 @@
 package acd
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -89,11 +90,28 @@ func (t *Telling) happened(g tongue, ch *chapter) string {
 	case Rejoin:
 		return g.say("After %s %s was back on the line.", "Après %s %s était de retour en ligne.", after, a.Agent)
 	case Part:
+		if a.Cause == CauseTransferred {
+			return g.gave(after, a)
+		}
 		return g.say("After %s the talk with %s was cut: %s.", "Après %s la conversation avec %s a été coupée : %s.", after, a.Agent, g.cause(a.Cause))
+	case NotReached:
+		return g.say("After %s %s wanted to reach %s, in vain: %s.", "Après %s %s a voulu joindre %s, en vain : %s.",
+			after, a.Agent, cmp.Or(string(a.To), string(a.Queue)), g.cause(a.Cause))
 	case OfferCallback:
 		return g.say("After %s the caller was asked whether to be called back.", "Après %s on a proposé à l'appelant d'être rappelé.", after)
 	}
 	return t.ofCallback(g, ch, after)
+}
+
+// gave tells of a transfer, and who made it.
+func (g tongue) gave(after string, p Part) string {
+	switch p.By {
+	case Supervisor:
+		return g.say("After %s a supervisor moved the caller from %s to %s.", "Après %s un superviseur a transféré l'appelant de %s à %s.", after, p.Agent, p.To)
+	case Switch:
+		return g.say("After %s %s had hung up and the caller went back to %s.", "Après %s %s avait raccroché et l'appelant est revenu à %s.", after, p.Agent, p.To)
+	}
+	return g.say("After %s %s gave the caller to %s.", "Après %s %s a transféré l'appelant à %s.", after, p.Agent, p.To)
 }
 
 // ofCallback tells what became of a promise to call back.
@@ -157,6 +175,8 @@ func (t *Telling) whyNotKept(g tongue, id QueueID) string {
 func (t *Telling) wasOffered(g tongue, o *ExplainedOffer) string {
 	after := span(o.At.Sub(t.arrived))
 	switch {
+	case o.Asker != "":
+		return g.say("After %s %s called %s about it: %s.", "Après %s %s a appelé %s à son sujet : %s.", after, o.Asker, o.Agent, g.result(o))
 	case o.Rejoin:
 		return g.say("%s had another phone and was rung for it again: %s.", "%s avait un autre téléphone et y a été de nouveau sollicité : %s.", o.Agent, g.result(o))
 	case o.beside > 0:
@@ -325,6 +345,8 @@ func (t *Telling) toldOut() bool {
 	switch t.chapters[len(t.chapters)-1].did.(type) {
 	case Refuse, Divert, CallbackKept, CallbackOver:
 		return true
+	case Part:
+		return t.cause == CauseTransferred
 	}
 	return false
 }

@@ -179,5 +179,6 @@ var causeTold = []struct {
 	{CauseNoneReady, "nobody was ready", "personne n'était prêt"},
 	{CauseCallback, "the caller will be called back", "l'appelant sera rappelé"},
 	{CauseLinkLost, "the agent's line was lost", "la ligne de l'agent était perdue"},
+	{CauseTransferred, "given to somebody else", "transféré"},
 	{CauseLost, "the switch no longer had the call", "le commutateur n'avait plus l'appel"},
 }

@@ -21,6 +21,7 @@ var kindWords = []string{
 	LinkLost: "link_lost", LinkBack: "link_back", Extend: "extend", Release: "release",
 	CallbackAsked: "callback_asked", CallerBack: "caller_back", CallerMissed: "caller_missed",
 	CallbacksOpen: "callbacks_open", CallbacksShut: "callbacks_shut",
+	Consult: "consult", ConsultOver: "consult_over", Transfer: "transfer",
 }
 
 var causeWords = []string{
@@ -34,7 +35,7 @@ var causeWords = []string{
 	CauseBusy: "busy", CauseNoAnswer: "no_answer", CauseUnreachable: "unreachable",
 	CauseElsewhere: "elsewhere", CauseFailed: "failed", CauseFull: "full",
 	CauseNoneReady: "none_ready", CauseCallback: "callback", CauseLinkLost: "link_lost",
-	CauseLost: "lost",
+	CauseLost: "lost", CauseTransferred: "transferred",
 }
 
 var partyWords = []string{

@@ -6,10 +6,10 @@ import "time"
 // the queue: no other queue shortens it, and no change of the configuration.
 func (f *Floor) wrapUp(r *reservation, w why) {
 	f.handled(r)
-	q, a := &r.call.line.cfg, r.agent
+	q, a := &r.line.cfg, r.agent
 	switch {
 	case q.WrapMode < WrapManual && q.WrapUp <= 0:
-		r.call.line.handled(f.now.Sub(r.begun))
+		r.line.handled(f.now.Sub(r.begun))
 		f.release(r)
 	default:
 		f.stageIs(r, wrapping)
@@ -39,7 +39,7 @@ func (f *Floor) handled(r *reservation) {
 
 // wrapDue: the time of a wrap-up is over. One that only the agent can end goes on.
 func (f *Floor) wrapDue(r *reservation) {
-	q := &r.call.line.cfg
+	q := &r.line.cfg
 	if q.WrapMode < WrapManual {
 		f.endWrapUp(r, Switch, "")
 		return
@@ -50,7 +50,7 @@ func (f *Floor) wrapDue(r *reservation) {
 
 // wrapUpDone: the agent has finished, with a code if the queue asks for one.
 func (f *Floor) wrapUpDone(a *agent, ev *Event) {
-	if r := a.wrapping(ev.Call); r != nil && (r.call.line.cfg.WrapMode != WrapCoded || ev.Reason != "") {
+	if r := a.wrapping(ev.Call); r != nil && (r.line.cfg.WrapMode != WrapCoded || ev.Reason != "") {
 		f.endWrapUp(r, ev.By, ev.Reason)
 	}
 }
@@ -59,14 +59,14 @@ func (f *Floor) wrapUpDone(a *agent, ev *Event) {
 func (f *Floor) extend(a *agent, ev *Event) {
 	if r := a.wrapping(ev.Call); r != nil && r.extensions() > 0 {
 		r.longer++
-		r.until = r.until.Add(r.call.line.cfg.ExtendBy)
+		r.until = r.until.Add(r.line.cfg.ExtendBy)
 		f.due.set(&r.due, r.until)
 	}
 }
 
 // extensions is how often a wrap-up may still be extended.
 func (r *reservation) extensions() int {
-	q := &r.call.line.cfg
+	q := &r.line.cfg
 	if q.WrapMode != WrapExtendable {
 		return 0
 	}
@@ -86,7 +86,7 @@ func (a *agent) wrapping(id CallID) *reservation {
 // endWrapUp: the contact is handled, wrap-up included; the idle clock starts here.
 func (f *Floor) endWrapUp(r *reservation, by Party, code string) {
 	a, c := r.agent, r.call
-	c.line.handled(f.now.Sub(r.begun))
+	r.line.handled(f.now.Sub(r.begun))
 	f.release(r)
 	f.idleSince(a, f.now)
 	f.rest(a, why{by: by, call: c.id, reason: code})

@@ -28,6 +28,8 @@ func (c *console) callRoutes(api huma.API) {
 	hangup := route("hangup-call", "POST /calls/{id}/hangup", CallsControl, "End a live call")
 	hangup.DefaultStatus = http.StatusNoContent
 	huma.Register(api, hangup, c.hangupCall)
+	huma.Register(api, route("transfer-call", "POST /calls/{id}/transfer", CallsControl,
+		"Give the caller of an agent to another agent, a queue or a number; 202 while it rings there"), c.transferCall)
 	trace := route("trace-call", "GET /calls/{id}/trace", CallsRead, "The SIP messages of a call")
 	trace.Responses = answers("application/json", "text/plain")
 	huma.Register(api, trace, c.traceCall)
@@ -134,6 +136,40 @@ func (c *console) hangupCall(ctx context.Context, in *CallRef) (*done, error) {
 	}
 	c.record(ctx, AuditEntry{Action: "call.hangup", Object: call.ID, Call: call.ID})
 	return nil, nil
+}
+
+// transferred is the answer to an order to transfer a call.
+type transferred struct {
+	Status int
+	Body   struct {
+		Done bool `json:"done" doc:"false: it rings there still, and the agent has the caller until it is taken"`
+	}
+}
+
+func (c *console) transferCall(ctx context.Context, in *struct {
+	CallRef
+	Body struct {
+		To   string `json:"to" minLength:"1" maxLength:"128" example:"bo" doc:"An agent or a queue by its id, a number of ours, or a number outside that an outbound route allows"`
+		Mode string `json:"mode,omitempty" enum:"blind" default:"blind" doc:"blind: the agent does not speak with them first"`
+	}
+}) (*transferred, error) {
+	if c.Control == nil || c.Floor == nil {
+		return nil, notHere("control")
+	}
+	call, ok := c.liveCall(ctx, in.ID)
+	if !ok {
+		return nil, notFound("live call", in.ID)
+	}
+	c.record(ctx, AuditEntry{Action: "call.transfer", Object: call.ID, Call: call.ID, Detail: in.Body.To})
+	out := &transferred{Status: http.StatusOK}
+	var err error
+	if out.Body.Done, err = c.Control.Transfer(ctx, call.ID, in.Body.To, who(ctx).name); err != nil {
+		return nil, c.problem(err, "call", in.ID)
+	}
+	if !out.Body.Done {
+		out.Status = http.StatusAccepted
+	}
+	return out, nil
 }
 
 func (c *console) traceCall(ctx context.Context, in *struct {

@@ -112,6 +112,14 @@ func (h *house) Hangup(_ context.Context, call, by string) error {
 	return h.broken
 }
 
+func (h *house) Transfer(_ context.Context, call, to, by string) (bool, error) {
+	if h.refuses != nil {
+		return false, h.refuses
+	}
+	h.did = append(h.did, "transfer "+call+" "+to+" by "+by)
+	return to == "sales", nil
+}
+
 func (h *house) SetAgent(_ context.Context, agent string, o AgentOrder) (AgentState, error) {
 	if h.refuses != nil {
 		return AgentState{}, fmt.Errorf("set agent: %w", h.refuses)
@@ -314,6 +322,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"GET", "/api/v1/calls/c1", "", CallsRead},
 		{"GET", "/api/v1/calls/c0", "", CallsRead},
 		{"POST", "/api/v1/calls/c1/hangup", "", CallsControl},
+		{"POST", "/api/v1/calls/c1/transfer", `{"to":"bo"}`, CallsControl},
 		{"GET", "/api/v1/calls/c1/trace", "", CallsRead},
 		{"GET", "/api/v1/calls/c1/explain?lang=en", "", CallsRead},
 		{"GET", "/api/v1/journal.ndjson", "", AdminScope},
@@ -460,6 +469,9 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/api/v1/calls/c0", "", 200, `{"live":false,"contact":{"id":"c0"`},
 		{"GET", "/api/v1/calls/none", "", 404, `"code":"not_found"`},
 		{"POST", "/api/v1/calls/c0/hangup", "", 404, `"code":"not_found"`},
+		{"POST", "/api/v1/calls/c0/transfer", `{"to":"bo"}`, 404, `"code":"not_found"`},
+		{"POST", "/api/v1/calls/c1/transfer", `{"to":""}`, 422, "body.to"},
+		{"POST", "/api/v1/calls/c1/transfer", `{"to":"bo","mode":"attended"}`, 422, "body.mode"},
 		{"GET", "/api/v1/calls/none/trace", "", 404, `"code":"not_found"`},
 		{"GET", "/api/v1/calls/c1/trace?format=ladder", "", 200, "- INVITE --"},
 		{"GET", "/api/v1/calls/c1/trace?format=pcap", "", 422, "format"},
@@ -531,6 +543,8 @@ func TestCommands(t *testing.T) {
 		audit      string // action, object, call, detail
 	}{
 		{"/calls/c1/hangup", "", 204, "", "hangup c1", "call.hangup c1 c1 "},
+		{"/calls/c1/transfer", `{"to":"bo"}`, 202, `{"done":false}`, "transfer c1 bo", "call.transfer c1 c1 bo"},
+		{"/calls/c1/transfer", `{"to":"sales","mode":"blind"}`, 200, `{"done":true}`, "transfer c1 sales", "call.transfer c1 c1 sales"},
 		{"/agents/ana/login", "", 200, state, "login ana", "agent.login ana  "},
 		{"/agents/ana/logout", "", 200, state, "logout ana", "agent.logout ana  "},
 		{"/agents/ana/ready", "", 200, state, "ready ana", "agent.ready ana  "},

@@ -55,6 +55,9 @@ type Floor interface {
 type Control interface {
 	// Hangup ends a live call. ErrNotFound.
 	Hangup(ctx context.Context, call, by string) error
+	// Transfer gives the caller of an agent to somebody else, and says whether that is
+	// done; if not, it rings there still. ErrNotFound, *StateConflict, *BadField.
+	Transfer(ctx context.Context, call, to, by string) (done bool, err error)
 	// SetAgent carries out an order about an agent and tells the state that came of
 	// it. ErrNotFound, *StateConflict, *BadField.
 	SetAgent(ctx context.Context, agent string, o AgentOrder) (AgentState, error)

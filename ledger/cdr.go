@@ -12,7 +12,8 @@ import "foyer/acd"
 // every call that came to a queue, and those segments lie end to end from Started to
 // Ended. A callback begins when it was asked for: until its customer and an agent
 // talk it is queued. Offers are segments too, laid over the queue
-// segment they happened in; ring is the winning offer's and is part of queued.
+// segment they happened in, or over the talk in which an agent asked for them, and
+// so are consultations; ring is the winning offer's and is part of queued.
 // Wrap-up is the agent's time after the call and part of no sum.
 type CDR struct {
 	ID        string `json:"id"` // the call's id
@@ -39,6 +40,7 @@ type CDR struct {
 	WrapUpCode string `json:"wrapup_code,omitempty"` // what came of the call: the last agent's word
 	WrapUpNote string `json:"wrapup_note,omitempty"` // and what they wrote about it
 	DivertedTo string `json:"diverted_to,omitempty"` // the number, or "voicemail"
+	TransferTo string `json:"transfer_to,omitempty"` // the agent, queue or number that the caller was last given to
 	Callback   string `json:"callback,omitempty"`    // of a call whose caller is to be called back: the CDR of that
 	Origin     string `json:"origin,omitempty"`      // of a callback: the CDR of the call it was asked in
 
@@ -100,6 +102,7 @@ type Segment struct {
 	Offer    uint32      `json:"offer,omitempty"`
 	Alerted  Instant     `json:"alerted,omitempty"` // of an offer: the phone said it rings
 	By       string      `json:"by,omitempty"`      // of a hold: who held
+	To       string      `json:"to,omitempty"`      // of a consultation, or of a talk that ended in a transfer: the agent, queue or number
 	Result   string      `json:"result,omitempty"`
 	Cause    string      `json:"cause,omitempty"`
 	SIPCode  int         `json:"sip_code,omitempty"` // of an offer that failed
@@ -112,8 +115,11 @@ type SegmentKind string
 const (
 	InQueue  SegmentKind = "queue" // result: answered, overflow, abandoned, refused, failed
 	Offering SegmentKind = "offer" // result: answered, declined, busy, no_answer, unreachable, withdrawn, failed
-	Talking  SegmentKind = "talk"
+	Talking  SegmentKind = "talk"  // result: transferred, requeued, or none
 	OnHold   SegmentKind = "hold"
 	Diverted SegmentKind = "diverted" // result: voicemail, or the number
 	WrapUp   SegmentKind = "wrapup"
+	// Consultation is an agent's call to somebody else in the middle of a talk; result:
+	// over, transferred, or why nobody was reached.
+	Consultation SegmentKind = "consult"
 )

@@ -99,6 +99,11 @@ func (t *Tally) act(a acd.Action) {
 		t.unrung(t.calls[a.Call], a.Agent, a.Offer, a.Cause)
 	case acd.Connect:
 		t.connect(a)
+	case acd.Consulted:
+		if r := t.takeRing(t.calls[a.Call], a.To, a.Offer); r != nil {
+			r.Agent.Accepted++
+			t.release(r)
+		}
 	case acd.Refuse:
 		if c := t.calls[a.Call]; c != nil {
 			c.refused = a.Cause
@@ -195,6 +200,9 @@ func (t *Tally) connect(a acd.Connect) {
 	}
 	if c == nil || c.stay == nil {
 		return
+	}
+	if c.counted && c.agent != a.Agent { // given to them by another
+		t.agentRow(a.Agent, c.stay.row.Client).Agent.Handled++
 	}
 	c.agent, c.offer, c.holders = a.Agent, a.Offer, 0
 	if !c.counted {

@@ -122,6 +122,10 @@ func (f *Fold) before(at Instant, ev acd.Event) {
 		f.with(ev.Call, func(s *story) { s.hold(at, ev.By) })
 	case acd.Resumed:
 		f.with(ev.Call, func(s *story) { s.resume(at, ev.By) })
+	case acd.Consult:
+		f.with(ev.Call, func(s *story) { s.consult(at, ev) })
+	case acd.ConsultOver:
+		f.with(ev.Call, func(s *story) { s.consulted(at, "over") })
 	}
 }
 
@@ -157,7 +161,11 @@ func (f *Fold) act(at Instant, a acd.Action) (CDR, bool) {
 	case acd.Divert:
 		f.with(a.Call, func(s *story) { s.divert(at, a) })
 	case acd.Part:
-		f.with(a.Call, func(s *story) { s.part(at) })
+		f.with(a.Call, func(s *story) { s.part(at, a) })
+	case acd.Consulted:
+		f.with(a.Call, func(s *story) { s.answered(at, a.Offer) })
+	case acd.NotReached:
+		f.with(a.Call, func(s *story) { s.consulted(at, resultOf(a.Cause)) })
 	case acd.Settled:
 		f.with(a.Call, func(s *story) { s.settled, s.settledBy = a.Cause, a.By })
 	case acd.Moved:

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 
 	"foyer/acd"
@@ -105,7 +106,7 @@ func (s *story) offer(at Instant, o acd.Offer) {
 		return
 	}
 	at = s.clock(at)
-	if s.current(InQueue) == nil { // an agent's phone died before the talk: the caller waits again
+	if s.current(InQueue) == nil && o.Asker == "" { // an agent's phone died before the talk: the caller waits again
 		s.enter(at, o.Queue)
 	}
 	s.segments = append(s.segments, Segment{
@@ -177,12 +178,48 @@ func (s *story) divert(at Instant, d acd.Divert) {
 	s.segments = append(s.segments, Segment{Kind: Diverted, Start: at, Queue: s.cdr.Queue, Result: s.cdr.DivertedTo})
 }
 
-// part ends a talk whose agent was lost: the call waits again.
-func (s *story) part(at Instant) {
-	if g := s.current(Talking, OnHold); g != nil && !s.ended {
-		g.stop(s.clock(at), "requeued")
-		s.holders = 0
-		s.enter(at, acd.QueueID(s.cdr.Queue))
+// part ends a talk whose agent was lost, so that the call waits again, or has given
+// the caller to somebody else, which what follows tells.
+func (s *story) part(at Instant, p acd.Part) {
+	g := s.current(Talking, OnHold)
+	if g == nil || s.ended {
+		return
+	}
+	at = s.clock(at)
+	s.holders = 0
+	if p.Cause == acd.CauseTransferred && p.By != acd.Switch {
+		g.stop(at, "transferred")
+		g.To, s.cdr.TransferTo = p.To, p.To
+		s.consulted(at, "transferred")
+		return
+	}
+	g.stop(at, "requeued")
+	s.consulted(at, "over")
+	s.enter(at, acd.QueueID(s.cdr.Queue))
+}
+
+// consult: the agent asks somebody, while the caller waits for them. It lies over
+// the talk or hold segment it happens in.
+func (s *story) consult(at Instant, ev acd.Event) {
+	if s.ended || s.rejected || s.current(Talking, OnHold) == nil || s.current(Consultation) != nil {
+		return
+	}
+	s.segments = append(s.segments, Segment{
+		Kind: Consultation, Start: s.clock(at), Queue: s.cdr.Queue, Agent: string(ev.Agent),
+		To: cmp.Or(string(ev.To), string(ev.Queue), ev.Number),
+	})
+}
+
+func (s *story) consulted(at Instant, result string) {
+	if g := s.current(Consultation); g != nil {
+		g.stop(s.clock(at), result)
+	}
+}
+
+// answered ends an offer that led to a consultation.
+func (s *story) answered(at Instant, n acd.OfferID) {
+	if g := s.offered(n); g != nil {
+		g.stop(s.clock(at), "answered")
 	}
 }
 

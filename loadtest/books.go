@@ -19,6 +19,7 @@ type CDR struct {
 	Outcome     string  `json:"outcome"`
 	EndedBy     string  `json:"ended_by"`
 	Agent       string  `json:"agent"`
+	TransferTo  string  `json:"transfer_to"`
 	TalkS       float64 `json:"talk_s"`
 	HoldS       float64 `json:"hold_s"`
 	DurationS   float64 `json:"duration_s"`

@@ -223,6 +223,9 @@ func (e *Edge) outside(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 			return
 		}
 		e.o.Registrar.register(req, brief{tx})
+	case sip.REFER:
+		// A call is transferred by who is in it; nobody may have us call out of the blue.
+		e.refuse(req, tx, &refusal{code: sip.StatusForbidden})
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK:
 		e.refuse(req, tx, &refusal{code: sip.StatusCallTransactionDoesNotExists})
 	default:

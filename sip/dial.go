@@ -74,6 +74,7 @@ func (l *Leg) aim(d *Dial) (first func() *sip.Request, err error) {
 	if err := sip.ParseUri(d.To.Contact, &l.dialog.target); err != nil {
 		return nil, fmt.Errorf("contact: %w", err)
 	}
+	l.user = d.To.User
 	l.dialog.flow = flow{d.To.Transport, d.To.Source}
 	domain := l.e.domain(l.dialog.flow)
 	l.dialog.to = &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: escapeUser(d.To.User), Host: domain}}
@@ -156,7 +157,7 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 				heard = true
 				patience.Stop()
 			}
-			l.progress(res)
+			l.progress(inv, res)
 		case <-quit:
 			given, quit = true, nil
 		case <-tx.Done(): // its connection broke
@@ -205,13 +206,22 @@ func (l *Leg) unanswered(inv *sip.Request, code int) (again *sip.Request) {
 	return again
 }
 
-func (l *Leg) refused(r Refused) {
+func (l *Leg) refused(ev Refused) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was := l.phase
 	if l.move(over) && was == opening {
-		l.post(r)
+		l.post(ev)
 	}
+}
+
+// redirection is where a 3xx points. Nothing here follows it: whose call it is decides
+// (RFC 3261 section 8.1.3.4).
+func redirection(res *sip.Response) (to Referral) {
+	if contact := res.Contact(); res.StatusCode/100 == 3 && contact != nil && !contact.Address.Wildcard {
+		to = Referral{User: userOf(&contact.Address), Host: contact.Address.Host}
+	}
+	return to
 }
 
 // silence takes it that a phone says nothing: to the INVITE, or after our CANCEL.
@@ -227,9 +237,9 @@ func (l *Leg) silence(tx *sip.ClientTx, inv *sip.Request, heard bool) (again *si
 }
 
 // progress takes a provisional response.
-func (l *Leg) progress(res *sip.Response) {
+func (l *Leg) progress(inv *sip.Request, res *sip.Response) {
 	l.mu.Lock()
-	if res.StatusCode > sip.StatusTrying && l.phase == opening {
+	if res.StatusCode > sip.StatusTrying && l.phase == opening && l.acknowledgeEarly(inv, res) {
 		l.post(Progress{Code: res.StatusCode, SDP: sdpOf(res)})
 	}
 	l.mu.Unlock()
@@ -248,7 +258,7 @@ func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (ag
 				return next
 			}
 		}
-		l.refused(Refused{Code: res.StatusCode, Reason: res.Reason, RetryAfter: retryAfter(res), Moved: l.moved(res)})
+		l.refused(Refused{Code: res.StatusCode, Reason: res.Reason, RetryAfter: retryAfter(res), Moved: l.moved(res), To: redirection(res)})
 		return nil
 	}
 	// Copies of the 2xx are ours to acknowledge, and so are those of other phones
@@ -265,7 +275,9 @@ func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (ag
 	if !l.move(up) {
 		return nil
 	}
-	l.heard = sdpOf(res)
+	if sdp := sdpOf(res); sdp != nil || !l.agreedEarly {
+		l.heard = sdp
+	}
 	l.agree(accepted(askOf(res)))
 	l.post(Answered{SDP: l.heard})
 	if l.goodbye != nil {

@@ -22,6 +22,7 @@ type (
 		Unreachable bool
 		RetryAfter  time.Duration // 0: none was said
 		Moved       []string      // with 3xx of a trunk: the numbers it names at addresses of its own
+		To          Referral      // with 3xx: where the phone would have us call instead
 	}
 	// Acked is the ACK for our 200 on a server leg, or the one that brings the
 	// answer to an offer of ours on either; SDP is that answer.
@@ -42,6 +43,11 @@ type (
 	Reanswered struct {
 		Code int
 		SDP  []byte
+	}
+	// Referred is a REFER: reply with AcceptReferral or DeclineReferral.
+	Referred struct {
+		To    Referral
+		Token uint64
 	}
 	// Info is a DTMF digit by INFO (application/dtmf-relay or dtmf); 200 has
 	// been sent. Length is how long the key was pressed, 0 if that was not said.
@@ -78,6 +84,7 @@ func (Acked) legEvent()      {}
 func (Cancelled) legEvent()  {}
 func (Reoffered) legEvent()  {}
 func (Reanswered) legEvent() {}
+func (Referred) legEvent()   {}
 func (Info) legEvent()       {}
 func (Ended) legEvent()      {}
 

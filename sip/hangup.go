@@ -36,14 +36,28 @@ func (l *Leg) leave(why Reason) {
 	bye := l.request(sip.BYE)
 	why.write(bye)
 	bye.SetBody(nil)
+	told := l.told
 	l.move(leaving)
 	if !l.e.start("sending BYE", func() {
+		awaitNotices(told)
 		_, _ = l.e.ask(bye) // whatever the answer, the dialog is gone (RFC 3261 section 15.1.1)
 		l.mu.Lock()
 		l.move(over)
 		l.mu.Unlock()
 	}) {
 		l.move(over)
+	}
+}
+
+// awaitNotices lets the last word on a REFER go first, if the phone answers it: one
+// that has been told of its transfer shows no lost call.
+func awaitNotices(told chan struct{}) {
+	if told == nil {
+		return
+	}
+	select {
+	case <-told:
+	case <-time.After(2 * time.Second):
 	}
 }
 

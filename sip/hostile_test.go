@@ -117,7 +117,7 @@ func TestStrangersGetNowhere(t *testing.T) {
 		code   int // 0: no answer
 	}{
 		{"REGISTER", 401}, {"INVITE", 401}, {"ACK", 0}, {"BYE", 481}, {"CANCEL", 481},
-		{"OPTIONS", 200}, {"SUBSCRIBE", 405}, {"NOTIFY", 405}, {"REFER", 405}, {"MESSAGE", 405},
+		{"OPTIONS", 200}, {"SUBSCRIBE", 405}, {"NOTIFY", 405}, {"REFER", 403}, {"MESSAGE", 405},
 		{"PUBLISH", 405}, {"INFO", 481}, {"UPDATE", 481}, {"PRACK", 481}, {"EXOTIC", 501},
 	} {
 		t.Run(c.method, func(t *testing.T) {

@@ -43,19 +43,40 @@ func (b *inbox) begin(cseq uint32) {
 }
 
 // take gives a request its place, nil when its number has been seen or passed:
-// a retransmission, which its transaction absorbs, or a request out of order.
+// a retransmission, which its transaction absorbs, or a request out of order. A copy
+// of one whose transaction is not there yet has its place: on a busy machine the
+// library may make the transaction of the copy, and then it is the one.
 func (b *inbox) take(req *sip.Request, cseq uint32) *letter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := &letter{req: req, ready: req.IsAck()}
 	if !req.IsAck() {
 		if b.numbered && cseq <= b.highest {
-			return nil
+			return b.waitingFor(req)
 		}
 		b.highest, b.numbered = cseq, true
 	}
 	b.queue = append(b.queue, m)
 	return m
+}
+
+// waitingFor is the letter of which a request is a copy, if its transaction has not
+// come; nil if there is none. The caller holds mu.
+func (b *inbox) waitingFor(req *sip.Request) *letter {
+	for _, m := range b.queue {
+		if !m.ready && m.req.Method == req.Method && m.req.CSeq().SeqNo == req.CSeq().SeqNo && branchOf(m.req) == branchOf(req) {
+			return m
+		}
+	}
+	return nil
+}
+
+func branchOf(req *sip.Request) string {
+	if via := req.Via(); via != nil {
+		branch, _ := via.Params.Get("branch")
+		return branch
+	}
+	return ""
 }
 
 // arrived says that the transaction of a letter is there. It reports whether the
@@ -65,6 +86,11 @@ func (b *inbox) arrived(m *letter, tx *sip.ServerTx) bool {
 	if m.gone {
 		b.mu.Unlock()
 		return false
+	}
+	if m.tx != nil { // of a copy
+		b.mu.Unlock()
+		tx.Terminate()
+		return true
 	}
 	m.tx, m.ready = tx, true
 	if !b.busy && len(b.queue) > 0 && !b.queue[0].ready && b.timer == nil {

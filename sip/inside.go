@@ -43,6 +43,10 @@ func (l *Leg) take(m *letter) {
 		l.offered(m.req, m.tx)
 	case sip.INFO:
 		l.informed(m.req, m.tx)
+	case sip.PRACK:
+		l.pracked(m.req, m.tx)
+	case sip.REFER:
+		l.referred(m.req, m.tx)
 	case sip.OPTIONS:
 		l.e.reply(m.tx, l.e.capable(m.req))
 	default:

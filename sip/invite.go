@@ -92,6 +92,10 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 			return nil, "", refusal
 		}
 	}
+	instead, wrong := e.replaced(req, user)
+	if wrong != nil {
+		return refused(wrong)
+	}
 	if a.trunk && e.o.Invite == nil || !a.trunk && e.o.AgentInvite == nil {
 		return refused(&refusal{code: sip.StatusForbidden})
 	}
@@ -118,7 +122,7 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 		}
 	}
 	l := e.serverLeg(req, tx, a)
-	l.free = free
+	l.free, l.user, l.instead = free, user, instead
 	l.session.session = timer
 	if user != "" {
 		l.caller = Caller{User: user}
@@ -156,6 +160,7 @@ func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	if hops := req.MaxForwards(); hops != nil {
 		l.hops = int(hops.Val())
 	}
+	l.reliably = reliable(req)
 	l.asking.Store(l)
 	theirs := tagOf(req.From())
 	l.theirs.Store(&theirs)
@@ -226,6 +231,10 @@ func (l *Leg) Ring(code int, sdp []byte) error {
 	res := l.e.respond(a.req, code, "")
 	res.AppendHeader(l.dialog.contact(l.e))
 	describe(res, sdp)
+	if l.reliably {
+		l.remember(sdp)
+		return l.sendReliably(res)
+	}
 	if err := l.e.tell(a.req, a.tx, res); err != nil {
 		return fmt.Errorf("ring %s: %w", l.id, err)
 	}
@@ -260,6 +269,18 @@ func (l *Leg) Answer(sdp []byte) error {
 	if l.phase != opening || !l.server {
 		return fmt.Errorf("answer %s: %w", l.id, errOver)
 	}
+	if u := l.unpracked; u != nil && u.sdp {
+		u.answer = func() { _ = l.answer(sdp) } // its failure is told as an event
+		return nil
+	}
+	return l.answer(sdp)
+}
+
+// answer sends the 200. The caller holds mu, and calls deliver after letting go.
+func (l *Leg) answer(sdp []byte) error {
+	if l.agreedEarly {
+		sdp = nil // nothing is left to agree on (RFC 6337 section 2.2)
+	}
 	a := l.asServer
 	timer := l.session.session
 	res := l.okay(a.req, sdp, timer)
@@ -271,7 +292,7 @@ func (l *Leg) Answer(sdp []byte) error {
 		return fmt.Errorf("answer %s: %w", l.id, err)
 	}
 	l.move(up)
-	l.awaitAck(&unacked{tx: a.tx, res: res, cseq: l.first, initial: true, owed: l.offer == nil})
+	l.awaitAck(&unacked{tx: a.tx, res: res, cseq: l.first, initial: true, owed: l.offer == nil && !l.agreedEarly})
 	l.agree(timer)
 	return nil
 }

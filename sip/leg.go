@@ -32,6 +32,8 @@ type Leg struct {
 	to       string
 	trunk    string // "": a phone's
 	offer    []byte
+	user     string // the agent whose phone it is; "": a trunk's
+	instead  *Leg
 	diverted []Diversion
 	vouched  Vouched
 	hops     int
@@ -43,36 +45,46 @@ type Leg struct {
 	places   atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
 	box      inbox
 
-	mu         sync.Mutex
-	phase      phase
-	dialog     dialog
-	ringing    *time.Timer      // server legs: repeats our last provisional response
-	rang       *sip.Response    // that response
-	asServer   *asked           // server legs: the INVITE until it is answered
-	quit       chan struct{}    // client legs: closed by Hangup before the answer
-	why        Reason           // what Hangup said then
-	account    account          // calls out: answers a challenge of the INVITE
-	ahead      []netip.AddrPort // calls out: places of the trunk that are left to try
-	goodbye    *Reason          // their BYE came before the 2xx it belongs to
-	unacked    *unacked
-	ack        *sip.Request // of the last 2xx to an INVITE of ours, to be repeated
-	ackSince   time.Time
-	session    sessionTimer
-	least      time.Duration // Min-SE they told us
-	alarm      *time.Timer   // of session
-	sdp        []byte        // last description we sent
-	heard      []byte        // last description they sent
-	updates    bool          // they allow UPDATE
-	pending    *pending      // re-INVITE or UPDATE of theirs that the call has not answered
-	ours       bool          // a re-INVITE or UPDATE of ours is out
-	want       *wanted       // an offer or refresh of ours that waits for its turn
-	truce      *time.Timer   // after glare: runs until it may be our turn again
-	tokens     uint64
-	presses    []Info // keys that wait to be pressed for the peer
-	pressing   bool   // a goroutine presses them
-	sink       func(LegEvent)
-	events     []LegEvent // not yet handed to sink
-	delivering bool
+	mu          sync.Mutex
+	phase       phase
+	dialog      dialog
+	ringing     *time.Timer      // server legs: repeats our last provisional response
+	rang        *sip.Response    // that response
+	asServer    *asked           // server legs: the INVITE until it is answered
+	quit        chan struct{}    // client legs: closed by Hangup before the answer
+	why         Reason           // what Hangup said then
+	account     account          // calls out: answers a challenge of the INVITE
+	ahead       []netip.AddrPort // calls out: places of the trunk that are left to try
+	goodbye     *Reason          // their BYE came before the 2xx it belongs to
+	unacked     *unacked
+	ack         *sip.Request // of the last 2xx to an INVITE of ours, to be repeated
+	ackSince    time.Time
+	session     sessionTimer
+	least       time.Duration     // Min-SE they told us
+	alarm       *time.Timer       // of session
+	sdp         []byte            // last description we sent
+	heard       []byte            // last description they sent
+	updates     bool              // they allow UPDATE
+	pending     *pending          // re-INVITE or UPDATE of theirs that the call has not answered
+	ours        bool              // a re-INVITE or UPDATE of ours is out
+	want        *wanted           // an offer or refresh of ours that waits for its turn
+	truce       *time.Timer       // after glare: runs until it may be our turn again
+	referral    *referral         // a REFER of theirs that has no final word
+	refers      int               // REFERs taken
+	notices     []*sip.Request    // NOTIFYs to be sent, the first of them under way
+	told        chan struct{}     // closed when none is left
+	reliably    bool              // server legs: the caller demands to acknowledge provisional responses
+	unpracked   *unpracked        // one that waits for that
+	overtaken   uint32            // the number of one that the answer has overtaken
+	rseq        uint32            // server legs: of the next one
+	rseqs       map[string]uint32 // client legs: of the last one, by the tag of its sender
+	agreedEarly bool              // a description was agreed on before the answer
+	tokens      uint64
+	presses     []Info // keys that wait to be pressed for the peer
+	pressing    bool   // a goroutine presses them
+	sink        func(LegEvent)
+	events      []LegEvent // not yet handed to sink
+	delivering  bool
 }
 
 // phase is how far a leg has come.
@@ -202,6 +214,7 @@ func (l *Leg) move(to phase) bool {
 			l.ringing.Stop()
 			l.rang = nil
 		}
+		l.stopPrack()
 		l.asServer = nil
 	}
 	if to == leaving || to == over {

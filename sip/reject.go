@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	allowed   = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
-	supported = "timer"
+	allowed   = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, PRACK"
+	supported = "timer, replaces, norefersub, 100rel"
 )
 
 // phrases are the reason phrases of RFC 3261 section 21 and later.
 var phrases = map[int]string{
-	200: "OK", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Moved Temporarily",
+	200: "OK", 202: "Accepted", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Moved Temporarily",
 	400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
 	406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout", 410: "Gone",
 	413: "Request Entity Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",

@@ -56,9 +56,9 @@ func (l *Leg) offered(req *sip.Request, tx *sip.ServerTx) {
 	switch {
 	case l.phase == leaving || l.phase == over:
 		r = &refusal{code: sip.StatusCallTransactionDoesNotExists}
-	case l.phase != up && !l.server, l.ours:
+	case l.phase != up && !l.server && !l.early(), l.ours:
 		r = &refusal{code: sip.StatusRequestPending} // glare: RFC 3261 section 14.2, RFC 3311 section 5.2
-	case l.phase != up, l.pending != nil:
+	case l.phase != up && !(l.early() && req.Method == sip.UPDATE), l.pending != nil:
 		r = later()
 	case tooBrief:
 		r = l.e.tooBrief()
@@ -75,11 +75,17 @@ func (l *Leg) offered(req *sip.Request, tx *sip.ServerTx) {
 		l.accept(p, nil) // nothing but a refresh
 		return
 	}
+	l.ask(p)
+}
+
+// ask hands an offer of theirs to the call. The caller holds mu.
+func (l *Leg) ask(p *pending) {
+	req := p.req
 	l.tokens++
 	p.token = l.tokens
 	l.pending = p
 	p.leg = l
-	tx.OnCancel(p.cancelled)
+	p.tx.OnCancel(p.cancelled)
 	offer := Reoffered{Method: string(req.Method), Token: p.token}
 	if len(req.Body()) > 0 {
 		offer.SDP = req.Body()
@@ -125,7 +131,7 @@ func (l *Leg) settled(p *pending) {
 func (l *Leg) Accept(o Reoffered, sdp []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.pending; p != nil && p.token == o.Token && l.phase == up {
+	if p := l.pending; p != nil && p.token == o.Token && (l.phase == up || l.early()) {
 		l.settled(p)
 		l.accept(p, sdp)
 		l.turn()
@@ -145,7 +151,9 @@ func (l *Leg) accept(p *pending, sdp []byte) {
 	if p.req.Method == sip.INVITE {
 		l.awaitAck(&unacked{tx: p.tx, res: res, cseq: p.req.CSeq().SeqNo, owed: len(p.req.Body()) == 0})
 	}
-	l.agree(p.timer)
+	if l.phase == up {
+		l.agree(p.timer)
+	}
 }
 
 // Decline refuses an offer (488, …); the session stays as it was.
@@ -153,7 +161,7 @@ func (l *Leg) Decline(o Reoffered, r Reject) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.pending
-	if p == nil || p.token != o.Token || l.phase != up {
+	if p == nil || p.token != o.Token || l.phase != up && !l.early() {
 		return
 	}
 	l.settled(p)

@@ -46,7 +46,7 @@ func extensions(req *sip.Request) *refusal {
 	var unknown []string
 	for _, h := range req.GetHeaders("require") {
 		for tag := range eachElement(h.Value(), ',') {
-			if !strings.EqualFold(tag, "timer") {
+			if !supports(tag) {
 				unknown = append(unknown, printable(tag))
 			}
 		}
@@ -64,6 +64,16 @@ func extensions(req *sip.Request) *refusal {
 		}
 	}
 	return nil
+}
+
+// supports reports whether we do an extension that a request may demand.
+func supports(extension string) bool {
+	for tag := range eachElement(supported, ',') {
+		if strings.EqualFold(tag, extension) {
+			return true
+		}
+	}
+	return false
 }
 
 // contentType is the type of a message's body in lower case, without parameters.

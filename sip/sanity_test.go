@@ -74,13 +74,13 @@ func TestWhatIsWrong(t *testing.T) {
 			{"scheme", "INVITE", []string{"line:INVITE nobodyKnowsThisScheme:totallyopaquecontent SIP/2.0"}, 416, ""},
 			{"sips", "INVITE", []string{"line:INVITE sips:a@lo.test SIP/2.0"}, 416, ""},
 			{"no host", "INVITE", []string{"line:INVITE sip:a@ SIP/2.0"}, 400, ""},
-			{"Require", "INVITE", []string{"Require: 100rel, timer", "+Require: nothingSIPy"}, 420, "Unsupported: 100rel, nothingSIPy"},
+			{"Require", "INVITE", []string{"Require: 100rel, timer", "+Require: nothingSIPy"}, 420, "Unsupported: nothingSIPy"},
 			{"body", "INVITE", []string{"Content-Type: application/unknown", "Content-Length:"}, 415, "Accept: application/sdp"},
 			{"Accept", "INVITE", []string{"Accept: text/plain"}, 406, ""},
 			{"no Contact", "INVITE", []string{"Contact:"}, 400, ""},
 			{"bad Contact", "INVITE", []string{"Contact: <sip:@:1>"}, 400, ""},
 			{"unknown method", "NEWMETHOD", nil, 501, "Allow: " + allowed},
-			{"REFER", "REFER", nil, 405, "Allow: " + allowed},
+			{"REFER", "REFER", nil, 403, ""},
 			{"SUBSCRIBE", "SUBSCRIBE", nil, 405, "Allow: " + allowed},
 			{"MESSAGE", "MESSAGE", nil, 405, "Allow: " + allowed},
 			{"PUBLISH", "PUBLISH", nil, 405, "Allow: " + allowed},
@@ -188,9 +188,9 @@ func TestInfo(t *testing.T) {
 			}
 		}
 		d.silent()
-		for method, code := range map[string]string{"OPTIONS": "200", "REFER": "405", "PRACK": "405", "STRANGE": "501"} {
+		for method, code := range map[string]string{"OPTIONS": "200", "REFER": "400", "PRACK": "481", "STRANGE": "501"} {
 			c.Send(method, "")
-			if m := s.saw(c, code+" "+method); m.Get("Allow") != allowed {
+			if m := s.saw(c, code+" "+method); code != "400" && code != "481" && m.Get("Allow") != allowed {
 				s.t.Errorf("%s", m)
 			}
 		}

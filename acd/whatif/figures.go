@@ -117,6 +117,7 @@ type counted struct {
 	asked    time.Time
 	talks    bool
 	callback bool
+	given    bool // by the agent who had it, to another or to a number
 }
 
 // timed is an agent whose time is being counted.
@@ -204,15 +205,23 @@ func (t *Tally) action(at time.Time, a acd.Action) {
 		}
 	case acd.Connect:
 		if c := t.calls[a.Call]; c != nil {
-			t.answered(at, c)
+			if !c.given {
+				t.answered(at, c)
+			}
+			c.given = false
 			c.talks = true
 		}
 		t.timer(a.Agent).queue = t.queueOf(a.Call)
 	case acd.Part:
 		if c := t.calls[a.Call]; c != nil {
 			c.talks, c.asked = false, at
+			if c.given = a.Cause == acd.CauseTransferred && t.rules[acd.QueueID(a.To)] == nil; c.given {
+				return // to an agent or a number
+			}
 			t.total.Offered++
-			t.queue(c.queue).Offered++
+			if a.Cause != acd.CauseTransferred || acd.QueueID(a.To) == c.queue {
+				t.queue(c.queue).Offered++
+			}
 		}
 	case acd.Refuse:
 		t.sentAway(a.Call, at, func(q *QueueFigures) { q.Refused++ })

@@ -227,7 +227,7 @@ func (l *Learner) tried(p *phase, n acd.OfferID, at time.Time, what tried) {
 func (l *Learner) action(at time.Time, a acd.Action) {
 	switch a := a.(type) {
 	case acd.Offer:
-		if p := l.live[a.Call]; p != nil {
+		if p := l.live[a.Call]; p != nil && a.Asker == "" {
 			p.offers[a.Offer] = &ringing{at: at, tried: tried{agent: a.Agent, alerted: -1}}
 		}
 	case acd.Withdraw:

@@ -34,7 +34,13 @@ type call struct {
 	agent   *offer   // who won, once connected
 	out     *outward // a call of ours to a number outside
 	passage *passage // the leave to call the number of out
-	rec     recording
+
+	consult  *consult  // the agent's second call
+	transfer *transfer // under way
+	redirect *goal     // where the phone of whoever was asked would rather have them
+	followed bool      // one such has been followed
+	refused  time.Time // when the agent was last told that a transfer had failed
+	rec      recording
 
 	trunk   string      // by which it came; "" when we call back
 	back    bool        // a callback
@@ -50,41 +56,6 @@ type call struct {
 	facts     acd.Facts
 
 	card atomic.Pointer[card] // what others may read; replaced by show
-}
-
-// card is a call as the console sees it: a copy that is never changed.
-type card struct {
-	client, did, from, trunk, recording string
-	started, answered                   time.Time
-	held, leaving                       bool
-
-	// Of a call that is up and no longer the floor's: diverted or voicemail, and since when.
-	elsewhere string
-	queue     acd.QueueID
-	since     time.Time
-}
-
-// show publishes the call's card anew.
-func (c *call) show() {
-	k := &card{
-		client: string(c.facts.Client), did: c.facts.DID, from: c.facts.From, trunk: c.facts.Trunk,
-		recording: c.rec.id, started: c.begun, answered: c.connected,
-		held:    c.caller.held || c.agent != nil && c.agent.held,
-		leaving: c.phase >= leaving,
-		queue:   c.dest.queue,
-	}
-	switch c.phase {
-	case diverted:
-		k.elsewhere = "diverted"
-	case messaging:
-		k.elsewhere = "voicemail"
-	}
-	if was := c.card.Load(); was != nil && was.elsewhere == k.elsewhere {
-		k.since = was.since
-	} else {
-		k.since = time.Now()
-	}
-	c.card.Store(k)
 }
 
 // phase is how far the call has come on our side of the wires. The floor has
@@ -176,7 +147,21 @@ func (c *call) run() {
 		clear(msgs)
 		spare = msgs
 	}
-	c.box.close()
+	for _, m := range c.box.close() {
+		tooLate(m)
+	}
+}
+
+// tooLate answers what somebody waits for and the call can give no more.
+func tooLate(m any) {
+	switch m := m.(type) {
+	case asking:
+		m.leg.Reject(sip.Reject{Code: 480})
+	case takingOver:
+		m.leg.Reject(sip.Reject{Code: 481})
+	case orderedTransfer:
+		m.done <- errCallOver
+	}
 }
 
 // take deals with one message from the mailbox.
@@ -243,6 +228,18 @@ func (c *call) handleRarer(m any) {
 		c.part(m)
 	case acd.Hangup:
 		c.end(m.By, m.Cause)
+	case acd.Consulted:
+		c.askedAnswered()
+	case acd.NotReached:
+		c.floorNotReached(m)
+	case asking:
+		c.asks(m)
+	case fromAsker:
+		c.askerDid(m)
+	case takingOver:
+		c.takeOver(m)
+	case orderedTransfer:
+		c.transferBy(m)
 	case probed:
 		c.probed(m)
 	case messageTime:
@@ -368,6 +365,9 @@ func (c *call) callerDid(ev sip.LegEvent) {
 		c.reoffered(acd.Caller, &c.caller, c.caller.leg, ev)
 	case sip.Reanswered:
 		c.reanswered(acd.Caller, &c.caller, ev)
+	case sip.Referred:
+		// Nobody outside has us call anybody.
+		c.caller.leg.DeclineReferral(ev, sip.Reject{Code: 403})
 	case sip.Info:
 		if to := c.opposite(acd.Caller); to != nil {
 			c.pressByInfo(to, ev)
@@ -400,15 +400,15 @@ func (c *call) mediaSaid(m fromMedia) {
 			c.pressed(m.party, ev.Digit)
 		}
 	case rtp.Quiet:
-		if m.party == acd.Agent {
+		if c.isTalker(m) {
 			c.agentQuiet()
 		}
 	case rtp.Heard:
-		if m.party == acd.Agent {
+		if c.isTalker(m) {
 			c.agentHeard()
 		}
 	case rtp.Silent:
-		if c.phase == talking && !c.agent.lost || c.phase == diverted {
+		if c.phase == talking && !c.agent.lost && (m.party == acd.Caller || c.isTalker(m)) || c.phase == diverted {
 			c.log.Info("leg silent", zap.String("party", m.party.String()), zap.Duration("for", ev.For))
 			c.end(partyOfEnd(m.party, sip.FlowLost), acd.CauseMediaTimeout)
 		}
@@ -418,6 +418,12 @@ func (c *call) mediaSaid(m fromMedia) {
 	case rtp.Latched:
 		c.log.Debug("media latched", zap.String("party", m.party.String()), zap.Stringer("remote", ev.Remote))
 	}
+}
+
+// isTalker says whether a media event is about the agent who talks, and not about
+// one who is asked or has gone.
+func (c *call) isTalker(m fromMedia) bool {
+	return m.party == acd.Agent && c.agent != nil && m.offer == c.agent.id
 }
 
 // queued notes that the floor has moved the call to another queue by overflow.

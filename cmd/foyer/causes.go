@@ -102,7 +102,7 @@ func causeOfRefusal(r sip.Refused) acd.Cause {
 		return acd.CauseUnreachable
 	case r.Code == 486 || r.Code == 600:
 		return acd.CauseBusy
-	case r.Code == 603 || r.Code == 480 || r.Code == 403:
+	case r.Code == 603 || r.Code == 480 || r.Code == 403, r.Code/100 == 3: // sent elsewhere is not taken
 		return acd.CauseDeclined
 	case r.Code == 408 || r.Code == 404 || r.Code == 410:
 		return acd.CauseUnreachable

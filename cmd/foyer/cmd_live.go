@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -112,8 +113,9 @@ func (o outputFlag) write(v any, rows func(*tabwriter.Writer)) error {
 }
 
 type callCmd struct {
-	List   callList   `cmd:"" help:"Calls that are up."`
-	Hangup callHangup `cmd:"" help:"End a call."`
+	List     callList     `cmd:"" help:"Calls that are up."`
+	Hangup   callHangup   `cmd:"" help:"End a call."`
+	Transfer callTransfer `cmd:"" help:"Give the caller of an agent to another agent, a queue or a number."`
 }
 
 type callList struct{ outputFlag }
@@ -130,4 +132,22 @@ func (h *callHangup) Run(c *cli) error {
 		return err
 	}
 	return op.post("/calls/"+url.PathEscape(h.Call)+"/hangup", nil)
+}
+
+type callTransfer struct {
+	Call string `arg:"" help:"The call, as listed."`
+	To   string `arg:"" help:"An agent, a queue, a number of ours or a number outside."`
+}
+
+func (t *callTransfer) Run(c *cli) error {
+	op, err := c.operator()
+	if err != nil {
+		return err
+	}
+	var went struct{ Done bool }
+	err = op.do(http.MethodPost, "/calls/"+url.PathEscape(t.Call)+"/transfer", map[string]string{"to": t.To}, &went)
+	if err == nil && !went.Done {
+		fmt.Printf("it rings at %s; the agent has the caller until it is taken\n", t.To)
+	}
+	return err
 }

@@ -122,3 +122,59 @@ func TestOperatorSteersQueuesAndCallbacks(t *testing.T) {
 	}
 	out.Bye()
 }
+
+func TestOperatorTransfers(t *testing.T) {
+	t.Parallel()
+	l := steered(t)
+	phones := map[string]*person{}
+	for id, tone := range map[string]float64{"ana": anaTone, "bo": boTone} {
+		p := outsider(t, l.sip, "127.0.0.1", tone, siptest.Options{User: id, Password: "pw-" + id, Domain: "lo.test"})
+		if res, err := p.Register(p.s.ctx, time.Minute); err != nil || res.Status != 200 {
+			t.Fatalf("REGISTER: %v %v", res, err)
+		}
+		phones[id] = p
+		if id == "ana" {
+			l.types(0, words("agent ready ana"))
+		}
+	}
+	l.types(0, words("agent pause bo --reason repas"))
+	caller := outsider(t, l.sip, "127.0.0.2", callerTone, siptest.Options{User: "+33612345678", Domain: "carrier.test"})
+	out := caller.call("+33170000001")
+	caller.expect(out, "200 INVITE")
+	caller.voice.talkTo(t, out.RemoteSDP())
+	ana, bo := phones["ana"], phones["bo"]
+	var live listed[console.LiveCall]
+	list := func() console.LiveCall {
+		if err := json.Unmarshal([]byte(l.types(0, words("call list -o json"))), &live.Items); err != nil || len(live.Items) != 1 {
+			t.Fatal(err, live)
+		}
+		return live.Items[0]
+	}
+	l.types(1, words("call transfer "+list().ID+" bo"), "Only a caller who talks with an agent can be transferred.")
+	atAna := ana.rings()
+	ana.picksUp(atAna)
+	l.until("ana talks", func() bool { return list().State == "talking" })
+	id := list().ID
+	l.types(1, words("call transfer "+id+" someone"), "The call cannot go to someone: neither an agent nor a queue nor a number.")
+	l.types(1, words("call transfer "+id+" +33899123456"), "no outbound route fits it")
+	l.types(1, words("call transfer "+id+" 112"), "not a number that can be called")
+	l.types(1, words("call transfer "+id+" ana"), "The transfer to ana failed: busy. The agent still has the caller.")
+	l.types(1, words("call transfer nonesuch bo"), "There is no live call nonesuch.")
+
+	// Bo is paused, which keeps the queues' calls away and not a colleague's.
+	l.types(0, words("call transfer "+id+" bo"), "it rings at bo; the agent has the caller until it is taken")
+	l.types(1, words("call transfer "+id+" accueil"), "Another transfer of this caller is under way.")
+	atBo := bo.rings()
+	bo.picksUp(atBo)
+	caller.hears(boTone)
+	ana.expect(atAna, "BYE")
+	l.types(0, words("call transfer "+id+" accueil"))
+	bo.expect(atBo, "BYE")
+	caller.hearsMusic(boTone)
+	out.Bye()
+	caller.expect(out, "200 BYE")
+	l.until("the record says who moved whom", func() bool {
+		text := l.types(0, words("explain "+id+" --lang en"))
+		return strings.Contains(text, "a supervisor moved the caller from ana to bo") && strings.Contains(text, "a supervisor moved the caller from bo to accueil")
+	})
+}

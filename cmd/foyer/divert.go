@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ type outward struct {
 	offers []rtp.Protection // that it has not been offered yet
 	// joined: this is the customer of a callback, who is the call's caller now.
 	joined bool
+	aside  bool // called for the agent who talks
 }
 
 // passed is the call that an outward leg passes on; that of a callback is empty but
@@ -61,6 +63,10 @@ func (c *call) divert(d acd.Divert) {
 	if c.phase != waiting {
 		return
 	}
+	if d.Cause == acd.CauseTransferred && c.out != nil && c.out.taken {
+		c.putThrough(d)
+		return
+	}
 	c.cause, c.by = d.Cause, acd.Switch
 	c.log.Info("call diverted", zap.String("queue", string(d.Queue)), zap.String("to", d.To.Number),
 		zap.Bool("voicemail", d.To.Voicemail), zap.String("cause", d.Cause.String()))
@@ -80,15 +86,18 @@ func (c *call) divert(d acd.Divert) {
 
 // callOut calls a number by the trunks of its route.
 func (c *call) callOut(number string, p passed) error {
-	o := &outward{passed: p}
-	pass, err := c.ex.mayDial(dialer{client: c.dest.client}, number, func() { c.box.post(dialLimit{o}) })
+	o, who := &outward{passed: p, aside: c.phase == talking}, dialer{client: c.dest.client}
+	if o.aside {
+		who.agent = c.agent.agent
+	}
+	pass, err := c.ex.mayDial(who, number, func() { c.box.post(dialLimit{o}) })
 	if err != nil {
 		return err
 	}
 	o.passage, c.passage = pass, pass
 	o.way.prefer(c.ex.edge.TrunkUp)
 	party := acd.Carrier
-	if c.back {
+	if c.back && !o.aside {
 		party = acd.Caller
 	}
 	media, err := c.ex.media.NewLeg(rtp.LegOptions{
@@ -134,7 +143,7 @@ func (c *call) tryNext() error {
 	if err != nil {
 		return err
 	}
-	c.follow(leg)
+	c.onItsWay(leg)
 	return nil
 }
 
@@ -159,11 +168,11 @@ func (c *call) dialOut() (*sip.Leg, error) {
 	return c.ex.edge.Dial(d, func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) })
 }
 
-// follow takes the leg of an attempt that is on its way.
-func (c *call) follow(leg *sip.Leg) {
+// onItsWay takes the leg of an attempt that is on its way.
+func (c *call) onItsWay(leg *sip.Leg) {
 	o, attempt := c.out, c.out.tries
 	o.leg, o.early = leg, false
-	if c.phase == diverted { // the floor watches over callbacks
+	if c.phase == diverted || o.aside { // the floor watches over callbacks
 		time.AfterFunc(outsideRings, func() { c.box.post(outwardTime{o, attempt}) })
 	}
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: leg.Trunk()})
@@ -202,14 +211,23 @@ func (c *call) outsideDid(m fromOutside) {
 		if to := c.opposite(acd.Carrier); to != nil {
 			c.pressByInfo(to, ev)
 		}
+	case sip.Referred:
+		o.leg.DeclineReferral(ev, sip.Reject{Code: 403})
 	case sip.Ended:
+		if o.aside {
+			c.asideLost(480, "the number hung up")
+			return
+		}
 		c.end(partyOfEnd(acd.Carrier, ev.Why), causeOfEnd(ev.Why))
 	}
 }
 
 // heardOutside lets whoever waits for the other end hear its early media.
 func (c *call) heardOutside() {
-	if c.phase == diverted {
+	switch {
+	case c.out.aside:
+		return
+	case c.phase == diverted:
 		c.caller.media.Hear(c.out.media)
 		return
 	}
@@ -231,6 +249,10 @@ func (c *call) outsideAnswered(ev sip.Answered) {
 	}
 	o.taken = true
 	c.ex.dialAnswered(o.passage)
+	if o.aside {
+		c.asideAnswered()
+		return
+	}
 	if c.phase != diverted {
 		c.customerAnswered()
 		return
@@ -266,10 +288,15 @@ type outwardTime struct {
 }
 
 func (c *call) outwardLate(m outwardTime) {
-	if o := c.out; o != m.out || o == nil || o.tries != m.attempt || o.taken || c.phase != diverted {
+	o := c.out
+	if o != m.out || o == nil || o.tries != m.attempt || o.taken || c.phase != diverted && !o.aside {
 		return
 	}
-	c.log.Info("number did not answer", zap.String("number", c.out.way.number))
+	c.log.Info("number did not answer", zap.String("number", o.way.number))
+	if o.aside {
+		c.asideLost(408, "no answer")
+		return
+	}
 	c.dropOut(sip.Reason{SIP: 408, Q850: 19, Text: "No answer"})
 	c.notPutThrough()
 }
@@ -279,11 +306,11 @@ func (c *call) outsideRefused(ev sip.Refused) {
 	o := c.out
 	if unacceptable(ev) && len(o.offers) > 0 {
 		if leg, err := c.dialOut(); err == nil {
-			c.follow(leg)
+			c.onItsWay(leg)
 			return
 		}
 	}
-	if c.followed(ev) {
+	if c.movedOn(ev) {
 		return
 	}
 	if ev.Elsewhere() {
@@ -292,7 +319,11 @@ func (c *call) outsideRefused(ev sip.Refused) {
 		}
 	}
 	c.log.Info("number not reached", zap.String("number", o.way.number), zap.Int("code", ev.Code), zap.String("reason", ev.Reason))
-	if c.phase == diverted {
+	switch {
+	case o.aside:
+		c.asideLost(ev.Code, cmp.Or(ev.Reason, "refused"))
+		return
+	case c.phase == diverted:
 		c.dropOut(sip.Reason{})
 		c.notPutThrough()
 		return
@@ -303,10 +334,10 @@ func (c *call) outsideRefused(ev sip.Refused) {
 // mostMoves is how many redirections of one call are followed.
 const mostMoves = 2
 
-// followed follows a redirection, if the trunk's may be followed and an outbound
+// movedOn follows a redirection, if the trunk's may be followed and an outbound
 // route lets the new number be called by that very trunk: what a carrier says must
 // not make us call what we would not call ourselves.
-func (c *call) followed(ev sip.Refused) bool {
+func (c *call) movedOn(ev sip.Refused) bool {
 	o, plan := c.out, c.ex.plan.Load()
 	if len(ev.Moved) == 0 {
 		return false

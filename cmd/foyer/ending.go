@@ -37,6 +37,8 @@ func (c *call) finish(by acd.Party, cause acd.Cause) {
 		c.withdraw(id, acd.CauseAbandoned)
 	}
 	c.stopRecording()
+	c.abandonTransfer()
+	c.closeConsult(sip.Reject{Code: 487})
 	if c.agent != nil {
 		c.agent.hangUp(reasonFor(cause, by))
 	}
@@ -148,6 +150,7 @@ func (c *call) letGo() {
 		c.survives(func() { o.media.Close(nil) })
 	}
 	c.survives(c.stopRecording)
+	c.survives(func() { c.closeConsult(sip.Reject{Code: 500}) })
 	c.survives(func() { c.dropOut(sip.Reason{SIP: 500}) })
 	c.survives(func() { c.caller.leg.Hangup(sip.Reason{SIP: 500}) })
 	c.survives(func() { c.caller.media.Close(nil) })

@@ -181,6 +181,18 @@ func (t *callTable) card(id acd.CallID) *card {
 	return c.card.Load()
 }
 
+// talksWith finds the call that an agent talks in; nil if there is none.
+func (t *callTable) talksWith(agent acd.AgentID) *call {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.calls {
+		if k := c.card.Load(); k != nil && k.agent == agent {
+			return c
+		}
+	}
+	return nil
+}
+
 // elsewhere are the calls that are up and no longer the floor's.
 func (t *callTable) elsewhere() map[acd.CallID]*card {
 	t.mu.Lock()

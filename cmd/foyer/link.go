@@ -91,14 +91,24 @@ func (c *call) part(p acd.Part) {
 	if c.phase != talking || o == nil || o.id != p.Offer {
 		return
 	}
+	why := sip.Reason{SIP: 480, Text: "Link lost"}
+	if p.Cause == acd.CauseTransferred {
+		why = sip.Reason{Q850: 16, Text: "Transferred"}
+		c.given(p)
+	} else {
+		c.closeConsult(sip.Reject{Code: 480})
+		c.abandonTransfer()
+		c.dropOut(sip.Reason{Q850: 16})
+	}
 	c.caller.media.Hear(nil)
 	if c.rec.handle != 0 {
 		o.media.Tap(0, agentChannel)
 	}
 	c.agent = nil
 	c.phase = waiting
+	c.caller.held = false // said anew to who comes next
 	o.closed = true
-	o.hangUp(sip.Reason{SIP: 480, Text: "Link lost"})
+	o.hangUp(why)
 	o.media.Close(nil)
 	c.caller.media.Watch(false)
 	c.playMusic(&c.caller)

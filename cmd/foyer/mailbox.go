@@ -44,10 +44,11 @@ func (m *mailbox) take(spare []any) []any {
 	return got
 }
 
-// close makes later posts fail: the call is over.
-func (m *mailbox) close() {
+// close makes later posts fail, for the call is over, and returns what came too late.
+func (m *mailbox) close() []any {
 	m.mu.Lock()
-	m.closed = true
-	m.queue = nil
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	late := m.queue
+	m.closed, m.queue = true, nil
+	return late
 }

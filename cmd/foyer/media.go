@@ -163,6 +163,8 @@ func (c *call) reanswered(who acd.Party, s *side, ev sip.Reanswered) {
 // streamChanged lets a talk follow what one party has newly agreed on.
 func (c *call) streamChanged(who acd.Party, s *side) {
 	switch {
+	case c.consult != nil && (s == &c.consult.side || s == c.asked()), c.phase == talking && s != &c.caller && s != &c.agent.side:
+		c.joinAsked()
 	case c.phase == talking && !c.agent.lost:
 		c.holdChanged(who, s)
 		c.rewire()
@@ -201,34 +203,44 @@ func (c *call) holdChanged(who acd.Party, s *side) {
 	if held {
 		kind = acd.Held
 	}
-	c.ex.board.post(acd.Event{Kind: kind, Call: c.id, Agent: c.agent.agent, Offer: c.agent.id, By: who})
+	ev := acd.Event{Kind: kind, Call: c.id, Agent: c.agent.agent, Offer: c.agent.id, By: who}
+	if held && c.consult != nil {
+		ev.Reason = "consult"
+	}
+	c.ex.board.post(ev)
 }
 
 // rewire lets each party hear what the hold state allows: each other, or music
 // for the one who was put on hold.
 func (c *call) rewire() {
 	caller, agent := &c.caller, &c.agent.side
-	switch {
-	case !caller.held && !agent.held:
-		rtp.Bridge(caller.media, agent.media)
-	case agent.held && caller.held:
-		caller.media.Hear(nil)
-		agent.media.Hear(nil)
-	case agent.held:
-		agent.media.Hear(nil)
-		c.playMusic(caller)
-	case caller.stream.Receive:
-		// The carrier sends its own hold music: let the agent hear it.
-		caller.media.Hear(nil)
-		agent.media.Hear(caller.media)
-	default:
-		caller.media.Hear(nil)
-		c.playMusic(agent)
-	}
+	c.pair(caller, agent)
 	// A party that holds, or is held, may rightly be silent.
 	talk := !caller.held && !agent.held
 	caller.media.Watch(talk && caller.stream.Receive)
 	agent.media.Watch(talk && agent.stream.Receive)
+}
+
+// pair lets two parties hear each other, or music if the other holds them. far is the
+// one of the two who may send hold music of their own.
+func (c *call) pair(far, near *side) {
+	switch {
+	case !far.held && !near.held:
+		rtp.Bridge(far.media, near.media)
+	case near.held && far.held:
+		far.media.Hear(nil)
+		near.media.Hear(nil)
+	case near.held:
+		near.media.Hear(nil)
+		c.playMusic(far)
+	case far.stream.Receive:
+		// The carrier sends its own hold music: let the agent hear it.
+		far.media.Hear(nil)
+		near.media.Hear(far.media)
+	default:
+		far.media.Hear(nil)
+		c.playMusic(near)
+	}
 }
 
 // causeOf says why the caller's media could not be had.

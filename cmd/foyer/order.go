@@ -19,6 +19,36 @@ import (
 // the board, so that nothing happens between the look at the floor and the event:
 // whoever is told that it was carried out has not been overtaken.
 
+// transferSoon is how long an order waits to learn what came of a transfer: one to a
+// queue, or one that cannot be, is decided at once; a phone rings for longer.
+const transferSoon = time.Second
+
+// Transfer gives the caller of an agent to somebody else.
+func (d *desk) Transfer(ctx context.Context, call, to, by string) (done bool, err error) {
+	g, err := d.ex.plan.Load().goal(time.Now(), to)
+	if err == nil && g.code != "" {
+		err = errFeature
+	}
+	if err != nil {
+		return false, &console.BadField{Field: "to", Value: to, Why: "The call cannot go to " + to + ": " + cause(err) + "."}
+	}
+	d.ex.log.Info("transfer by order", zap.String("call", call), zap.Stringer("to", &g), zap.String("by", by))
+	went := make(chan error, 1)
+	if !d.ex.calls.post(acd.CallID(call), orderedTransfer{g, went}) {
+		return false, fmt.Errorf("call %s: %w", call, console.ErrNotFound)
+	}
+	soon := time.NewTimer(transferSoon)
+	defer soon.Stop()
+	select {
+	case err := <-went:
+		return err == nil, err
+	case <-soon.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, errNotTaken
+	}
+}
+
 // errNotTaken: the board is gone or did not come to it in time.
 var errNotTaken = fmt.Errorf("the switch did not take the order: %w", console.ErrUnavailable)
 

@@ -68,6 +68,9 @@ func (c *call) stopRecording() {
 	if c.agent != nil {
 		c.agent.media.Tap(0, agentChannel)
 	}
+	if c.out != nil {
+		c.out.media.Tap(0, agentChannel)
+	}
 	c.rec.length = time.Since(c.rec.since)
 	c.ex.recordings.End(c.rec.handle)
 	c.rec.handle = 0

@@ -18,6 +18,7 @@ type offer struct {
 	id      acd.OfferID
 	agent   acd.AgentID
 	queue   acd.QueueID
+	asker   acd.AgentID // of the agent who talks, for whom this one is rung; "": for the caller
 	phones  []*phone
 	alerted bool
 	taken   *phone // who answered
@@ -42,10 +43,16 @@ type phone struct {
 
 // ring carries out the floor's decision to offer this call to an agent.
 func (c *call) ring(a acd.Offer) {
-	if c.phase != waiting || c.offers[a.Offer] != nil {
+	o := &offer{id: a.Offer, agent: a.Agent, queue: a.Queue, asker: a.Asker}
+	if !c.ringable(o) || c.offers[a.Offer] != nil {
 		return
 	}
-	o := &offer{id: a.Offer, agent: a.Agent, queue: a.Queue}
+	if o.asker != "" {
+		c.redirect = nil
+		if c.consult != nil {
+			c.consult.offer = o
+		}
+	}
 	c.offers[a.Offer] = o
 	bindings := reachable(c.ex.registrar.Bindings(string(a.Agent)))
 	if len(bindings) == 0 {
@@ -66,6 +73,11 @@ func (c *call) ring(a acd.Offer) {
 	if o.pending() == 0 && c.offers[o.id] != nil {
 		c.failed(o, acd.CauseUnreachable, o.refusal)
 	}
+}
+
+// ringable says whether somebody may still pick up for an offer.
+func (c *call) ringable(o *offer) bool {
+	return c.phase == waiting || c.phase == talking && o.asker != ""
 }
 
 // reachable leaves out the phones known to be lost.
@@ -103,6 +115,9 @@ func (c *call) dial(p *phone) bool {
 		caller = c.caller.leg.Caller()
 	}
 	caller.User = c.facts.From
+	if c.consult != nil && o.asker != "" {
+		caller = sip.Caller{User: string(o.asker), Display: c.ex.plan.Load().agents[o.asker].name}
+	}
 	leg, err := c.ex.edge.Dial(sip.Dial{
 		To:     p.binding,
 		Caller: caller,
@@ -153,13 +168,23 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		if o.taken == p && !o.closed {
 			c.reanswered(acd.Agent, &o.side, ev)
 		}
+	case sip.Referred:
+		if c.agent == o && o.taken == p {
+			c.referred(p.leg, ev)
+		} else {
+			p.leg.DeclineReferral(ev, sip.Reject{Code: 403})
+		}
 	case sip.Info:
-		if c.phase == talking && c.agent == o {
-			c.pressByInfo(&c.caller, ev)
+		if to := c.opposite(acd.Agent); to != nil && (c.agent == o || c.consult != nil && c.consult.offer == o) {
+			c.pressByInfo(to, ev)
 		}
 	case sip.Ended:
 		p.done = true
 		switch {
+		case c.agent == o && o.taken == p && c.transfer != nil:
+			c.agentLeft()
+		case c.agent == o && o.taken == p && c.phase == talking && c.byReflex():
+			c.fallBack()
 		case c.agent == o && o.taken == p && ev.Why == sip.FlowLost:
 			o.dead = true
 			c.linkLost(o)
@@ -168,6 +193,8 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		case o.taken == p && o.id == c.dialled && !c.answered:
 			c.dropOut(sip.Reason{SIP: 487, Text: "Agent hung up"})
 			c.failed(o, acd.CauseDeclined, sip.Refused{Reason: "hung up before the customer was reached"})
+		case o.taken == p && c.phase == talking && c.consult != nil && c.consult.offer == o && c.consult.talks:
+			c.failed(o, acd.CauseHangup, sip.Refused{Reason: "hung up"})
 		case o.taken == p:
 			// Answered and hung up before the floor's word came: connect sees to it.
 			o.left = &ev
@@ -186,7 +213,7 @@ func (c *call) phoneReoffered(p *phone, ev sip.Reoffered) {
 // phoneAnswered: an agent has picked up. The floor says whether they have the call.
 func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
 	o := p.offer
-	if o.taken != nil || o.closed || c.phase != waiting {
+	if o.taken != nil || o.closed || !c.ringable(o) {
 		p.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
 		return
 	}
@@ -216,6 +243,9 @@ func (c *call) phoneRefused(p *phone, ev sip.Refused) {
 	p.done = true
 	if ev.Unreachable {
 		c.ex.registrar.ReportUnreachable(p.binding)
+	}
+	if o.asker != "" && ev.To.User != "" {
+		c.redirect = c.ex.plan.Load().redirection(ev.To)
 	}
 	if o.refusal.Code == 0 || o.refusal.Unreachable {
 		o.refusal = ev

@@ -245,11 +245,12 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		Flood: ex.floodPolicy(cfg),
 		Log:   ex.log.Named("sip"),
 		Trace: ex.journal.traceMessage, Traces: belongsToCall,
-		Count:    ex.metrics,
-		Session:  ex.session,
-		T1:       ex.t1,
-		Invite:   ex.invite,
-		Draining: ex.draining.Load,
+		Count:       ex.metrics,
+		Session:     ex.session,
+		T1:          ex.t1,
+		Invite:      ex.invite,
+		AgentInvite: ex.agentInvite,
+		Draining:    ex.draining.Load,
 	})
 	return err
 }

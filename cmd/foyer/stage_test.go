@@ -170,6 +170,7 @@ func (s *stage) strike() {
 	s.until("recordings closed", func() bool { return s.ex.recordings.Stats().Active == 0 })
 	s.ex.board.ask(s.ctx, func() {
 		now := s.ex.board.now()
+		s.ex.board.take([]posted{{now.UnixNano(), acd.Event{Kind: acd.Tick}}}) // on a busy machine its timer may be late
 		for _, broken := range s.ex.board.floor.Check(now) {
 			s.t.Error("floor: ", broken)
 		}
@@ -202,6 +203,9 @@ func (s *stage) audit() {
 		sent[id] = true
 	}
 	for _, p := range s.people {
+		if _, inside := s.ex.plan.Load().agents[acd.AgentID(p.User())]; inside {
+			continue // what an agent calls is part of their caller's call
+		}
 		for _, e := range p.Wire().Trace() {
 			switch {
 			case e.Msg == nil:

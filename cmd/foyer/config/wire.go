@@ -114,9 +114,21 @@ type Registrar struct {
 	Digest    Digest    `yaml:"digest" default:"sha-256" enum:"md5 sha-256"`
 	Expires   Expires   `yaml:"expires"`
 	Keepalive Keepalive `yaml:"keepalive"`
-	Ban       Ban       `yaml:"ban"`
-	Slowdown  Slowdown  `yaml:"slowdown"`
+	// Redirect is what becomes of a 3xx from a phone that a colleague calls.
+	Redirect Redirect `yaml:"redirect" default:"refuse" enum:"refuse inside"`
+	Ban      Ban      `yaml:"ban"`
+	Slowdown Slowdown `yaml:"slowdown"`
 }
+
+// Redirect is what a phone may do with a colleague's call that it sends elsewhere.
+type Redirect string
+
+const (
+	// RefuseRedirect takes it for a refusal.
+	RefuseRedirect Redirect = "refuse"
+	// RedirectInside follows it, once, to another agent or a queue; never to a number.
+	RedirectInside Redirect = "inside"
+)
 
 // Expires is how long a registration lasts, whatever the phone asked for.
 type Expires struct {
