@@ -85,6 +85,7 @@ type Leg struct {
 	sendFails   uint64
 	unreachable uint64
 	keypad      keypad
+	ear         *ear // nil: keys are not looked for in the audio
 	hears       *Leg // whom this leg's peer hears
 	stream      Stream
 	latch       latch
@@ -112,6 +113,12 @@ func (l *Leg) post(f func(s *shard)) {
 func (l *Leg) Set(st Stream) {
 	l.post(func(s *shard) {
 		l.stream, l.terms = st, st.terms()
+		switch inband := st.Inband && st.EventPT == 0; {
+		case !inband:
+			l.ear = nil
+		case l.ear == nil:
+			l.ear = newEar()
+		}
 		if l.latch.set(&st, s.now) {
 			l.known = false
 			s.disconnect(l)

@@ -213,6 +213,30 @@ func TestOverflowToVoicemail(t *testing.T) {
 	}
 }
 
+// A carrier that sends key presses as tones in the audio: the same message, ended by
+// such a key, and nothing taken for one before.
+func TestKeysInTheAudio(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with(`overflow: [{after: 1s, to: hangup}]`, `overflow: [{after: 1s, to: voicemail}]`),
+		with(`{id: carrier, auth`, `{id: carrier, dtmf: inband, auth`))
+	cara := s.caller("127.0.0.2", 1300)
+	plain := siptest.Audio(cara.voice.conn.LocalAddr())
+	plain.Payloads = []int{siptest.PCMA}
+	out, err := cara.Invite(s.ctx, "sip:+33170000004@"+s.server, plain.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cara.expect(out, "200 INVITE")
+	cara.voice.talkTo(t, out.RemoteSDP())
+	cara.hearsPrompt("voicemail")
+	s.until("the message is recorded", func() bool { return s.ex.recordings.Stats().Active == 1 })
+	time.Sleep(1500 * time.Millisecond) // the caller speaks
+	cara.voice.dials(941, 1477)         // #
+	cara.hearsPrompt("voicemail-thanks")
+	cara.expect(out, "BYE")
+	s.wantEnd(ledger.LeftMessage, acd.Switch, acd.CauseMaxWait)
+}
+
 // Who speaks to a closed queue's box has a call record like any other.
 func TestClosedQueueTakesMessages(t *testing.T) {
 	t.Parallel()

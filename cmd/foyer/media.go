@@ -73,6 +73,7 @@ func (c *call) negotiate() ([]byte, error) {
 // their SDP says; agents sit behind home routers.
 func (c *call) apply(s *side, stream rtp.Stream, latch rtp.Latch) {
 	stream.Latch = latch
+	stream.Inband = c.ex.plan.Load().trunks[s.leg.Trunk()].inband
 	if latch == rtp.Near {
 		stream.SignalIP = s.leg.Remote().Addr()
 	}

@@ -40,6 +40,7 @@ type trunk struct {
 	maxCalls   int
 	earlyMedia bool
 	callerID   config.CallerID
+	inband     bool // callers' keys are listened for in the audio
 }
 
 type client struct {
@@ -108,7 +109,7 @@ func newPlan(cfg *config.Config) (*plan, error) {
 			Host: t.Host.Name, Port: t.Host.Port, Transport: t.Transport,
 			Username: t.Auth.Username, Password: t.Auth.Password.Reveal(),
 		})
-		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID}
+		p.trunks[t.ID] = trunk{maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, callerID: t.CallerID, inband: t.DTMF == config.Inband}
 	}
 	return p, p.loadSounds()
 }

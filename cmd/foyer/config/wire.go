@@ -116,6 +116,10 @@ type Trunk struct {
 	Transport string `yaml:"transport" default:"udp" enum:"udp tcp" later:"tls"`
 	// CallerID is what the called party sees of a caller who is passed on.
 	CallerID CallerID `yaml:"caller_id" default:"did" enum:"did passthrough"`
+	// DTMF is how its callers' key presses come: inband is for a carrier that sends
+	// the tones themselves. A call in which it agrees on telephone-event, or an INFO,
+	// is understood in any case.
+	DTMF DTMF `yaml:"dtmf" default:"rfc4733" enum:"rfc4733 inband"`
 
 	_ struct{} `later:"options_ping"`
 }
@@ -138,6 +142,12 @@ const (
 	// carriers refuse numbers that are not their customer's.
 	ShowCaller CallerID = "passthrough"
 )
+
+// DTMF is how key presses travel.
+type DTMF string
+
+// Inband is key presses as tones in the audio.
+const Inband DTMF = "inband"
 
 // TrunkAuth is how a carrier is recognised.
 type TrunkAuth struct {
