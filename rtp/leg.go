@@ -128,7 +128,8 @@ func (l *Leg) Set(st Stream) {
 	})
 }
 
-// Hear decides what is sent to this leg's peer from now on: nil for nothing.
+// Hear decides what is sent to this leg's peer from now on: nil for nothing, the leg
+// itself for an echo.
 func (l *Leg) Hear(source Source) {
 	l.post(func(s *shard) { s.hear(l, source) })
 }
@@ -346,7 +347,7 @@ func (s *shard) hear(l *Leg, source Source) {
 }
 
 func (s *shard) listen(l, from *Leg) {
-	if from == nil || from == l || from.closed {
+	if from == nil || from.closed {
 		return
 	}
 	if from.shard != s {

@@ -210,7 +210,10 @@ func (p *plan) addNumbers() {
 	}
 	for _, d := range p.cfg.DIDs {
 		p.routes.SetNumber(d.Number, acd.QueueID(d.To))
-		p.dids[d.Number] = did{client: acd.ClientID(d.Client), agent: acd.AgentID(d.Agent), greeting: d.Greeting, notice: d.RecordingNotice}
+		p.dids[d.Number] = did{
+			client: acd.ClientID(d.Client), agent: acd.AgentID(d.Agent), greeting: d.Greeting, notice: d.RecordingNotice,
+			echo: d.To == config.Echo && p.queueConfig(config.Echo) == nil,
+		}
 	}
 }
 

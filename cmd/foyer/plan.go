@@ -69,6 +69,7 @@ type did struct {
 	agent    acd.AgentID // whom its callers want; "" is anybody
 	greeting string
 	notice   config.Notice
+	echo     bool // leads to the echo test
 }
 
 // destination is where a called number leads at a given moment.

@@ -214,13 +214,14 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		UDP:       ex.sockets.udp, TCP: ex.sockets.tcp,
 		Host:   cfg.Site.PublicHost,
 		Trunks: p.sipTrunks, Registrar: ex.registrar,
-		Log:      ex.log.Named("sip"),
-		Trace:    ex.journal.traceMessage,
-		Count:    ex.metrics,
-		Session:  ex.session,
-		T1:       ex.t1,
-		Invite:   ex.invite,
-		Draining: ex.draining.Load,
+		Log:         ex.log.Named("sip"),
+		Trace:       ex.journal.traceMessage,
+		Count:       ex.metrics,
+		Session:     ex.session,
+		T1:          ex.t1,
+		Invite:      ex.invite,
+		AgentInvite: ex.agentInvite,
+		Draining:    ex.draining.Load,
 	})
 	return err
 }

@@ -47,6 +47,7 @@ func check(r *reader, c *Config) {
 	k.checkTrunks()
 	k.checkRoutes()
 	k.checkMedia()
+	k.checkFeatures()
 	k.checkPrompts()
 	k.checkSkills()
 	for i := range c.Clients {

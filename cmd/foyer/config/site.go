@@ -24,6 +24,7 @@ type Config struct {
 	Trunks            []Trunk           `yaml:"trunks"`
 	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
 	Floor             Floor             `yaml:"floor"`
+	FeatureCodes      FeatureCodes      `yaml:"feature_codes"`
 	Reasons           Reasons           `yaml:"reasons"`
 	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named
 	Calendars         []Calendar        `yaml:"calendars"`
