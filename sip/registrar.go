@@ -23,6 +23,7 @@ type RegistrarOptions struct {
 	Probe                  time.Duration // between OPTIONS probes of a binding; 0: 25 s, negative: never
 	Ban                    BanPolicy
 	Changed                func(RegEvent) // must not block; nil: nobody listens
+	Asked                  func(Asked)    // the same, after every probe; on a goroutine of its own
 	Log                    *zap.Logger    // nil: silent
 	Now                    func() time.Time
 }
@@ -40,6 +41,7 @@ type Registrar struct {
 	grantUDP, grantTCP time.Duration
 	every              time.Duration
 	changed            func(RegEvent)
+	asked              func(Asked)
 	log                *zap.Logger
 	now                func() time.Time
 	accounts           atomic.Pointer[map[string]Account]
@@ -54,6 +56,7 @@ type Registrar struct {
 	places     *bindings
 	outbox     []RegEvent // events not yet handed to changed
 	delivering bool       // somebody is emptying the outbox
+	challenged map[string]firstSight
 }
 
 // NewRegistrar makes a registrar. It probes phones and lets bindings expire
@@ -74,6 +77,9 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 	if o.Changed == nil {
 		o.Changed = func(RegEvent) {}
 	}
+	if o.Asked == nil {
+		o.Asked = func(Asked) {}
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -89,6 +95,7 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		grantTCP:     orElse(o.ExpiresTCP, 300*time.Second),
 		every:        o.Probe,
 		changed:      o.Changed,
+		asked:        o.Asked,
 		log:          o.Log,
 		now:          o.Now,
 		nonces:       newNonces(),
@@ -96,6 +103,7 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		wake:         make(chan struct{}, 1),
 		authFailures: func(string) {},
 		places:       newBindings(o.MaxContacts, o.Probe),
+		challenged:   make(map[string]firstSight),
 	}
 	r.SetAccounts(o.Accounts)
 	return r
@@ -259,14 +267,16 @@ func (r *Registrar) run(ctx context.Context) {
 
 // probe asks one phone whether it is there and notes the outcome.
 func (r *Registrar) probe(ctx context.Context, p probe) {
-	sent := r.now()
-	err := r.ask(ctx, p.Binding)
+	a := Asked{Binding: p.Binding, Sent: r.now()}
+	err := r.ask(ctx, &a)
 	if ctx.Err() != nil {
 		return // we are closing; that says nothing about the phone
 	}
+	a.Answered, a.RTT = err == nil, r.now().Sub(a.Sent)
+	defer r.asked(a)
 	r.change(func(now time.Time) []RegEvent {
 		if err == nil {
-			return r.places.answered(p, now.Sub(sent))
+			return r.places.answered(p, a.RTT)
 		}
 		return r.places.unanswered(now, p, err == errFlowGone)
 	})
