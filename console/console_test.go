@@ -136,6 +136,13 @@ func (h *house) Explain(_ context.Context, call, lang string) (Explanation, erro
 	return Explanation{Call: call, Lang: lang, Text: "Ana."}, nil
 }
 
+func (h *house) Doctor(_ context.Context, agent, lang string) (LineReport, error) {
+	if agent != "ana" {
+		return LineReport{}, ErrNotFound
+	}
+	return LineReport{Agent: agent, Lang: lang, Findings: []LineFinding{{ID: "alg", Severity: "error"}}}, nil
+}
+
 func (h *house) ExplainAgent(_ context.Context, q AgentQuestion) (AgentExplanation, error) {
 	if q.Agent == "none" {
 		return AgentExplanation{}, ErrNotFound
@@ -304,6 +311,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"GET", "/api/v1/journal.ndjson", "", AdminScope},
 		{"GET", "/api/v1/agents", "", AgentsRead},
 		{"GET", "/api/v1/agents/ana/explain", "", AgentsRead},
+		{"GET", "/api/v1/agents/ana/doctor", "", AgentsRead},
 		{"GET", "/api/v1/agents/ana", "", AgentsRead},
 		{"POST", "/api/v1/agents/ana/login", "", AgentsControl},
 		{"POST", "/api/v1/agents/ana/logout", "", AgentsControl},
@@ -449,6 +457,9 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/api/v1/calls/c1/explain?lang=en", "", 200, `"lang":"en"`},
 		{"GET", "/api/v1/agents/ana/explain?from=2026-03-01T14:00:00Z&to=2026-03-01T14:30:00Z", "", 200, `"lang":"fr","from":"2026-03-01T14:00:00Z","to":"2026-03-01T14:30:00Z","text":"Nobody waited.","stretches":[]`},
 		{"GET", "/api/v1/agents/none/explain", "", 404, `"code":"not_found"`},
+		{"GET", "/api/v1/agents/ana/doctor?lang=en", "", 200, `"lang":"en"`},
+		{"GET", "/api/v1/agents/ana/doctor", "", 200, `"lang":"fr"`},
+		{"GET", "/api/v1/agents/none/doctor", "", 404, `"code":"not_found"`},
 		{"GET", "/api/v1/agents/ana/explain?from=2026-03-01T14:30:00Z&to=2026-03-01T14:00:00Z", "", 400, `from is after to`},
 		{"GET", "/api/v1/agents/ana/explain?from=noon", "", 422, `from`},
 		{"GET", "/api/v1/journal.ndjson?from=2026-03-01T14:00:00Z", "", 200, `{"d":"0","r":[]}`},

@@ -15,6 +15,7 @@ import (
 type agentCmd struct {
 	List    agentList    `cmd:"" help:"Agents, their state and phones."`
 	Show    agentShow    `cmd:"" help:"One agent: what they are doing, what comes next, phones, skills."`
+	Doctor  agentDoctor  `cmd:"" help:"What is wrong with an agent's line at home, and what to do."`
 	Ready   agentReady   `cmd:"" help:"Make an agent ready; also undoes the pause after missed calls, and ends a wrap-up that needs no code."`
 	Pause   agentPause   `cmd:"" help:"Take an agent off the queues for a while; what they are in is finished first."`
 	Login   agentLogin   `cmd:"" help:"Log an agent in."`

@@ -127,6 +127,7 @@ func (e *errand) answer() error {
 			return errOffer
 		}
 		e.ex.apply(&e.side, stream, latch)
+		e.ex.described(e.agent, e.leg, offer)
 		body = answer
 	}
 	e.leg.Listen(func(ev sip.LegEvent) { e.box.post(ev) })

@@ -92,7 +92,7 @@ type running struct {
 
 // openExchange puts the switch together on disk and sockets; nothing runs yet.
 func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
-	ex := &exchange{log: log, calls: newCallTable(), metrics: newMetrics(version), tuning: t}
+	ex := &exchange{log: log, calls: newCallTable(), homes: newHomeLines(), metrics: newMetrics(version), tuning: t}
 	ex.failed = make(chan error, 4)
 	dir := cfg.Site.DataDir
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -207,7 +207,7 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP,
 		Probe:   reg.Keepalive.UDPOptions,
 		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},
-		Changed: ex.phoneChanged, Log: ex.log.Named("registrar"),
+		Changed: ex.phoneChanged, Asked: ex.phoneAsked, Log: ex.log.Named("registrar"),
 	})
 	ex.edge, err = sip.NewEdge(sip.Options{
 		UserAgent: "Foyer/" + version,
