@@ -243,7 +243,7 @@ func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
 	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Phones: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
@@ -320,6 +320,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"POST", "/api/v1/agents/ana/wrapup", `{"code":"resolu"}`, AgentsControl},
 		{"POST", "/api/v1/agents/ana/extend", "", AgentsControl},
 		{"POST", "/api/v1/agents/ana/release", "", AgentsControl},
+		{"POST", "/api/v1/agents/ana/provisioning", `{"days":2}`, AgentsProvision},
 		{"GET", "/api/v1/queues", "", CallsRead},
 		{"GET", "/api/v1/queues/sales", "", CallsRead},
 		{"GET", "/api/v1/queues/sales/calls", "", CallsRead},

@@ -29,6 +29,7 @@ type exchange struct {
 	board      *board
 	calls      *callTable
 	homes      *homeLines
+	accounts   accounts
 	edge       *sip.Edge
 	registrar  *sip.Registrar
 	media      *rtp.Media

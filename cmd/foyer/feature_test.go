@@ -19,8 +19,13 @@ const someReasons = `reasons:
 feature_codes: {pause: "*45", wrapup: "#7", logout: off}
 `
 
+// stageYAML is the configuration of a stage that is not opened.
+func stageYAML(t *testing.T) string {
+	return fmt.Sprintf(stageConfig, t.TempDir(), 5060, 8080, "20000-20999")
+}
+
 func TestFeatureCodes(t *testing.T) {
-	p := planOf(t, fmt.Sprintf(stageConfig, t.TempDir(), 5060, 8080, "20000-20999")+someReasons)
+	p := planOf(t, stageYAML(t)+someReasons)
 	for dialled, want := range map[string]featureOf{
 		"*1": {do: "login"}, "*3": {do: "ready"}, "*6": {do: "extend"}, "*9": {do: "echo"},
 		"*45": {do: "pause"}, "*451": {"pause", 1}, "*4512": {"pause", 12},

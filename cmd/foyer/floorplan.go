@@ -167,6 +167,9 @@ func (p *plan) addAgents() {
 		}
 		p.floor.Agents = append(p.floor.Agents, made)
 		p.agents[made.ID] = seen
+		if !a.SIP.Password.Given() {
+			continue // has one by `foyer agent provision`, or none yet
+		}
 		alg := algorithm(a.SIP.Digest)
 		p.accounts = append(p.accounts, sip.Account{
 			User: a.ID, Algorithm: alg,

@@ -141,6 +141,9 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	if err := ex.recover(); err != nil {
 		return err
 	}
+	if err := ex.loadAccounts(context.Background(), cfg.Registrar.Realm); err != nil {
+		return err
+	}
 	ex.recordings, err = recorder.Open(recorder.Options{
 		Dir:       cfg.Recording.Store.Dir,
 		Recipient: cfg.Recording.Encrypt.Recipient,
@@ -203,7 +206,7 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 	}
 	reg := cfg.Registrar
 	ex.registrar = sip.NewRegistrar(sip.RegistrarOptions{
-		Realm: reg.Realm, Default: algorithm(reg.Digest), Accounts: p.accounts,
+		Realm: reg.Realm, Default: algorithm(reg.Digest), Accounts: ex.accounts.over(p),
 		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP,
 		Probe:   reg.Keepalive.UDPOptions,
 		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},

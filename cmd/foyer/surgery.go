@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"foyer/acd"
@@ -18,7 +17,7 @@ import (
 // factsOf gathers what is known of an agent's line.
 func (ex *exchange) factsOf(ctx context.Context, agent string) (lineFacts, error) {
 	f := lineFacts{
-		homeLine: ex.homes.of(agent), account: ex.hasAccount(agent), phones: ex.registrar.Bindings(agent),
+		homeLine: ex.homes.of(agent), account: ex.accounts.has(ex.plan.Load(), agent), phones: ex.registrar.Bindings(agent),
 		began: ex.homes.began,
 	}
 	rows, err := ex.cdrs.List(ctx, ledger.Query{Agent: agent, From: time.Now().Add(-7 * aDay), Limit: 5 * recentCalls})
@@ -37,11 +36,6 @@ func (ex *exchange) factsOf(ctx context.Context, agent string) (lineFacts, error
 		}
 	}
 	return f, nil
-}
-
-// hasAccount says whether a phone of the agent can authenticate.
-func (ex *exchange) hasAccount(agent string) bool {
-	return slices.ContainsFunc(ex.plan.Load().accounts, func(a sip.Account) bool { return a.User == agent })
 }
 
 // described notes what a phone's description of its sound shows of the way it came.
