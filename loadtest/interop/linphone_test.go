@@ -50,14 +50,20 @@ domain=%[6]s
 
 func startLinphone(t *testing.T, p phone) *linphone {
 	t.Helper()
+	base := ports(t)
+	return launchLinphone(t, fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password), p.tone)
+}
+
+// launchLinphone starts one with a configuration and waits until it has registered.
+func launchLinphone(t *testing.T, config string, tone float64) *linphone {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, ".local", "share", "linphone"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeTone(t, filepath.Join(dir, "tone.wav"), p.tone)
-	rc, base := filepath.Join(dir, "linphonerc"), ports(t)
-	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password)
-	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
+	writeTone(t, filepath.Join(dir, "tone.wav"), tone)
+	rc := filepath.Join(dir, "linphonerc")
+	if err := os.WriteFile(rc, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(tool(t, "linphonec"), "-c", rc, "-d", "6", "-l", filepath.Join(dir, "log"))
