@@ -77,6 +77,10 @@ func rejectForGoal(err error) sip.Reject {
 // agentInvite is the edge's entrance for a call that an agent's phone makes. It
 // returns when the INVITE has its final response.
 func (ex *exchange) agentInvite(leg *sip.Leg, user string) {
+	if ex.plan.Load().echoes(leg.Called()) {
+		ex.echoTest(leg, acd.AgentID(user))
+		return
+	}
 	g, err := ex.plan.Load().goal(time.Now(), leg.Called())
 	switch {
 	case err != nil:

@@ -143,7 +143,7 @@ type (
 // invite is the edge's entrance: it returns when the INVITE transaction ends.
 func (ex *exchange) invite(leg *sip.Leg) {
 	if ex.plan.Load().echoes(leg.Called()) {
-		ex.echoTest(leg)
+		ex.echoTest(leg, "")
 		return
 	}
 	c := &call{

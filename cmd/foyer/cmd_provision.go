@@ -21,6 +21,9 @@ type agentProvision struct {
 }
 
 func (a *agentProvision) Run(c *cli) error {
+	if a.Days < 1 || a.Days > 30 {
+		return fmt.Errorf("--days %d: a link is good for 1 to 30 days", a.Days)
+	}
 	op, err := c.operator()
 	if err != nil {
 		return err

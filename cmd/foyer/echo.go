@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"foyer/acd"
 	"foyer/rtp"
 	"foyer/sip"
 )
@@ -19,10 +20,9 @@ const echoTime = 12 * time.Second
 // echoes says whether a called number leads to the echo test.
 func (p *plan) echoes(called string) bool { return p.dids[p.e164(called)].echo }
 
-// echoTest serves a caller from outside.
-func (ex *exchange) echoTest(leg *sip.Leg) {
-	e := ex.errand(leg, "")
-	e.log = e.log.With(zap.String("trunk", leg.Trunk()))
+// echoTest serves an agent, or with "" somebody from outside.
+func (ex *exchange) echoTest(leg *sip.Leg, agent acd.AgentID) {
+	e := ex.errand(leg, agent)
 	e.run(e.echo)
 }
 

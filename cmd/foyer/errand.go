@@ -61,7 +61,7 @@ func (ex *exchange) errand(leg *sip.Leg, agent acd.AgentID) *errand {
 	p := ex.plan.Load()
 	return &errand{
 		ex: ex, plan: p, agent: agent, side: side{leg: leg}, voice: p.voice(nil), box: newMailbox(),
-		log: ex.log.With(zap.String("agent", string(agent)), zap.String("sip_call_id", leg.SIPCallID())),
+		log: ex.log.With(zap.String("agent", string(agent)), zap.String("trunk", leg.Trunk()), zap.String("sip_call_id", leg.SIPCallID())),
 	}
 }
 

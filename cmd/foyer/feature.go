@@ -67,17 +67,18 @@ func (p *plan) pauseReasons() []string {
 
 // feature serves a code that an agent has dialled.
 func (ex *exchange) feature(leg *sip.Leg, agent acd.AgentID, code string) {
-	e := ex.errand(leg, agent)
 	f, ok := ex.plan.Load().feature(code)
-	e.log = e.log.With(zap.String("code", code))
-	switch {
-	case !ok:
-		e.run(func() { e.sayLast("code-unknown") })
-	case f.do == config.Echo:
-		e.run(e.echo)
-	default:
-		e.run(func() { e.order(f) })
+	if f.do == config.Echo {
+		ex.echoTest(leg, agent)
+		return
 	}
+	e := ex.errand(leg, agent)
+	e.log = e.log.With(zap.String("code", code))
+	if !ok {
+		e.run(func() { e.sayLast("code-unknown") })
+		return
+	}
+	e.run(func() { e.order(f) })
 }
 
 // order carries out what was dialled, or asks first for what is missing.

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// around is the configuration that the examples of docs/floor.md are parts of.
+// around is the configuration that the examples of docs/ are parts of.
 const around = `
 version: 1
 demo: true
@@ -40,12 +40,17 @@ agents:
 // What the operator's page shows may be copied: foyer check has nothing to say of it,
 // not even a warning.
 func TestExamplesOfTheDocs(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/floor.md")
+	t.Run("floor", func(t *testing.T) { examplesOf(t, "floor.md", 9) })
+	t.Run("home lines", func(t *testing.T) { examplesOf(t, "home-lines.md", 4) })
+}
+
+func examplesOf(t *testing.T, name string, least int) {
+	page, err := os.ReadFile("../../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	examples := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(page, -1)
-	if len(examples) < 9 {
+	if len(examples) < least {
 		t.Errorf("%d examples found", len(examples))
 	}
 	for _, m := range examples {
