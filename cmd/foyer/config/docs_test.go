@@ -40,11 +40,12 @@ agents:
 // What the operator's page shows may be copied: foyer check has nothing to say of it,
 // not even a warning.
 func TestExamplesOfTheDocs(t *testing.T) {
-	t.Run("floor", func(t *testing.T) { examplesOf(t, "floor.md", 9) })
-	t.Run("home lines", func(t *testing.T) { examplesOf(t, "home-lines.md", 4) })
+	t.Run("floor", func(t *testing.T) { examplesOf(t, "floor.md", 9, "") })
+	t.Run("home lines", func(t *testing.T) { examplesOf(t, "home-lines.md", 4, "queues: [{id: sales, client: boutik, require: [vente]}]\n") })
 }
 
-func examplesOf(t *testing.T, name string, least int) {
+// examplesOf loads the examples of a page, each with what they need besides.
+func examplesOf(t *testing.T, name string, least int, besides string) {
 	page, err := os.ReadFile("../../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func examplesOf(t *testing.T, name string, least int) {
 		first, _, _ := strings.Cut(example, "\n")
 		t.Run(first, func(t *testing.T) {
 			dir := t.TempDir()
-			for name, text := range map[string]string{"foyer.yaml": around, "example.yaml": example} {
+			for name, text := range map[string]string{"foyer.yaml": around, "example.yaml": example + besides} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
