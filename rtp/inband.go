@@ -92,7 +92,6 @@ func newDial() *dial {
 // ear finds keys in the audio of one peer. Pure; it allocates nothing. Its cost is
 // in BenchmarkInband.
 type ear struct {
-	ssrc   uint32
 	next   uint32 // timestamp that goes on without a gap
 	seq    uint16
 	heard  bool

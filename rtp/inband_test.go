@@ -285,7 +285,7 @@ func TestInbandHearsNoKeysInVoices(t *testing.T) {
 }
 
 func TestInbandHearsNoKeysInNoise(t *testing.T) {
-	minutes := 30
+	minutes := 10
 	if testing.Short() {
 		minutes = 2
 	}
