@@ -49,19 +49,27 @@ func openWithCarrier(t *testing.T, dir string, opts ...stageOption) (*stage, *ca
 // hearsPrompt waits until a built-in French prompt has been heard, by its very bytes.
 func (p *person) hearsPrompt(id string) {
 	p.s.t.Helper()
-	spoken, err := os.ReadFile(filepath.Join("..", "..", "rtp", "sound", "prompts", "fr", id+".al"))
-	if err != nil {
-		p.s.t.Fatal(err)
-	}
+	p.hearsAnyOf(id)
+}
+
+// hearsAnyOf waits until one of several prompts is heard.
+func (p *person) hearsAnyOf(ids ...string) {
+	p.s.t.Helper()
 	// A busy machine may skip some of it: any twentieth of a second will do that is
 	// not silent.
 	var pieces [][]byte
-	for at := len(spoken) / 8; at+400 < len(spoken)*7/8; at += len(spoken) / 16 {
-		if piece := spoken[at:][:400]; len(bytes.Trim(piece, string(piece[:1]))) > 350 {
-			pieces = append(pieces, piece)
+	for _, id := range ids {
+		spoken, err := os.ReadFile(filepath.Join("..", "..", "rtp", "sound", "prompts", "fr", id+".al"))
+		if err != nil {
+			p.s.t.Fatal(err)
+		}
+		for at := len(spoken) / 8; at+400 < len(spoken)*7/8; at += len(spoken) / 16 {
+			if piece := spoken[at:][:400]; len(bytes.Trim(piece, string(piece[:1]))) > 350 {
+				pieces = append(pieces, piece)
+			}
 		}
 	}
-	p.s.until(p.User()+" hears the prompt "+id, func() bool {
+	p.s.until(p.User()+" hears the prompt "+strings.Join(ids, " or "), func() bool {
 		var heard []byte
 		for _, packet := range p.voice.packets() {
 			heard = append(heard, packet.Payload...)
