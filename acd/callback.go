@@ -52,8 +52,12 @@ func (f *Floor) callbackAsked(ev *Event) {
 		c.from = ev.Number
 		c.back = &promise{key: key, number: ev.Number}
 		f.promised[key] = c
-		if from != nil {
+		switch {
+		case from != nil:
 			c.turn, c.priority, c.number = from.turn, from.priority, from.number
+		case ev.Since.After(f.now):
+			// An appointment: their place is that of who comes at that moment.
+			c.turn, c.back.notBefore = ev.Since.Round(0), ev.Since.Round(0)
 		}
 		f.settleIn(c, l)
 		l.stats.Offered-- // counted as a callback, and as answered when it is

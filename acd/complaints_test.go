@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ var complaints = []struct {
 	{8, "top-down: the last agent is away and distribution halts for good",
 		[]string{"strategy-top-down-last-one-away.txt", ".TestNobodyWaitsBesideAFreeAgent"}},
 	{9, "everything freezes and no log says why",
-		[]string{".TestAuditFindsTellsAndRepairs", ".TestCheckFindsFaults"}},
+		[]string{".TestAuditFindsTellsAndRepairs", ".TestCheckFindsFaults", "cmd/foyer.TestStallIsTold"}},
 	{10, "an agent who becomes unavailable during an offer is rung in a tight loop",
 		[]string{"failing-phone-backs-off.txt", "unreachable-phone.txt", ".TestComplaint10FailingPhoneIsNotRungInALoop"}},
 	{11, "the agent answers during an announcement and hears nothing until it ends",
@@ -87,7 +88,7 @@ var complaints = []struct {
 	{30, "a reader of many queues holds the switch up",
 		[]string{".TestComplaint30ASnapshotIsACopy"}},
 	{31, "nobody can take over the state",
-		[]string{".TestReplayDecidesTheSame", "cmd/foyer.TestJournalReplaysToTheSameDecisions"}},
+		[]string{".TestReplayDecidesTheSame", ".TestComplaint31AnotherTakesOver", "cmd/foyer.TestJournalReplaysToTheSameDecisions"}},
 	{32, "a watchdog holds a lock and blocks all calls",
 		[]string{"root.TestArrowsKeepTheFloorPure", "rtp.TestWatchTellsASilenceOnce", "cmd/foyer.TestSilentAgentEndsTheCall"}},
 	{33, "the SIP library leaks",
@@ -598,6 +599,33 @@ func TestComplaint30ASnapshotIsACopy(t *testing.T) {
 		}
 		if after := fmt.Sprintf("%+v", v); after != before {
 			t.Fatalf("the picture has changed:\n%s\n%s", before, after)
+		}
+	})
+}
+
+// Row 31. At any moment another floor, which has read nothing but the journal, goes on
+// in the place of the first: it offers nothing a second time, breaks no invariant, and
+// decides on all that follows as the first one would have.
+func TestComplaint31AnotherTakesOver(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		for range rapid.IntRange(0, 60).Draw(t, "before") {
+			w.next()
+		}
+		first, taken := w.f, len(w.events)
+		w.f, _ = Replay(slices.Values(throughJSON(t, w.events)), nil)
+		w.f.OnViolation = first.OnViolation
+		if _, due := first.Deadline(); due {
+			w.step(Event{Kind: Tick})
+		}
+		for range rapid.IntRange(1, 60).Draw(t, "after") {
+			w.next()
+		}
+		second, _ := Replay(slices.Values(throughJSON(t, w.events[:taken])), nil)
+		for _, r := range w.events[taken:] {
+			if want, got := first.Step(r.At, r.Event), second.Step(r.At, r.Event); !reflect.DeepEqual(want, got) {
+				t.Fatalf("on %v the first decides\n%+v\nand who took over\n%+v", r.Event.Kind, want, got)
+			}
 		}
 	})
 }

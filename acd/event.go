@@ -100,7 +100,8 @@ const (
 	// Held and Resumed: a party (By) put the other on hold during the talk.
 	Held
 	Resumed
-	// WrapUpDone: the agent has finished the work after the call. Reason is the code they gave it.
+	// WrapUpDone: the agent has finished the work after the call. Reason is the code they
+	// gave it, and Facts has their note.
 	WrapUpDone
 	// Tick: nothing happened, but time passed Deadline.
 	Tick
@@ -114,7 +115,8 @@ const (
 	Release
 	// CallbackAsked: the customer wants to be called back and not wait on the line.
 	// Call is the new contact's, Origin the waiting call whose place it takes, if
-	// there is one; Number is whom to call, Since when they began to wait.
+	// there is one; Number is whom to call, Since when they began to wait or, if it is
+	// yet to come, before when they must not be called.
 	CallbackAsked
 	// CallerBack: the customer of a callback is on the line. CallerMissed: they are not; Cause.
 	// Offer is that of the Dial.
@@ -141,7 +143,7 @@ type Event struct {
 	Priority int       `json:"p,omitempty"`    // with Arrived: seconds of head start, besides the queue's own
 	Number   string    `json:"nr,omitempty"`   // of a callback, E.164
 	Origin   CallID    `json:"oc,omitempty"`   // of a callback: the call it was asked in
-	Since    time.Time `json:"since,omitzero"` // with Arrived and CallbackAsked: the moment the place counts from, if earlier
+	Since    time.Time `json:"since,omitzero"` // with Arrived and CallbackAsked: the moment the place counts from, if earlier; of a callback also the moment of an appointment
 	Facts    *Facts    `json:"f,omitempty"`
 	Config   *Config   `json:"cfg,omitempty"`
 }
@@ -156,6 +158,8 @@ type Facts struct {
 	Trunk     string   `json:"trunk,omitempty"`
 	Transport string   `json:"transport,omitempty"` // udp, tcp
 	SIPCallID string   `json:"sip_call_id,omitempty"`
+	// With WrapUpDone.
+	Note string `json:"note,omitempty"` // what the agent wrote about the call
 	// With Closed.
 	Code       int      `json:"code,omitempty"` // final SIP status on the caller's leg; 200 when answered
 	Q850       int      `json:"q850,omitempty"`

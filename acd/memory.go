@@ -73,7 +73,9 @@ func (f *Floor) returned(c *call, l *line) (needless *call) {
 	}
 	key := placeKey(l.cfg.ID, c.from)
 	if old := f.promised[key]; old != nil && (old.state == CallLater || old.state == CallWaiting) && !old.back.present {
-		c.turn = old.turn
+		if old.turn.Before(c.turn) { // else it was for later: they are earlier than that
+			c.turn = old.turn
+		}
 		return old
 	}
 	if turn, ok := f.left.get(key, f.now, l.cfg.Return); ok && l.cfg.Return > 0 {

@@ -39,9 +39,10 @@ var update = flag.Bool("update", false, "rewrite the expected decisions in testd
 // [for=AGENT] [closed]; alert, answer, fail CAUSE, bridge, hold [PARTY] [consult], resume
 // [PARTY], link-lost, link-back (of CALL AGENT, and "#1" for an offer other than
 // the last); gone CALL [PARTY] [CAUSE]; callback NEW CALL NUMBER, or
-// callback NEW - NUMBER QUEUE since=TIME for one asked before the start;
-// back CALL, missed CALL CAUSE (the customer of a callback); callbacks-open QUEUE,
-// callbacks-shut QUEUE; tick; show, which prints where everybody stands. A move
+// callback NEW - NUMBER QUEUE since=TIME for one asked before the start or, when TIME
+// is yet to come, an appointment; back CALL, missed CALL CAUSE (the customer of a
+// callback); callbacks-open QUEUE, callbacks-shut QUEUE; tick; show, which prints where
+// everybody stands. A move
 // between reserved, offered and talking is not printed: the offer or the connect
 // beside it says so.
 type script struct {

@@ -170,6 +170,7 @@ type WrapView struct {
 	Call       CallID
 	Queue      QueueID
 	Mode       WrapMode
+	From       string // the caller's number; "" where it is not known
 	Until      time.Time
 	Extensions int // still to be had
 }
@@ -186,7 +187,7 @@ func (f *Floor) Wrapping(id AgentID, of CallID) (WrapView, bool) {
 		return WrapView{}, false
 	}
 	q := &r.call.line.cfg
-	return WrapView{Call: r.call.id, Queue: q.ID, Mode: q.WrapMode, Until: r.until, Extensions: r.extensions()}, true
+	return WrapView{Call: r.call.id, Queue: q.ID, Mode: q.WrapMode, From: r.call.from, Until: r.until, Extensions: r.extensions()}, true
 }
 
 func (c *call) view(position int) CallView {

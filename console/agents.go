@@ -44,11 +44,15 @@ func (c *console) agentRoutes(api huma.API) {
 	huma.Register(api, wrapup, func(ctx context.Context, in *struct {
 		AgentRef
 		Body struct {
-			Code string `json:"code,omitempty" maxLength:"64" example:"resolu" doc:"What came of the call; needed where the queue's wrap-up is coded"`
-			Call string `json:"call,omitempty" maxLength:"128" doc:"Which one, for an agent who is in several"`
+			Code       string    `json:"code,omitempty" maxLength:"64" example:"resolu" doc:"What came of the call; needed where the queue's wrap-up is coded"`
+			Call       string    `json:"call,omitempty" maxLength:"128" doc:"Which one, for an agent who is in several"`
+			Note       string    `json:"note,omitempty" maxLength:"2000" doc:"What is to be remembered of the call; needed with codes that require it"`
+			CallbackAt time.Time `json:"callback_at,omitempty" doc:"When the caller is to be called back; needed with codes that require it"`
 		}
 	}) (*one[AgentState], error) {
-		return c.setAgent(ctx, in.ID, AgentOrder{Do: "wrapup", Code: in.Body.Code, Call: in.Body.Call})
+		return c.setAgent(ctx, in.ID, AgentOrder{
+			Do: "wrapup", Code: in.Body.Code, Call: in.Body.Call, Note: in.Body.Note, CallbackAt: in.Body.CallbackAt,
+		})
 	})
 }
 

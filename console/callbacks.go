@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -58,8 +59,9 @@ type promised struct {
 
 func (c *console) addCallback(ctx context.Context, in *struct {
 	Body struct {
-		Queue  string `json:"queue" minLength:"1" maxLength:"128"`
-		Number string `json:"number" minLength:"1" maxLength:"32" example:"+33612345678" doc:"Whom to call; an outbound route must allow it"`
+		Queue  string    `json:"queue" minLength:"1" maxLength:"128"`
+		At     time.Time `json:"at,omitempty" doc:"Not before this moment; as soon as it is their turn if absent"`
+		Number string    `json:"number" minLength:"1" maxLength:"32" example:"+33612345678" doc:"Whom to call; an outbound route must allow it"`
 	}
 }) (*promised, error) {
 	if c.Control == nil || c.Floor == nil {
@@ -69,7 +71,7 @@ func (c *console) addCallback(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	back, fresh, err := c.Control.AskCallback(ctx, q.ID, in.Body.Number, who(ctx).name)
+	back, fresh, err := c.Control.AskCallback(ctx, CallbackOrder{Queue: q.ID, Number: in.Body.Number, At: in.Body.At, By: who(ctx).name})
 	if err != nil {
 		return nil, c.problem(err, "queue", q.ID)
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	Contacts   Contacts
 	Reports    Reports
 	Phones     Phones
+	Config     Configuration
 	DB         *sql.DB // holds the tokens and the audit trail, migrated by the ledger; needed
 	Demo       bool    // without a token, everything, but only from this machine
 	Site       string
@@ -143,6 +144,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.reportRoutes(api)
 	c.recordingRoutes(api)
 	c.auditRoutes(api)
+	c.configRoutes(api)
 	return api
 }
 

@@ -79,7 +79,8 @@ func (h *house) Callbacks(context.Context) []CallbackView {
 	}
 }
 
-func (h *house) AskCallback(_ context.Context, queue, number, by string) (CallbackView, bool, error) {
+func (h *house) AskCallback(_ context.Context, o CallbackOrder) (CallbackView, bool, error) {
+	queue, number, by := o.Queue, o.Number, o.By
 	if h.refuses != nil {
 		return CallbackView{}, false, h.refuses
 	}
@@ -469,7 +470,7 @@ func TestAnswers(t *testing.T) {
 		{"POST", "/api/v1/agents/nobody/ready", "", 404, `"code":"not_found"`},
 		{"POST", "/api/v1/agents/ana/pause", "", 400, `body`},
 		{"POST", "/api/v1/agents/ana/pause", `{"reason":""}`, 422, `reason`},
-		{"POST", "/api/v1/agents/ana/wrapup", `{"note":"x"}`, 422, `note`},
+		{"POST", "/api/v1/agents/ana/wrapup", `{"nota":"x"}`, 422, `nota`},
 		{"POST", "/api/v1/agents/ana/wrapup", "", 400, `body`},
 		{"GET", "/api/v1/agents/ana", "", 200, `"next":"not_ready","next_reason":"repas"`},
 		{"GET", "/api/v1/agents/bo", "", 200, `"in_hand":[]`},

@@ -60,10 +60,17 @@ type Control interface {
 	SetAgent(ctx context.Context, agent string, o AgentOrder) (AgentState, error)
 	// AskCallback promises to call a number back, and says whether the promise is
 	// new: a number has one in a queue. ErrNotFound, ErrUnavailable, *BadField.
-	AskCallback(ctx context.Context, queue, number, by string) (c CallbackView, fresh bool, err error)
+	AskCallback(ctx context.Context, o CallbackOrder) (c CallbackView, fresh bool, err error)
 	// CancelCallback takes a promise back. ErrNotFound, *StateConflict once the
 	// customer is on the line.
 	CancelCallback(ctx context.Context, id, by string) error
+}
+
+// CallbackOrder is whom to call back and when.
+type CallbackOrder struct {
+	Queue, Number string
+	At            time.Time // not before; zero: as soon as it is their turn
+	By            string
 }
 
 // AgentOrder is what somebody with authority over an agent wants of them.
@@ -71,8 +78,18 @@ type AgentOrder struct {
 	Do     string // ready, pause, login, logout, wrapup, extend or release
 	Reason string // of pause
 	Code   string // of wrapup; may be empty
-	Call   string // of wrapup: which, for one who is in several
-	By     string
+	Note   string // of wrapup: what the agent writes about the call; may be empty
+	// CallbackAt is of wrapup: when the caller is to be called back; zero: they are not.
+	CallbackAt time.Time
+	Call       string // of wrapup: which, for one who is in several
+	By         string
+}
+
+// Configuration is what the switch serves by.
+type Configuration interface {
+	// Reload reads it again and serves by it, or with dry only says what would change;
+	// it returns what is different. *BadConfig, ErrUnavailable.
+	Reload(ctx context.Context, by string, dry bool) ([]ConfigChange, error)
 }
 
 // Diagnosis answers what happened to one call, live or past, or to an agent. ErrNotFound.

@@ -53,6 +53,7 @@ func (c *console) problem(err error, what, id string) error {
 	var p *Problem
 	var conflict *StateConflict
 	var bad *BadField
+	var config *BadConfig
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -72,6 +73,12 @@ func (c *console) problem(err error, what, id string) error {
 			p.Hint = "It is one of: " + strings.Join(bad.Known, ", ") + "."
 		}
 		p.Errors = []*huma.ErrorDetail{{Message: bad.Why, Location: "body." + bad.Field, Value: bad.Value}}
+		return p
+	case errors.As(err, &config):
+		p := problem(http.StatusUnprocessableEntity, "bad_configuration", config.Why, config.Hint)
+		for _, each := range config.Problems {
+			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: each})
+		}
 		return p
 	case errors.Is(err, ErrUnavailable):
 		return problem(http.StatusServiceUnavailable, "unavailable", err.Error(), "")

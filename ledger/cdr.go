@@ -36,6 +36,8 @@ type CDR struct {
 	WrappedUpIn Millis `json:"wrapup_s"`
 	Duration    Millis `json:"duration_s"` // Ended - Started
 
+	WrapUpCode string `json:"wrapup_code,omitempty"` // what came of the call: the last agent's word
+	WrapUpNote string `json:"wrapup_note,omitempty"` // and what they wrote about it
 	DivertedTo string `json:"diverted_to,omitempty"` // the number, or "voicemail"
 	Callback   string `json:"callback,omitempty"`    // of a call whose caller is to be called back: the CDR of that
 	Origin     string `json:"origin,omitempty"`      // of a callback: the CDR of the call it was asked in
@@ -100,6 +102,7 @@ type Segment struct {
 	Result   string      `json:"result,omitempty"`
 	Cause    string      `json:"cause,omitempty"`
 	SIPCode  int         `json:"sip_code,omitempty"` // of an offer that failed
+	Code     string      `json:"code,omitempty"`     // of a wrap-up: what came of the call
 }
 
 // SegmentKind says what the stretch was.

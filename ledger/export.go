@@ -115,7 +115,7 @@ func cdrColumns() []string {
 		"id", "client", "did", "direction", "from", "to", "queue", "trunk",
 		"started", "answered", "ended",
 		"queued_s", "ring_s", "talk_s", "hold_s", "diverted_s", "wrapup_s", "duration_s",
-		"diverted_to", "callback", "origin", "agent", "agents", "outcome", "ended_by", "cause", "sip_code", "q850", "service_level_met",
+		"wrapup_code", "wrapup_note", "diverted_to", "callback", "origin", "agent", "agents", "outcome", "ended_by", "cause", "sip_code", "q850", "service_level_met",
 		"sip_call_id", "recording_id", "recorded_s", "codec", "transport",
 		"mos_min", "loss_ratio", "jitter_ms_p95",
 	}
@@ -126,7 +126,7 @@ func (t *table) row(c *CDR) error {
 	t.text(c.ID, c.Client, c.DID, c.Direction, c.From, c.To, c.Queue, c.Trunk,
 		c.Started.String(), c.Answered.String(), c.Ended.String())
 	t.seconds(c.QueuedFor, c.RungFor, c.TalkedFor, c.HeldFor, c.DivertedFor, c.WrappedUpIn, c.Duration)
-	t.text(c.DivertedTo, c.Callback, c.Origin, c.Agent, strings.Join(c.Agents, " "), string(c.Outcome), c.EndedBy, c.Cause)
+	t.text(c.WrapUpCode, c.WrapUpNote, c.DivertedTo, c.Callback, c.Origin, c.Agent, strings.Join(c.Agents, " "), string(c.Outcome), c.EndedBy, c.Cause)
 	t.count(c.SIPCode)
 	t.count(c.Q850)
 	t.text(strconv.FormatBool(c.ServiceLevelMet), c.SIPCallID, c.RecordingID)

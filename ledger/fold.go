@@ -116,6 +116,8 @@ func (f *Fold) before(at Instant, ev acd.Event) {
 		f.with(ev.Call, func(s *story) { s.alerted(at, ev.Offer) })
 	case acd.Failed:
 		f.with(ev.Call, func(s *story) { s.missed(at, ev.Offer, ev.Cause, ev.Code) })
+	case acd.WrapUpDone:
+		f.coded(ev)
 	case acd.Held:
 		f.with(ev.Call, func(s *story) { s.hold(at, ev.By) })
 	case acd.Resumed:
@@ -227,6 +229,21 @@ func (f *Fold) arrive(at Instant, ev acd.Event) {
 		s.enter(at, ev.Queue)
 	}
 	f.open[ev.Call] = s
+}
+
+// coded notes what an agent says of the call they are wrapping up.
+func (f *Fold) coded(ev acd.Event) {
+	s := f.wrapping[ev.Agent]
+	if s == nil || ev.Call != "" && s.cdr.ID != string(ev.Call) {
+		return
+	}
+	note := ""
+	if ev.Facts != nil {
+		note = ev.Facts.Note
+	}
+	if ev.Reason != "" || note != "" {
+		s.coded(ev.Agent, ev.Reason, note)
+	}
 }
 
 // move follows an agent into and out of the work after a call.

@@ -212,6 +212,16 @@ func (s *story) wrap(at Instant, agent acd.AgentID) {
 	s.segments = append(s.segments, Segment{Kind: WrapUp, Start: s.clock(at), Queue: s.cdr.Queue, Agent: string(agent)})
 }
 
+// coded notes what an agent says came of the call.
+func (s *story) coded(agent acd.AgentID, code, note string) {
+	s.cdr.WrapUpCode, s.cdr.WrapUpNote = code, note
+	for i := range s.segments {
+		if g := &s.segments[i]; g.Kind == WrapUp && g.End == 0 && g.Agent == string(agent) {
+			g.Code = code
+		}
+	}
+}
+
 func (s *story) unwrap(at Instant, agent acd.AgentID) {
 	for i := range s.segments {
 		if g := &s.segments[i]; g.Kind == WrapUp && g.End == 0 && g.Agent == string(agent) {

@@ -50,6 +50,9 @@ func NewTally(s Schedule) *Tally {
 	return t
 }
 
+// SetSchedule puts another schedule in the place of the one before, from now on.
+func (t *Tally) SetSchedule(s Schedule) { t.schedule = s }
+
 func (t *Tally) clear() {
 	t.queues = map[acd.QueueID]acd.Queue{}
 	t.calls = map[acd.CallID]*contact{}

@@ -17,6 +17,8 @@ import (
 // those whose password was made here and given out by a link (provision.go). Any
 // goroutine may call its methods.
 type accounts struct {
+	serving sync.Mutex // held while the registrar is told
+
 	mu   sync.Mutex
 	made map[string]sip.Account // guarded by mu
 }
@@ -83,6 +85,14 @@ func (ex *exchange) open(a sip.Account) {
 	ex.accounts.mu.Lock()
 	ex.accounts.made[a.User] = a
 	ex.accounts.mu.Unlock()
+	ex.serveAccounts()
+}
+
+// serveAccounts gives the registrar the accounts as they are now. Of a reload and a
+// link that is used at the same moment, the later one sees what both have done.
+func (ex *exchange) serveAccounts() {
+	ex.accounts.serving.Lock()
+	defer ex.accounts.serving.Unlock()
 	ex.registrar.SetAccounts(ex.accounts.over(ex.plan.Load()))
 }
 

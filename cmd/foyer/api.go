@@ -33,7 +33,7 @@ func (m *metrics) handler() http.Handler {
 func (ex *exchange) consoleOptions(p *plan) console.Options {
 	d := &desk{ex: ex, cfg: p.cfg}
 	o := console.Options{
-		Floor: d, Control: d, Diagnosis: d,
+		Floor: d, Control: d, Diagnosis: d, Config: d,
 		Recordings: &shelf{d}, Contacts: &history{d}, Reports: d, Phones: d,
 		DB:   ex.cdrs.DB(),
 		Demo: p.cfg.Demo, Site: p.cfg.Site.Name, Locale: p.cfg.Site.Locale, Version: version,
@@ -48,6 +48,9 @@ func (ex *exchange) consoleOptions(p *plan) console.Options {
 
 // healthy: the switch can do its work. readyNow: and wants new calls.
 func (ex *exchange) healthy() error {
+	if ex.board.stalled.Load() {
+		return errors.New("the floor stands still: no call is distributed; the log names a file that shows why")
+	}
 	// One failed write long ago is for the metrics; a switch that writes again
 	// must not stay out of the carrier's rotation for it.
 	if ex.board.deaf.Load() {

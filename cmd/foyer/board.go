@@ -67,6 +67,8 @@ type board struct {
 	failures atomic.Uint64 // events whose journal write failed
 	deaf     atomic.Bool   // the newest journal write failed
 
+	stalled    atomic.Bool   // it does not listen (watch.go)
+	stalls     atomic.Uint64 // times it was found not to
 	violations atomic.Uint64 // invariants of the floor that were found broken, and repaired
 }
 

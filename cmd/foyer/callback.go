@@ -44,7 +44,7 @@ func (c *call) callCustomer(d acd.Dial) {
 	c.dialled = d.Offer
 	c.log.Info("calling back", zap.String("number", d.Number), zap.String("agent", string(d.Agent)))
 	if o := c.waitingAgent(); o != nil {
-		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-agent"), c.ex.music)
+		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-agent"), c.ex.plan.Load().music)
 		o.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
 	}
 	if err := c.callOut(d.Number, sip.Caller{}, c.dest.number); err != nil {
@@ -69,7 +69,7 @@ func (c *call) customerAnswered() {
 	c.answered, c.code = true, 200
 	c.facts.Trunk, c.facts.SIPCallID, c.facts.Transport = o.leg.Trunk(), o.leg.SIPCallID(), o.leg.Transport()
 	if c.waitingAgent() == nil {
-		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-hello"), c.ex.music)
+		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-hello"), c.ex.plan.Load().music)
 		c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
 	}
 	c.ex.board.post(acd.Event{Kind: acd.CallerBack, Call: c.id, Offer: c.dialled})
@@ -143,6 +143,7 @@ func (ex *exchange) hours(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-ex.rehour:
 		}
 	}
 }

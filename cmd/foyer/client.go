@@ -82,13 +82,21 @@ func (o *operator) do(method, path string, body, v any) error {
 
 // problemOf reads an RFC 9457 body.
 func problemOf(res *http.Response) error {
-	var p struct{ Title, Detail, Hint string }
+	var p struct {
+		Title, Detail, Hint string
+		Errors              []struct{ Message string }
+	}
 	if json.NewDecoder(res.Body).Decode(&p) != nil || p.Title == "" {
 		return fmt.Errorf("the switch answered %s", res.Status)
 	}
 	msg := p.Title
 	if p.Detail != "" {
 		msg = p.Detail
+	}
+	for _, e := range p.Errors {
+		if e.Message != p.Detail {
+			msg += "\n" + e.Message
+		}
 	}
 	if p.Hint != "" {
 		msg += " (" + p.Hint + ")"

@@ -127,9 +127,11 @@ type (
 		Agent string `arg:"" help:"The agent's id."`
 	}
 	agentWrapup struct {
-		Agent string `arg:"" help:"The agent's id."`
-		Code  string `help:"What came of the call: a wrap-up code of its queue."`
-		Call  string `help:"Which call, for an agent with several."`
+		Agent      string `arg:"" help:"The agent's id."`
+		Code       string `help:"What came of the call: a wrap-up code of its queue."`
+		Call       string `help:"Which call, for an agent with several."`
+		Note       string `help:"What is to be remembered of the call."`
+		CallbackAt string `help:"When the caller is to be called back: 15:30, or a moment such as 2026-11-23T09:30:00+01:00."`
 	}
 	agentExtend struct {
 		Agent string `arg:"" help:"The agent's id."`
@@ -155,6 +157,16 @@ func (a agentWrapup) Run(c *cli) error {
 	}
 	if a.Call != "" {
 		body["call"] = a.Call
+	}
+	if a.Note != "" {
+		body["note"] = a.Note
+	}
+	if a.CallbackAt != "" {
+		at, err := timeOfDay(a.CallbackAt, time.Now())
+		if err != nil {
+			return fmt.Errorf("--callback-at: %w", err)
+		}
+		body["callback_at"] = at.Format(time.RFC3339)
 	}
 	return c.setAgent(a.Agent, "wrapup", body)
 }

@@ -140,6 +140,7 @@ type callbackAdd struct {
 	outputFlag
 	Queue  string `arg:"" help:"The queue whose agents call."`
 	Number string `arg:"" help:"Whom to call; an outbound route must allow it."`
+	At     string `help:"Not before: 15:30, or a moment such as 2026-11-23T09:30:00+01:00; as soon as it is their turn when not given."`
 }
 
 func (a *callbackAdd) Run(c *cli) error {
@@ -147,8 +148,16 @@ func (a *callbackAdd) Run(c *cli) error {
 	if err != nil {
 		return err
 	}
+	body := map[string]string{"queue": a.Queue, "number": a.Number}
+	if a.At != "" {
+		at, err := timeOfDay(a.At, time.Now())
+		if err != nil {
+			return fmt.Errorf("--at: %w", err)
+		}
+		body["at"] = at.Format(time.RFC3339)
+	}
 	var b console.CallbackView
-	if err := op.do("POST", "/callbacks", map[string]string{"queue": a.Queue, "number": a.Number}, &b); err != nil {
+	if err := op.do("POST", "/callbacks", body, &b); err != nil {
 		return err
 	}
 	return a.write(b, func(w *tabwriter.Writer) { printCallbacks(w, []console.CallbackView{b}) })

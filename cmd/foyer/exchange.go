@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"foyer/acd"
+	"foyer/cmd/foyer/config"
 	"foyer/ledger"
 	"foyer/recorder"
 	"foyer/rtp"
@@ -33,12 +34,13 @@ type exchange struct {
 	edge       *sip.Edge
 	registrar  *sip.Registrar
 	media      *rtp.Media
-	music      *rtp.Sound
 	recordings *recorder.Store
 	cdrs       *ledger.Store
 	metrics    *metrics
 	draining   atomic.Bool
-	promised   []acd.Event // callbacks of the last life, to be asked for anew
+	reloading  sync.Mutex    // held by whoever reloads the configuration
+	rehour     chan struct{} // asks hours to look at once
+	promised   []acd.Event   // callbacks of the last life, to be asked for anew
 	running
 	tuning
 }
@@ -48,8 +50,10 @@ type exchange struct {
 type tuning struct {
 	session sip.SessionPolicy
 	t1      time.Duration
-	onStep  func(c *call, msg any) // sees every message a call takes, before it does
-	minute  time.Duration          // how often the hours of callbacks are looked at; 0: a minute
+	onStep  func(c *call, msg any)                    // sees every message a call takes, before it does
+	read    func(path string) (*config.Config, error) // reads the configuration again; nil: readApart
+	stall   time.Duration                             // how long the board may do without listening; 0: stallAfter
+	minute  time.Duration                             // how often the hours of callbacks are looked at; 0: a minute
 }
 
 // carry hands a decision of the floor to the goroutine that can carry it out.

@@ -73,7 +73,7 @@ func (c *call) comfort() {
 	if c.phase != talking || c.agent == nil {
 		return
 	}
-	sounds := append(c.ex.plan.Load().voice(c.client).Say("agent-lost"), c.ex.music)
+	sounds := append(c.ex.plan.Load().voice(c.client).Say("agent-lost"), c.ex.plan.Load().music)
 	c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
 	c.caller.media.Watch(false)
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -213,6 +216,42 @@ func TestCallsGoOnWithoutAJournal(t *testing.T) {
 	metrics, _ := fetch(t, base+"/metrics")
 	if !regexp.MustCompile(`(?m)^foyer_journal_errors_total [1-9]`).Match(metrics) {
 		t.Error("metrics tell of no journal error")
+	}
+}
+
+// A floor that stands still is told of, with what everybody was doing, and so is that
+// it goes on. Nothing that happened meanwhile is lost.
+func TestStallIsTold(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, func(st *staging) { st.stall = 200 * time.Millisecond })
+	base := "http://" + s.cfg.Listen.HTTP.String()
+	held, release := make(chan struct{}), make(chan struct{})
+	go s.ex.board.ask(s.ctx, func() { close(held); <-release })
+	<-held
+	s.until("healthz tells of the stall", func() bool {
+		body, res := fetch(t, base+"/healthz")
+		return res.StatusCode == 503 && strings.Contains(string(body), "stands still")
+	})
+	pictures, err := filepath.Glob(filepath.Join(s.cfg.Site.DataDir, "stall-*.txt"))
+	if err != nil || len(pictures) != 1 {
+		t.Fatalf("pictures: %v, %v", pictures, err)
+	}
+	if text, err := os.ReadFile(pictures[0]); err != nil || !bytes.Contains(text, []byte("TestStallIsTold")) {
+		t.Errorf("the picture does not show who holds the board: %v", err)
+	}
+	caller := s.caller(carrierHost, callerTone)
+	out := caller.call("+33170000001")
+	caller.expect(out, "200 INVITE")
+	close(release)
+	s.until("healthy again", func() bool {
+		_, res := fetch(t, base+"/healthz")
+		return res.StatusCode == 200
+	})
+	ana := s.agent("ana", anaTone)
+	ana.rings()
+	out.Bye()
+	if metrics, _ := fetch(t, base+"/metrics"); !bytes.Contains(metrics, []byte("foyer_floor_stalls_total 1")) {
+		t.Error("the metrics do not tell of the stall")
 	}
 }
 

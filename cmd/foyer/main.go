@@ -25,6 +25,7 @@ type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Run the switch in the foreground until SIGTERM, which drains."`
 	Demo      demoCmd      `cmd:"" help:"Run the switch with simulated carriers and agents, and watch."`
 	Check     checkCmd     `cmd:"" help:"Read the configuration and say what is wrong with it. Exit 0 or 3."`
+	Reload    reloadCmd    `cmd:"" help:"Let the running switch serve by the configuration as it is now; no call notices."`
 	Status    statusCmd    `cmd:"" help:"One screen: calls, queues and agents of the running switch."`
 	Recording recordingCmd `cmd:"" help:"List, fetch and verify recordings."`
 	Cdr       cdrCmd       `cmd:"" help:"Call detail records."`
@@ -39,6 +40,7 @@ type cli struct {
 	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
 	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
+	Read      readCmd      `cmd:"" hidden:""`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

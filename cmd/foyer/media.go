@@ -111,11 +111,11 @@ func (c *call) answer(sdp []byte) error {
 // playQueue plays the greeting and the recording notice once, then music.
 func (c *call) playQueue() {
 	sounds := append([]*rtp.Sound(nil), c.dest.greeting...)
-	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, c.ex.music), Loop: true})
+	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, c.ex.plan.Load().music), Loop: true})
 }
 
 func (c *call) playMusic(to *side) {
-	to.media.Hear(&rtp.Playlist{Sounds: []*rtp.Sound{c.ex.music}, Loop: true})
+	to.media.Hear(&rtp.Playlist{Sounds: []*rtp.Sound{c.ex.plan.Load().music}, Loop: true})
 }
 
 // sayLast plays one announcement to the caller and ends the call after it.

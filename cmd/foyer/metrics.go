@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -33,6 +34,8 @@ type metrics struct {
 	callbacks                                                       *prometheus.CounterVec
 	linkLost                                                        *prometheus.CounterVec
 
+	config, reloadFine, reloadAt *prometheus.GaugeVec
+
 	lost map[acd.CallID]bool // calls whose agent's line is gone; of the board's goroutine
 }
 
@@ -50,9 +53,15 @@ func newMetrics(version string) *metrics {
 		r.MustRegister(h)
 		return h
 	}
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_build_info", Help: "What is running; always 1."}, []string{"version", "goversion"})
-	r.MustRegister(info)
-	info.WithLabelValues(version, runtime.Version()).Set(1)
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "foyer_" + name, Help: help}, labels)
+		r.MustRegister(g)
+		return g
+	}
+	gauge("build_info", "What is running; always 1.", "version", "goversion").WithLabelValues(version, runtime.Version()).Set(1)
+	m.config = gauge("config_info", "The configuration that is served, by the hash of its text; always 1.", "hash")
+	m.reloadFine = gauge("config_reload_success", "1 when the last reload was taken over, 0 when it was refused and the configuration before still counts.")
+	m.reloadAt = gauge("config_last_reload_timestamp_seconds", "When a configuration was last taken over.")
 
 	m.requests = counter("sip_requests_total", "SIP requests on the wire.", "method", "transport", "direction")
 	m.responses = counter("sip_responses_total", "SIP responses on the wire.", "method", "code", "direction")
@@ -78,6 +87,18 @@ func newMetrics(version string) *metrics {
 	m.recordingMissing = counter("recording_missing_total", "Calls that should have been recorded and were not.", "policy")
 	m.postDial = histogram("sip_post_dial_delay_seconds", "From the caller's INVITE to the first ringing phone.", []float64{.001, .002, .004, .008, .016, .05, .1, .5, 1, 5}, "trunk")
 	return m
+}
+
+// reloaded notes how a reload went, and which configuration is served after it.
+func (m *metrics) reloaded(sum string, at time.Time, err error) {
+	if err != nil {
+		m.reloadFine.WithLabelValues().Set(0)
+		return
+	}
+	m.config.Reset()
+	m.config.WithLabelValues(sum).Set(1)
+	m.reloadFine.WithLabelValues().Set(1)
+	m.reloadAt.WithLabelValues().Set(float64(at.Unix()))
 }
 
 // Request, Response and the rest make metrics the edge's sip.Counters.
@@ -252,6 +273,7 @@ func newGauges(ex *exchange) *gauges {
 	add("floor_events_total", "Events the floor has taken.")
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
 	add("floor_violations_total", "Broken invariants of the floor, found and repaired: faults of ours.")
+	add("floor_stalls_total", "Times the floor stood still for more than five seconds: faults of ours.")
 	add("journal_errors_total", "Events that could not be journalled.")
 	return g
 }
@@ -297,6 +319,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("floor_events_total", float64(ex.board.events.Load()))
 	send("floor_ring_full_total", float64(ex.board.ring.Full()))
 	send("floor_violations_total", float64(ex.board.violations.Load()))
+	send("floor_stalls_total", float64(ex.board.stalls.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
 }
 

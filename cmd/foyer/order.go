@@ -54,11 +54,13 @@ func (d *desk) SetAgent(ctx context.Context, id string, o console.AgentOrder) (c
 // themselves.
 func (ex *exchange) setAgent(ctx context.Context, id string, o console.AgentOrder, by acd.Party) (after console.AgentState, err error) {
 	agent := acd.AgentID(id)
+	var wrapped acd.WrapView
 	err = ex.board.order(ctx, func(f *acd.Floor) (acd.Event, error) {
 		a, ok := f.Agent(agent, time.Time{})
 		if !ok {
 			return acd.Event{}, fmt.Errorf("agent %s: %w", id, console.ErrNotFound)
 		}
+		wrapped, _ = f.Wrapping(agent, acd.CallID(o.Call))
 		ev, err := ex.judge(f, a, o)
 		ev.By = by
 		return ev, err
@@ -69,6 +71,10 @@ func (ex *exchange) setAgent(ctx context.Context, id string, o console.AgentOrde
 	})
 	if err == nil {
 		ex.log.Info("agent set by order", zap.String("agent", id), zap.String("order", o.Do), zap.String("by", o.By))
+	}
+	if err == nil && !o.CallbackAt.IsZero() {
+		// Judged with the order; a promise that the number has already stands.
+		_, _, err = (&desk{ex: ex}).AskCallback(ctx, console.CallbackOrder{Queue: string(wrapped.Queue), Number: wrapped.From, At: o.CallbackAt, By: o.By})
 	}
 	return after, err
 }
@@ -110,7 +116,10 @@ func (ex *exchange) judgeWrapUp(f *acd.Floor, a acd.AgentView, o console.AgentOr
 	switch {
 	case o.Do == "wrapup":
 		ev.Kind, ev.Reason = acd.WrapUpDone, o.Code
-		return ev, ex.plan.Load().checkCode(w, o.Code)
+		if o.Note != "" {
+			ev.Facts = &acd.Facts{Note: o.Note}
+		}
+		return ev, ex.plan.Load().checkWrapUp(w, o)
 	case w.Mode != acd.WrapExtendable:
 		return ev, &console.StateConflict{State: a.State.String(), Why: fmt.Sprintf("A wrap-up of queue %s cannot be extended: it is %s.", w.Queue, w.Mode)}
 	case w.Extensions == 0:
@@ -176,6 +185,57 @@ func (p *plan) checkCode(w acd.WrapView, code string) error {
 	return &console.BadField{Field: "code", Value: code, Known: known, Why: fmt.Sprintf("%q is not a wrap-up code of queue %s.", code, w.Queue)}
 }
 
+// checkWrapUp holds what an agent says of a call against what its queue asks of them.
+func (p *plan) checkWrapUp(w acd.WrapView, o console.AgentOrder) error {
+	if err := p.checkCode(w, o.Code); err != nil {
+		return err
+	}
+	for _, code := range p.cfg.Reasons.WrapUp {
+		switch {
+		case code.ID != o.Code:
+		case o.Note == "" && slices.Contains(code.Requires, "note"):
+			return &console.BadField{Field: "note", Why: fmt.Sprintf("Code %s asks for a note about the call.", o.Code)}
+		case o.CallbackAt.IsZero() && slices.Contains(code.Requires, "callback_at"):
+			return &console.BadField{Field: "callback_at", Why: fmt.Sprintf("Code %s asks for when to call back.", o.Code)}
+		}
+	}
+	if o.CallbackAt.IsZero() {
+		return nil
+	}
+	if w.From == "" {
+		return &console.BadField{Field: "callback_at", Value: o.CallbackAt.Format(time.RFC3339), Why: "The caller's number is not known: they cannot be called back."}
+	}
+	_, err := p.checkCallback(console.CallbackOrder{Queue: string(w.Queue), Number: w.From, At: o.CallbackAt}, time.Now())
+	var bad *console.BadField
+	if errors.As(err, &bad) {
+		bad.Field = "callback_at" // the field that was given
+	}
+	return err
+}
+
+// furthest is how far ahead an appointment may lie: what the journal keeps, it can bring
+// over a restart.
+const furthest = journalAge
+
+// checkCallback says whether somebody may be called back, and by which way.
+func (p *plan) checkCallback(o console.CallbackOrder, now time.Time) (way, error) {
+	at := o.At.Format(time.RFC3339)
+	c := p.queueConfig(acd.QueueID(o.Queue))
+	switch {
+	case c == nil || c.Callback == nil:
+		return way{}, &console.BadField{Field: "queue", Value: o.Queue, Why: "Nobody is called back by queue " + o.Queue + ": its configuration has no callback section."}
+	case !o.At.IsZero() && o.At.Before(now):
+		return way{}, &console.BadField{Field: "at", Value: at, Why: "The moment is over."}
+	case o.At.After(now.Add(furthest)):
+		return way{}, &console.BadField{Field: "at", Value: at, Why: fmt.Sprintf("The moment is more than %d days ahead.", int(furthest.Hours()/24))}
+	}
+	w, err := p.outbound(o.Number)
+	if err != nil {
+		return w, &console.BadField{Field: "number", Value: o.Number, Why: "The number may not be called: " + cause(err) + "."}
+	}
+	return w, nil
+}
+
 // codes are what agents may say of a call of a queue.
 func (p *plan) codes(id acd.QueueID) []string {
 	if q := p.queueConfig(id); q != nil {
@@ -195,25 +255,22 @@ func (p *plan) queueConfig(id acd.QueueID) *config.Queue {
 }
 
 // AskCallback promises to call a number back.
-func (d *desk) AskCallback(ctx context.Context, queue, number, by string) (back console.CallbackView, fresh bool, err error) {
+func (d *desk) AskCallback(ctx context.Context, o console.CallbackOrder) (back console.CallbackView, fresh bool, err error) {
 	if d.ex.draining.Load() {
 		return back, false, fmt.Errorf("the switch is draining: %w", console.ErrUnavailable)
 	}
 	p := d.ex.plan.Load()
-	q, served := p.queues[acd.QueueID(queue)]
+	q, served := p.queues[acd.QueueID(o.Queue)]
 	if !served {
-		return back, false, fmt.Errorf("queue %s: %w", queue, console.ErrNotFound)
+		return back, false, fmt.Errorf("queue %s: %w", o.Queue, console.ErrNotFound)
 	}
-	if c := p.queueConfig(acd.QueueID(queue)); c == nil || c.Callback == nil {
-		return back, false, &console.BadField{Field: "queue", Value: queue, Why: "Nobody is called back by queue " + queue + ": its configuration has no callback section."}
-	}
-	way, err := p.outbound(number)
+	way, err := p.checkCallback(o, time.Now())
 	if err != nil {
-		return back, false, &console.BadField{Field: "number", Value: number, Why: "The number may not be called: " + cause(err) + "."}
+		return back, false, err
 	}
 	id := newCallID(time.Now())
 	ev := acd.Event{
-		Kind: acd.CallbackAsked, Call: id, Queue: acd.QueueID(queue), Number: way.number, By: acd.Supervisor,
+		Kind: acd.CallbackAsked, Call: id, Queue: acd.QueueID(o.Queue), Number: way.number, Since: o.At, By: acd.Supervisor,
 		Facts: &acd.Facts{Client: q.client, DID: q.number, From: way.number},
 	}
 	err = d.ex.board.order(ctx, func(*acd.Floor) (acd.Event, error) { return ev, nil }, func(f *acd.Floor, now time.Time) {
@@ -222,10 +279,10 @@ func (d *desk) AskCallback(ctx context.Context, queue, number, by string) (back 
 		}
 	})
 	if err == nil && back.ID == "" {
-		err = fmt.Errorf("queue %s does not call back any more: %w", queue, console.ErrUnavailable)
+		err = fmt.Errorf("queue %s does not call back any more: %w", o.Queue, console.ErrUnavailable)
 	}
 	if fresh {
-		d.ex.log.Info("callback asked by order", zap.String("call", back.ID), zap.String("queue", queue), zap.String("by", by))
+		d.ex.log.Info("callback asked by order", zap.String("call", back.ID), zap.String("queue", o.Queue), zap.String("by", o.By))
 	}
 	return back, fresh, err
 }

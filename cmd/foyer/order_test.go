@@ -82,7 +82,49 @@ func TestCodedWrapUpIsFinishedFromOutside(t *testing.T) {
 	s.wants(409, "POST", "/agents/ana/wrapup", `{"code":"resolu"}`, `"current_state":"ready"`)
 	s.wants(404, "POST", "/agents/nobody/wrapup", `{"code":"resolu"}`)
 	s.until("the wrap-up is in the CDR", func() bool { return s.cdr().WrappedUpIn > 0 })
+	if c := s.cdr(); c.WrapUpCode != "resolu" || c.Segments[len(c.Segments)-1].Code != "resolu" {
+		t.Errorf("the code is not in the CDR: %s", asJSON(c))
+	}
 	s.wants(200, "GET", "/audit?object=ana", "", `"action":"agent.wrapup"`, `"detail":"resolu"`, `"call":"`+id+`"`)
+}
+
+// A code may ask for a note and for when to call back; the caller is called back then,
+// and not before.
+func TestWrapUpMakesAnAppointment(t *testing.T) {
+	t.Parallel()
+	s, far := withCarrier(t, callbacks("agent_first"), func(st *staging) {
+		st.yaml += "reasons: {wrapup: [{id: rappel, requires: [callback_at, note]}]}\n"
+	}, with("ring: {timeout: 12s}, wrapup: {seconds: 0}", "ring: {timeout: 12s}, wrapup: {mode: coded, seconds: 30}"))
+	ana := s.agent("ana", anaTone)
+	cara, out := s.waits(callerTone)
+	atAna := ana.rings()
+	ana.picksUp(atAna)
+	cara.hears(anaTone)
+	out.Bye()
+	s.until("ana wraps up", func() bool { return s.agentState("ana") == acd.WrapUp })
+	soon := time.Now().Add(6 * time.Second)
+	at := soon.Format(time.RFC3339Nano)
+	s.wants(422, "POST", "/agents/ana/wrapup", `{"code":"rappel"}`, "asks for a note", `"location":"body.note"`)
+	s.wants(422, "POST", "/agents/ana/wrapup", `{"code":"rappel","note":"wants a price"}`, "asks for when to call back", `"location":"body.callback_at"`)
+	s.wants(422, "POST", "/agents/ana/wrapup", `{"code":"rappel","note":"wants a price","callback_at":"2020-01-01T10:00:00Z"}`, "The moment is over", `"location":"body.callback_at"`)
+	s.wants(422, "POST", "/agents/ana/wrapup", `{"code":"rappel","note":"wants a price","callback_at":"2099-01-01T10:00:00Z"}`, "31 days ahead")
+	s.wants(200, "POST", "/agents/ana/wrapup", `{"code":"rappel","note":"wants a price","callback_at":"`+at+`"}`, `"state":"ready"`)
+	s.wants(200, "GET", "/callbacks", "", `"number":"+33612345678"`, `"state":"later"`, `"due":`)
+	s.until("the note is in the CDR", func() bool { c := s.cdr(); return c.WrapUpNote == "wants a price" && c.WrapUpCode == "rappel" })
+
+	again := ana.rings()
+	if early := time.Until(soon); early > 0 {
+		t.Errorf("ana is rung %s before the appointment", early)
+	}
+	again.Answer(ana.voice.offer())
+	ana.expect(again, "ACK")
+	far.takes(far.rings())
+	ana.voice.talkTo(t, again.RemoteSDP())
+	far.hears(anaTone)
+	again.Bye()
+	s.until("ana wraps up again", func() bool { return s.agentState("ana") == acd.WrapUp })
+	s.wants(422, "POST", "/agents/ana/wrapup", `{"code":"resolu"}`, "not a wrap-up code")
+	s.wants(200, "POST", "/agents/ana/release", "")
 }
 
 func TestWrapUpIsExtendedAsOftenAsItMay(t *testing.T) {

@@ -51,15 +51,31 @@ func (s *serveCmd) Run(c *cli) error {
 		return err
 	}
 	ex.banner(os.Stdout, cfg)
-	select {
-	case <-ctx.Done():
-	case err = <-ex.failed:
-		ex.log.Error("serving stopped", zap.Error(err))
-	}
+	err = ex.serveUntil(ctx)
 	stop() // a second signal ends the process at once
 	ex.drain(s.Drain)
 	ex.shut()
 	return err
+}
+
+// serveUntil waits for the end of ctx, or for what makes serving impossible. SIGHUP
+// reloads the configuration; how that went is in the log.
+func (ex *exchange) serveUntil(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-ex.failed:
+			ex.log.Error("serving stopped", zap.Error(err))
+			return err
+		case <-hangup:
+			changes, err := ex.reload(ctx, false)
+			ex.reloaded("SIGHUP", changes, err)
+		}
+	}
 }
 
 // tuneRuntime suits Go's runtime to a switch. Half of the processors are for
@@ -92,8 +108,11 @@ type running struct {
 
 // openExchange puts the switch together on disk and sockets; nothing runs yet.
 func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
-	ex := &exchange{log: log, calls: newCallTable(), homes: newHomeLines(), metrics: newMetrics(version), tuning: t}
+	ex := &exchange{log: log, calls: newCallTable(), homes: newHomeLines(), metrics: newMetrics(version), tuning: t, rehour: make(chan struct{}, 1)}
 	ex.failed = make(chan error, 4)
+	if ex.read == nil {
+		ex.read = readApart
+	}
 	dir := cfg.Site.DataDir
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("site.data_dir: %w", err)
@@ -115,7 +134,7 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 		return nil, err
 	}
 	ex.plan.Store(p)
-	ex.music = p.music
+	ex.metrics.reloaded(cfg.Sum, time.Now(), nil)
 	if err = ex.openStores(cfg, dir); err != nil {
 		return nil, err
 	}
@@ -256,6 +275,7 @@ func (ex *exchange) start() error {
 		}
 	})
 	ex.wait.Go(func() { ex.hours(edgeCtx) })
+	ex.wait.Go(func() { ex.watchBoard(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }

@@ -110,7 +110,7 @@ func newStage(t *testing.T, opts ...stageOption) *stage {
 func openStage(t *testing.T, dir string, opts ...stageOption) *stage {
 	t.Helper()
 	yaml := fmt.Sprintf(stageConfig, filepath.Join(dir, "data"), freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1"), freeRange(t))
-	st := &staging{yaml: yaml}
+	st := &staging{yaml: yaml, tuning: tuning{read: config.Load}}
 	for _, o := range opts {
 		o(st)
 	}

@@ -64,7 +64,17 @@ func (k *checker) checkWrapUp(q *Queue) {
 		if given && slices.Contains(w.Codes[:i], w.Codes[i]) {
 			k.errorf(k.at[&w.Codes[i]], "wrap-up code %q stands twice", w.Codes[i])
 		}
+		if given && q.Callback == nil && k.appoints(w.Codes[i]) {
+			k.errorf(k.at[&w.Codes[i]], "wrap-up code %q requires callback_at, but queues[%s] calls nobody back: give it a callback section", w.Codes[i], q.ID)
+		}
 	}
+}
+
+// appoints says whether a wrap-up code asks for when to call back.
+func (k *checker) appoints(code string) bool {
+	return slices.ContainsFunc(k.c.Reasons.WrapUp, func(c WrapUpCode) bool {
+		return c.ID == code && slices.Contains(c.Requires, "callback_at")
+	})
 }
 
 // e164 is + and a country code, at most 15 digits (ITU-T E.164 section 6).

@@ -41,7 +41,9 @@ agents:
 // not even a warning.
 func TestExamplesOfTheDocs(t *testing.T) {
 	t.Run("floor", func(t *testing.T) { examplesOf(t, "floor.md", 9, "") })
-	t.Run("home lines", func(t *testing.T) { examplesOf(t, "home-lines.md", 4, "queues: [{id: sales, client: boutik, require: [vente]}]\n") })
+	t.Run("home lines", func(t *testing.T) {
+		examplesOf(t, "home-lines.md", 4, "queues: [{id: sales, client: boutik, require: [vente]}]\n")
+	})
 }
 
 // examplesOf loads the examples of a page, each with what they need besides.

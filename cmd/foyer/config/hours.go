@@ -24,6 +24,14 @@ type Week [7][]Span
 // is in it, To is not. To is at most 24 h.
 type Span struct{ From, To time.Duration }
 
+// String is the span as it is written in a configuration.
+func (s Span) String() string {
+	clock := func(d time.Duration) string {
+		return fmt.Sprintf("%02d:%02d", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return clock(s.From) + "-" + clock(s.To)
+}
+
 // Holidays closes the calendar on a country's public holidays.
 type Holidays struct {
 	Country string `yaml:"country" enum:"FR"` // none: holidays are days like others

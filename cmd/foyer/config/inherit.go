@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -64,7 +65,9 @@ func inheritQueue(q *Queue, codes []WrapUpCode) {
 	}
 	if w.Codes == nil {
 		for _, code := range codes {
-			w.Codes = append(w.Codes, code.ID)
+			if q.Callback != nil || !slices.Contains(code.Requires, "callback_at") { // a queue that calls nobody back can make no appointment
+				w.Codes = append(w.Codes, code.ID)
+			}
 		}
 	}
 	farewell(&q.Closed.Prompt, q.Closed.To, "closed")

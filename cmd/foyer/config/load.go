@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,7 +24,7 @@ const maxFileSize = 16 << 20
 // Load reads the configuration at path and the fragments it includes. The error,
 // when there is one, is a *Problems with everything that was found wrong.
 func Load(path string) (*Config, error) {
-	r := &reader{problems: &Problems{}, at: map[any]place{}, literal: map[*Secret]bool{}}
+	r := &reader{problems: &Problems{}, at: map[any]place{}, literal: map[*Secret]bool{}, sum: sha256.New()}
 	main := r.open(path)
 	files := []file{main}
 	if main.root != nil {
@@ -34,6 +36,7 @@ func Load(path string) (*Config, error) {
 	for _, f := range files {
 		c.Files = append(c.Files, f.path)
 	}
+	c.Sum = hex.EncodeToString(r.sum.Sum(nil))[:12]
 	r.problems.Files = len(files)
 	if r.problems.Errors() == 0 {
 		r.config(c, files)
@@ -62,6 +65,7 @@ func (r *reader) open(path string) file {
 		r.errorf(whole, "cannot be read: %s", plain(err))
 		return f
 	}
+	r.sum.Write(text)
 	doc, err := parse(text)
 	var syntax yaml.Error
 	if errors.As(err, &syntax) && syntax.GetToken() != nil {

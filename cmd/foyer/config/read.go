@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"hash"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,6 +28,8 @@ type reader struct {
 	at map[any]place
 	// literal holds the secrets that stand in the configuration itself.
 	literal map[*Secret]bool
+	// sum is of the text of all files.
+	sum hash.Hash
 }
 
 type entry struct {

@@ -14,12 +14,12 @@ type Config struct {
 	Include []string `yaml:"include"`
 	// Demo allows literal passwords, and an HTTP API without tokens on loopback.
 	// True also when site.mode is demo.
-	Demo bool `yaml:"demo" default:"false"`
+	Demo bool `yaml:"demo" default:"false" reload:"never"`
 
-	Site              Site              `yaml:"site" need:"yes"`
-	Database          Database          `yaml:"database"`
-	Listen            Listen            `yaml:"listen" need:"yes"`
-	Registrar         Registrar         `yaml:"registrar"`
+	Site              Site              `yaml:"site" need:"yes" reload:"never"`
+	Database          Database          `yaml:"database" reload:"never"`
+	Listen            Listen            `yaml:"listen" need:"yes" reload:"never"`
+	Registrar         Registrar         `yaml:"registrar" reload:"never"`
 	Media             Media             `yaml:"media"`
 	Trunks            []Trunk           `yaml:"trunks"`
 	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
@@ -33,14 +33,16 @@ type Config struct {
 	Queues            []Queue           `yaml:"queues"`
 	DIDs              []DID             `yaml:"dids"`
 	RecordingPolicies []RecordingPolicy `yaml:"recording_policies"`
-	Recording         Recording         `yaml:"recording"`
+	Recording         Recording         `yaml:"recording" reload:"never"`
 	Agents            []Agent           `yaml:"agents"`
-	Observability     Observability     `yaml:"observability"`
+	Observability     Observability     `yaml:"observability" reload:"never"`
 
 	_ struct{} `later:"surge users monitoring_rights events"`
 
 	// Files are the paths read, the main one first.
 	Files []string `yaml:"-"`
+	// Sum tells one text of the files from another: the first digits of their hash.
+	Sum string `yaml:"-"`
 	// Warnings are what Load found odd but usable. Never nil.
 	Warnings *Problems `yaml:"-"`
 }

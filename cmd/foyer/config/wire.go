@@ -1,7 +1,10 @@
 package config
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -41,6 +44,9 @@ type RTP struct {
 // PortRange is an inclusive range of UDP ports, of whole RTP and RTCP pairs:
 // Min is even, Max odd.
 type PortRange struct{ Min, Max uint16 }
+
+// String is the range as it is written in a configuration.
+func (p PortRange) String() string { return fmt.Sprintf("%d-%d", p.Min, p.Max) }
 
 // Pairs is how many RTP and RTCP pairs the range holds.
 func (p PortRange) Pairs() int { return (int(p.Max) - int(p.Min) + 1) / 2 }
@@ -129,6 +135,14 @@ type Trunk struct {
 type Host struct {
 	Name string
 	Port uint16
+}
+
+// String is the host as it is written in a configuration.
+func (h Host) String() string {
+	if h.Port == 0 {
+		return h.Name
+	}
+	return net.JoinHostPort(h.Name, strconv.Itoa(int(h.Port)))
 }
 
 // CallerID is the number a carrier is told that a call is from.

@@ -47,7 +47,7 @@ func main() {
 	calls := flag.String("calls", "", "recorded calls to measure at, comma separated (default 50,200,500; -short 20)")
 	seconds := flag.Int("seconds", 0, "length of each measurement (default 10; -short 3)")
 	rates := flag.String("rates", "", "calls a second to try, comma separated (default 20 to 400; -short 20,50)")
-	only := flag.String("only", "", "comma separated: media, queue, waiting, peers")
+	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, peers")
 	flag.StringVar(&b.bin, "foyer", "", "the program to measure instead of building one")
 	flag.Parse()
 	if err := errors.Join(b.settle(*calls, *seconds, *only), b.setRates(*rates)); err != nil {
@@ -144,7 +144,7 @@ func (b *bench) run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"media", b.media}, {"queue", b.queue}, {"waiting", b.waiting}, {"peers", b.peers}} {
+	}{{"media", b.media}, {"queue", b.queue}, {"waiting", b.waiting}, {"reload", b.reload}, {"peers", b.peers}} {
 		if !b.wants(part.name) || ctx.Err() != nil {
 			continue
 		}
