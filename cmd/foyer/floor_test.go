@@ -55,6 +55,12 @@ func (p *person) hearsPrompt(id string) {
 // hearsAnyOf waits until one of several prompts is heard.
 func (p *person) hearsAnyOf(ids ...string) {
 	p.s.t.Helper()
+	p.s.until(p.User()+" hears the prompt "+strings.Join(ids, " or "), p.heard(ids...))
+}
+
+// heard says, whenever it is asked, whether one of several prompts has been heard.
+func (p *person) heard(ids ...string) func() bool {
+	p.s.t.Helper()
 	// A busy machine may skip some of it: any twentieth of a second will do that is
 	// not silent.
 	var pieces [][]byte
@@ -69,13 +75,13 @@ func (p *person) hearsAnyOf(ids ...string) {
 			}
 		}
 	}
-	p.s.until(p.User()+" hears the prompt "+strings.Join(ids, " or "), func() bool {
+	return func() bool {
 		var heard []byte
 		for _, packet := range p.voice.packets() {
 			heard = append(heard, packet.Payload...)
 		}
 		return slices.ContainsFunc(pieces, func(piece []byte) bool { return bytes.Contains(heard, piece) })
-	})
+	}
 }
 
 // rang is a caller who is answered, and hears it.
