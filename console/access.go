@@ -125,8 +125,7 @@ func forbidden(scope string) *Problem {
 // browser still says that name in Host; and a proxy on this machine says whom it
 // speaks for.
 func fromHere(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+	if !loopback(r.RemoteAddr) {
 		return false
 	}
 	for _, forwarded := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
@@ -144,6 +143,12 @@ func fromHere(r *http.Request) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// loopback tells whether an address of a peer, host:port, is on this machine.
+func loopback(remote string) bool {
+	peer, err := netip.ParseAddrPort(remote)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 // sameOrigin refuses what another site's page makes a browser send here. A request

@@ -19,6 +19,7 @@ func (c *console) agentRoutes(api huma.API) {
 	huma.Register(api, route("list-agents", "GET /agents", AgentsRead, "Agents and what they are doing"), c.listAgents)
 	huma.Register(api, route("get-agent", "GET /agents/{id}", AgentsRead, "One agent"), c.getAgent)
 	huma.Register(api, route("explain-agent", "GET /agents/{id}/explain", AgentsRead, "Why calls did or did not come to an agent"), c.explainAgent)
+	huma.Register(api, route("doctor-agent", "GET /agents/{id}/doctor", AgentsRead, "What is wrong with an agent's line, and what to do"), c.doctorAgent)
 	for do, summary := range map[string]string{
 		"login":   "Log an agent in",
 		"logout":  "Log an agent out, after what they are in",
@@ -162,6 +163,24 @@ func (c *console) explainAgent(ctx context.Context, in *struct {
 		return nil, c.problem(err, "agent", in.ID)
 	}
 	return &one[AgentExplanation]{why}, nil
+}
+
+func (c *console) doctorAgent(ctx context.Context, in *struct {
+	AgentRef
+	Lang   string `query:"lang" enum:"fr,en" doc:"Of the sentences; that of Accept-Language, or the site's, if absent"`
+	Accept string `header:"Accept-Language"`
+}) (*one[LineReport], error) {
+	if c.Diagnosis == nil || c.Floor == nil {
+		return nil, notHere("doctor")
+	}
+	if _, err := c.agent(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	r, err := c.Diagnosis.Doctor(ctx, in.ID, c.lang(cmp.Or(in.Lang, preferred(in.Accept, ""))))
+	if err != nil {
+		return nil, c.problem(err, "agent", in.ID)
+	}
+	return &one[LineReport]{r}, nil
 }
 
 // knowsAll says whether the actor may know of all that an agent does: who may see

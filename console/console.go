@@ -25,6 +25,7 @@ type Options struct {
 	Recordings Recordings
 	Contacts   Contacts
 	Reports    Reports
+	Phones     Phones
 	Config     Configuration
 	Trunks     Trunks
 	DB         *sql.DB // holds the tokens and the audit trail, migrated by the ledger; needed
@@ -82,6 +83,9 @@ func New(o Options) (http.Handler, error) {
 	if err := c.pages(mux); err != nil {
 		return nil, err
 	}
+	if err := c.phonePages(mux); err != nil {
+		return nil, err
+	}
 	mux.HandleFunc("GET /healthz", c.health)
 	mux.HandleFunc("GET /readyz", c.ready)
 	if o.Metrics != nil {
@@ -134,6 +138,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	api.UseMiddleware(c.door.admit)
 	c.callRoutes(api)
 	c.agentRoutes(api)
+	c.phoneRoutes(api)
 	c.queueRoutes(api)
 	c.callbackRoutes(api)
 	c.trunkRoutes(api)

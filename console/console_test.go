@@ -145,6 +145,13 @@ func (h *house) Explain(_ context.Context, call, lang string) (Explanation, erro
 	return Explanation{Call: call, Lang: lang, Text: "Ana."}, nil
 }
 
+func (h *house) Doctor(_ context.Context, agent, lang string) (LineReport, error) {
+	if agent != "ana" {
+		return LineReport{}, ErrNotFound
+	}
+	return LineReport{Agent: agent, Lang: lang, Findings: []LineFinding{{ID: "alg", Severity: "error"}}}, nil
+}
+
 func (h *house) ExplainAgent(_ context.Context, q AgentQuestion) (AgentExplanation, error) {
 	if q.Agent == "none" {
 		return AgentExplanation{}, ErrNotFound
@@ -259,7 +266,7 @@ func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
 	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Trunks: lines{}, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Trunks: lines{}, Phones: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
@@ -328,6 +335,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"GET", "/api/v1/journal.ndjson", "", AdminScope},
 		{"GET", "/api/v1/agents", "", AgentsRead},
 		{"GET", "/api/v1/agents/ana/explain", "", AgentsRead},
+		{"GET", "/api/v1/agents/ana/doctor", "", AgentsRead},
 		{"GET", "/api/v1/agents/ana", "", AgentsRead},
 		{"POST", "/api/v1/agents/ana/login", "", AgentsControl},
 		{"POST", "/api/v1/agents/ana/logout", "", AgentsControl},
@@ -339,6 +347,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"GET", "/api/v1/trunks", "", TrunksRead},
 		{"GET", "/api/v1/trunks/carrier", "", TrunksRead},
 		{"POST", "/api/v1/trunks/carrier/ping", "", TrunksRead},
+		{"POST", "/api/v1/agents/ana/provisioning", `{"days":2}`, AgentsProvision},
 		{"GET", "/api/v1/queues", "", CallsRead},
 		{"GET", "/api/v1/queues/sales", "", CallsRead},
 		{"GET", "/api/v1/queues/sales/calls", "", CallsRead},
@@ -479,6 +488,9 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/api/v1/calls/c1/explain?lang=en", "", 200, `"lang":"en"`},
 		{"GET", "/api/v1/agents/ana/explain?from=2026-03-01T14:00:00Z&to=2026-03-01T14:30:00Z", "", 200, `"lang":"fr","from":"2026-03-01T14:00:00Z","to":"2026-03-01T14:30:00Z","text":"Nobody waited.","stretches":[]`},
 		{"GET", "/api/v1/agents/none/explain", "", 404, `"code":"not_found"`},
+		{"GET", "/api/v1/agents/ana/doctor?lang=en", "", 200, `"lang":"en"`},
+		{"GET", "/api/v1/agents/ana/doctor", "", 200, `"lang":"fr"`},
+		{"GET", "/api/v1/agents/none/doctor", "", 404, `"code":"not_found"`},
 		{"GET", "/api/v1/agents/ana/explain?from=2026-03-01T14:30:00Z&to=2026-03-01T14:00:00Z", "", 400, `from is after to`},
 		{"GET", "/api/v1/agents/ana/explain?from=noon", "", 422, `from`},
 		{"GET", "/api/v1/journal.ndjson?from=2026-03-01T14:00:00Z", "", 200, `{"d":"0","r":[]}`},

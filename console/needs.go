@@ -111,6 +111,8 @@ type Diagnosis interface {
 	// ExplainAgent says why calls did or did not come to an agent. ErrNotFound when
 	// nothing is known of them in that time.
 	ExplainAgent(ctx context.Context, q AgentQuestion) (AgentExplanation, error)
+	// Doctor says what is wrong with an agent's line and what to do, in lang.
+	Doctor(ctx context.Context, agent, lang string) (LineReport, error)
 	// Journal writes the record of all that happened between two moments, a JSON
 	// value a line; zero moments are no bounds.
 	Journal(ctx context.Context, w io.Writer, from, to time.Time) error

@@ -19,6 +19,7 @@ import (
 const (
 	AgentsRead       = "agents:read"
 	AgentsControl    = "agents:control"
+	AgentsProvision  = "agents:provision" // whoever may do so can make themselves an agent's phone
 	CallsRead        = "calls:read"
 	CallsControl     = "calls:control"
 	RecordingsRead   = "recordings:read"
@@ -32,7 +33,7 @@ const (
 
 // Scopes lists every scope.
 func Scopes() []string {
-	return []string{AgentsRead, AgentsControl, CallsRead, CallsControl, RecordingsRead,
+	return []string{AgentsRead, AgentsControl, AgentsProvision, CallsRead, CallsControl, RecordingsRead,
 		RecordingsListen, ContactsRead, ReportsRead, TrunksRead, MetricsRead, AdminScope}
 }
 

@@ -207,6 +207,42 @@ type AgentExplanation struct {
 	Stretches []Stretch `json:"stretches" doc:"One after the other, without a gap"`
 }
 
+// LineReport is what is wrong with the line of an agent's home, the gravest first.
+type LineReport struct {
+	Agent    string        `json:"agent"`
+	Lang     string        `json:"lang"`
+	At       time.Time     `json:"at"`
+	Healthy  bool          `json:"healthy" doc:"Nothing needs to be done"`
+	Summary  string        `json:"summary" doc:"The phone, and when it answered last, in a sentence"`
+	Findings []LineFinding `json:"findings"`
+	Line     LineFacts     `json:"line" doc:"What the findings are made of"`
+}
+
+// LineFinding is one thing that is the matter with a line.
+type LineFinding struct {
+	ID       string `json:"id" example:"alg" doc:"The same in every language"`
+	Severity string `json:"severity" enum:"error,warning,info" doc:"error: no talks, or one-way ones; warning: talks suffer"`
+	Says     string `json:"says" doc:"What is the matter, in a sentence"`
+	Advice   string `json:"advice" doc:"What to do"`
+}
+
+// LineFacts is what is known of a line. Counts are of the last 24 hours, and of this
+// life of the switch.
+type LineFacts struct {
+	Phones     []Phone    `json:"phones" doc:"Registered now"`
+	LastAnswer *time.Time `json:"last_answer,omitempty" doc:"Of a phone to a probe"`
+	AnswerMS   float64    `json:"answer_ms,omitempty" doc:"How long that took"`
+	SurvivedS  float64    `json:"survived_s,omitempty" doc:"The longest silence after which the phone was still reachable"`
+	ForgottenS float64    `json:"forgotten_s,omitempty" doc:"The shortest after which its router had forgotten it"`
+	Lost       int        `json:"lost" doc:"Times the phone did not answer, or its connection broke"`
+	Forgotten  int        `json:"forgotten" doc:"Times it came back by another port of its router"`
+	Roamed     int        `json:"roamed" doc:"Times it came back from another address"`
+	Refused    int        `json:"refused" doc:"Registrations refused in a row"`
+	Signs      []string   `json:"signs" doc:"What shows that something rewrites SIP"`
+	Calls      int        `json:"calls" doc:"Talks that were looked at"`
+	Codec      string     `json:"codec,omitempty" doc:"Of the last"`
+}
+
 // Stretch is a time in which an agent did one thing.
 type Stretch struct {
 	From   time.Time  `json:"from"`

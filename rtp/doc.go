@@ -12,8 +12,9 @@
 // before anything else sees them and encrypted last of all (shield).
 //
 // The rules are pure machines, each in its own file: who the peer is (latch),
-// how packets are numbered (outflow), what a key press is (dtmf), how good the
-// line was (quality, mos), which port comes next (ports), what SDP says (sdp).
+// how packets are numbered (outflow), what a key press is (dtmf, and inband for
+// tones in the audio), how good the line was (quality, mos), which port comes next
+// (ports), what SDP says (sdp).
 // Around them stand the shard (shard, wheel), the work on a packet (receive,
 // bridge, play, rtcp), the kernel (socket), and the way to the recorder (tap).
 //

@@ -14,8 +14,8 @@ type (
 	// Interject, has been played to its end. One replaced before its end says nothing.
 	PlaybackEnded struct{ Token uint64 }
 
-	// Digit is one key press of the peer (RFC 4733), told once, when the key
-	// was let go.
+	// Digit is one key press of the peer (RFC 4733, or the tones themselves where
+	// Stream.Inband asks for them), told once, when the key was let go.
 	Digit struct {
 		Digit  byte // one of 0123456789*#ABCD
 		Length time.Duration

@@ -88,6 +88,7 @@ type Leg struct {
 	unproven    uint64
 	early       *earlyHello
 	keypad      keypad
+	ear         *ear // nil: keys are not looked for in the audio
 	hears       *Leg // whom this leg's peer hears
 	stream      Stream
 	latch       latch
@@ -116,6 +117,12 @@ func (l *Leg) Set(st Stream) {
 	l.post(func(s *shard) {
 		l.stream, l.terms = st, st.terms()
 		s.protect(l, &st)
+		switch inband := st.Inband && st.EventPT == 0; {
+		case !inband:
+			l.ear = nil
+		case l.ear == nil:
+			l.ear = newEar()
+		}
 		chosen := l.latch.peer
 		switch changed := l.latch.set(&st, s.now); {
 		case changed && chosen.IsValid() && l.checked():
@@ -130,7 +137,8 @@ func (l *Leg) Set(st Stream) {
 	})
 }
 
-// Hear decides what is sent to this leg's peer from now on: nil for nothing.
+// Hear decides what is sent to this leg's peer from now on: nil for nothing, the leg
+// itself for an echo.
 func (l *Leg) Hear(source Source) {
 	l.post(func(s *shard) { s.hear(l, source) })
 }
@@ -355,7 +363,7 @@ func (s *shard) hear(l *Leg, source Source) {
 }
 
 func (s *shard) listen(l, from *Leg) {
-	if from == nil || from == l || from.closed {
+	if from == nil || from.closed {
 		return
 	}
 	if from.shard != s {

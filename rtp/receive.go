@@ -119,7 +119,8 @@ func (s *shard) take(l *Leg, p *packet) {
 	t := &s.totals[l.role]
 	t.PacketsIn++
 	t.BytesIn += uint64(size)
-	if l.in.place(p.ssrc, p.seq) == repeat {
+	place := l.in.place(p.ssrc, p.seq)
+	if place == repeat {
 		return
 	}
 	switch {
@@ -136,6 +137,11 @@ func (s *shard) take(l *Leg, p *packet) {
 		l.in.time(p.ts, uint32(p.wall/(1e9/clockRate)))
 		if l.recording != 0 && p.wall >= l.tapSince && p.wall <= l.tapUntil {
 			s.copy(l, p)
+		}
+		if l.ear != nil {
+			if d, ok := l.ear.listen(p, place); ok {
+				l.tell(d)
+			}
 		}
 	case p.pt == comfortNoise:
 	default:
@@ -167,6 +173,11 @@ func (s *shard) visit(l *Leg) {
 	}
 	if d, ok := l.keypad.expire(s.now); ok {
 		l.tell(d)
+	}
+	if l.ear != nil && s.now-l.heard > int64(keyTimeout) {
+		if d, ok := l.ear.expire(); ok {
+			l.tell(d)
+		}
 	}
 	if l.watched {
 		s.overhear(l)

@@ -51,6 +51,7 @@ type Stream struct {
 	Ptime      time.Duration // 20 ms unless asked otherwise
 	Send       bool          // we may send (the peer receives)
 	Receive    bool          // the peer may send
+	Inband     bool          // keys are looked for in the peer's audio, if EventPT is 0
 	Latch      Latch
 	SignalIP   netip.Addr // the IP the SIP flow uses, for Latch Near
 	Guard      Guard

@@ -15,6 +15,7 @@ type arrival struct {
 	line    line // of the trunk it came by
 	trunk   bool
 	fresh   bool // it had no To tag; the one it has now is ours
+	filled  bool // somebody on the way has written into its Via
 	refused *refusal
 	leg     *Leg // whose dialog it belongs to
 	letter  *letter
@@ -61,6 +62,7 @@ func (e *Edge) stamp(req *sip.Request) {
 	}
 	a.refused = check(req)
 	if known {
+		a.filled = viaFilled(req)
 		symmetric(req.Via(), a)
 	}
 	e.modernise(req)

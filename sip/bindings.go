@@ -29,7 +29,18 @@ type RegEvent struct {
 	Kind      RegKind
 	User      string
 	Binding   Binding
-	Reachable bool // any phone of the user reachable after this event
+	Reachable bool  // any phone of the user reachable after this event
+	Signs     Signs // of the REGISTER that it comes of
+}
+
+// Asked is what came of asking a phone by OPTIONS whether it is there.
+type Asked struct {
+	Binding
+	Sent     time.Time
+	Answered bool
+	RTT      time.Duration  // if it answered
+	From     netip.AddrPort // where the answer came from
+	Signs    Signs
 }
 
 type RegKind uint8
@@ -71,6 +82,7 @@ type registration struct {
 	removeAll bool          // Contact: *
 	contacts  []contact
 	phase     time.Duration // from now to the first probe of a new phone
+	signs     Signs
 }
 
 // contact is one Contact of a REGISTER.

@@ -27,7 +27,11 @@ func openCounter(t *testing.T, udp net.PacketConn, o RegistrarOptions) *counter 
 	t.Helper()
 	c := &counter{t: t, grew: make(chan struct{}, 1)}
 	o.Realm, o.Default, o.Accounts = testRealm, MD5, testAccounts
+	also := o.Changed
 	o.Changed = func(e RegEvent) {
+		if also != nil {
+			also(e)
+		}
 		c.mu.Lock()
 		c.diary = append(c.diary, told([]RegEvent{e}))
 		c.mu.Unlock()

@@ -172,7 +172,8 @@ var errFlowGone = errors.New("connection closed")
 
 // ask sends OPTIONS to a phone over its flow and waits for a final answer. Any
 // will do: a phone that says 405 or 486 is there (RFC 3261 section 11.2).
-func (r *Registrar) ask(ctx context.Context, b Binding) error {
+func (r *Registrar) ask(ctx context.Context, a *Asked) error {
+	b := a.Binding
 	if !r.flows.connected(b.Transport, b.Source) {
 		return errFlowGone
 	}
@@ -191,6 +192,10 @@ func (r *Registrar) ask(ctx context.Context, b Binding) error {
 		select {
 		case res := <-tx.Responses():
 			if !res.IsProvisional() {
+				a.From, _ = netip.ParseAddrPort(res.Source())
+				if answerRewritten(req, res) {
+					a.Signs |= AnswerRewritten
+				}
 				return nil
 			}
 		case <-tx.Done():

@@ -38,14 +38,19 @@ func (r *Registrar) registered(req *sip.Request) *sip.Response {
 		return r.accept(req, want)
 	}
 	if v != proven {
+		r.remember(account.User, req, want.signs)
 		if v != missing && !v.worthRetrying() {
 			r.tellRejected(req, claimed(req))
 		}
 		return r.challenge(req, account.Algorithm, v.worthRetrying())
 	}
+	want.signs |= r.recall(want.user, want.callID)
 	var err error
 	r.change(func(now time.Time) (events []RegEvent) {
 		events, err = r.places.register(now, want)
+		for i := range events {
+			events[i].Signs = want.signs
+		}
 		return events
 	})
 	if err != nil {
@@ -94,6 +99,9 @@ func (r *Registrar) read(req *sip.Request) (registration, *Reject) {
 		userAgent: userAgent(req),
 		grant:     r.grant(from.transport),
 		phase:     r.phase(),
+	}
+	if a := arrivalOf(req); a != nil {
+		want.signs = signsOf(req, a.filled, req.GetHeader("authorization") == nil)
 	}
 	remove := false // what the Expires header says for contacts that say nothing
 	if h := req.GetHeader("expires"); h != nil {

@@ -25,6 +25,7 @@ type RegistrarOptions struct {
 	Ban                    BanPolicy
 	Guess                  GuessPolicy
 	Changed                func(RegEvent) // must not block; nil: nobody listens
+	Asked                  func(Asked)    // the same, after every probe; on a goroutine of its own
 	Log                    *zap.Logger    // nil: silent
 	Now                    func() time.Time
 }
@@ -42,6 +43,7 @@ type Registrar struct {
 	grants       map[string]time.Duration // by transport
 	every        time.Duration
 	changed      func(RegEvent)
+	asked        func(Asked)
 	log          *zap.Logger
 	now          func() time.Time
 	accounts     atomic.Pointer[map[string]Account]
@@ -58,6 +60,7 @@ type Registrar struct {
 	places     *bindings
 	outbox     []RegEvent // events not yet handed to changed
 	delivering bool       // somebody is emptying the outbox
+	challenged map[string]firstSight
 }
 
 // NewRegistrar makes a registrar. It probes phones and lets bindings expire
@@ -77,6 +80,9 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 	}
 	if o.Changed == nil {
 		o.Changed = func(RegEvent) {}
+	}
+	if o.Asked == nil {
+		o.Asked = func(Asked) {}
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -98,6 +104,7 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		},
 		every:        o.Probe,
 		changed:      o.Changed,
+		asked:        o.Asked,
 		log:          o.Log,
 		now:          o.Now,
 		nonces:       newNonces(),
@@ -106,6 +113,7 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		wake:         make(chan struct{}, 1),
 		authFailures: func(string) {},
 		places:       newBindings(o.MaxContacts, o.Probe),
+		challenged:   make(map[string]firstSight),
 	}
 	r.SetAccounts(o.Accounts)
 	return r
@@ -270,14 +278,16 @@ func (r *Registrar) run(ctx context.Context) {
 
 // probe asks one phone whether it is there and notes the outcome.
 func (r *Registrar) probe(ctx context.Context, p probe) {
-	sent := r.now()
-	err := r.ask(ctx, p.Binding)
+	a := Asked{Binding: p.Binding, Sent: r.now()}
+	err := r.ask(ctx, &a)
 	if ctx.Err() != nil {
 		return // we are closing; that says nothing about the phone
 	}
+	a.Answered, a.RTT = err == nil, r.now().Sub(a.Sent)
+	defer r.asked(a)
 	r.change(func(now time.Time) []RegEvent {
 		if err == nil {
-			return r.places.answered(p, now.Sub(sent))
+			return r.places.answered(p, a.RTT)
 		}
 		return r.places.unanswered(now, p, err == errFlowGone)
 	})

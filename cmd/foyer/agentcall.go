@@ -26,7 +26,7 @@ type goal struct {
 
 var (
 	errNobody  = errors.New("neither an agent nor a queue nor a number")
-	errFeature = errors.New("no such feature code")
+	errFeature = errors.New("nobody can be sent to a feature code")
 	errClosed  = errors.New("the queue is closed now")
 )
 
@@ -117,11 +117,15 @@ func (ex *exchange) agentInvite(leg *sip.Leg, user string) {
 		leg.Wait()
 		return
 	}
+	if ex.plan.Load().echoes(leg.Called()) {
+		ex.echoTest(leg, acd.AgentID(user))
+		return
+	}
 	g, err := ex.plan.Load().goal(time.Now(), leg.Called())
 	switch {
 	case err != nil:
 	case g.code != "":
-		err = fmt.Errorf("%q: %w", g.code, errFeature)
+		ex.feature(leg, acd.AgentID(user), g.code)
 	default:
 		err = ex.consult(leg, acd.AgentID(user), g)
 	}

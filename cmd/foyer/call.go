@@ -114,6 +114,10 @@ type (
 
 // invite is the edge's entrance: it returns when the INVITE transaction ends.
 func (ex *exchange) invite(leg *sip.Leg) {
+	if ex.plan.Load().echoes(leg.Called()) {
+		ex.echoTest(leg, "")
+		return
+	}
 	c := &call{
 		ex:     ex,
 		id:     newCallID(time.Now()),

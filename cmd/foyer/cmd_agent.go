@@ -13,15 +13,17 @@ import (
 )
 
 type agentCmd struct {
-	List    agentList    `cmd:"" help:"Agents, their state and phones."`
-	Show    agentShow    `cmd:"" help:"One agent: what they are doing, what comes next, phones, skills."`
-	Ready   agentReady   `cmd:"" help:"Make an agent ready; also undoes the pause after missed calls, and ends a wrap-up that needs no code."`
-	Pause   agentPause   `cmd:"" help:"Take an agent off the queues for a while; what they are in is finished first."`
-	Login   agentLogin   `cmd:"" help:"Log an agent in."`
-	Logout  agentLogout  `cmd:"" help:"Log an agent out; what they are in is finished first."`
-	Wrapup  agentWrapup  `cmd:"" help:"Finish an agent's work after a call."`
-	Extend  agentExtend  `cmd:"" help:"Give an agent more time for the work after a call."`
-	Release agentRelease `cmd:"" help:"Free an agent from whatever they are in: their call ends, callers they were rung for wait on."`
+	List      agentList      `cmd:"" help:"Agents, their state and phones."`
+	Show      agentShow      `cmd:"" help:"One agent: what they are doing, what comes next, phones, skills."`
+	Doctor    agentDoctor    `cmd:"" help:"What is wrong with an agent's line at home, and what to do."`
+	Provision agentProvision `cmd:"" help:"Make a link that gives an agent's phone its account."`
+	Ready     agentReady     `cmd:"" help:"Make an agent ready; also undoes the pause after missed calls, and ends a wrap-up that needs no code."`
+	Pause     agentPause     `cmd:"" help:"Take an agent off the queues for a while; what they are in is finished first."`
+	Login     agentLogin     `cmd:"" help:"Log an agent in."`
+	Logout    agentLogout    `cmd:"" help:"Log an agent out; what they are in is finished first."`
+	Wrapup    agentWrapup    `cmd:"" help:"Finish an agent's work after a call."`
+	Extend    agentExtend    `cmd:"" help:"Give an agent more time for the work after a call."`
+	Release   agentRelease   `cmd:"" help:"Free an agent from whatever they are in: their call ends, callers they were rung for wait on."`
 }
 
 type agentList struct{ outputFlag }

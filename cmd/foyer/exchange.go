@@ -29,6 +29,8 @@ type exchange struct {
 	journal    *journal
 	board      *board
 	calls      *callTable
+	homes      *homeLines
+	accounts   accounts
 	edge       *sip.Edge
 	registrar  *sip.Registrar
 	media      *rtp.Media
@@ -93,6 +95,7 @@ func (ex *exchange) carry(a acd.Action) {
 // phoneChanged turns the registrar's news into events of the floor.
 func (ex *exchange) phoneChanged(e sip.RegEvent) {
 	ex.metrics.registered(e)
+	ex.homes.note(e.User, func(h *homeLine) { h.registered(time.Now(), e) })
 	if e.Kind == sip.RegRejected {
 		return
 	}
@@ -110,6 +113,11 @@ func (ex *exchange) phoneChanged(e sip.RegEvent) {
 	if ex.calls.reachableChanged(e.User, e.Reachable) || e.Kind == sip.RegAdded && e.Reachable {
 		ex.board.post(acd.Event{Kind: kind, Agent: acd.AgentID(e.User)})
 	}
+}
+
+// phoneAsked notes what came of asking a phone whether it is there.
+func (ex *exchange) phoneAsked(a sip.Asked) {
+	ex.homes.note(a.User, func(h *homeLine) { h.asked(a) })
 }
 
 // keep stores CDRs and counts what they tell.

@@ -49,25 +49,39 @@ func openWithCarrier(t *testing.T, dir string, opts ...stageOption) (*stage, *ca
 // hearsPrompt waits until a built-in French prompt has been heard, by its very bytes.
 func (p *person) hearsPrompt(id string) {
 	p.s.t.Helper()
-	spoken, err := os.ReadFile(filepath.Join("..", "..", "rtp", "sound", "prompts", "fr", id+".al"))
-	if err != nil {
-		p.s.t.Fatal(err)
-	}
+	p.hearsAnyOf(id)
+}
+
+// hearsAnyOf waits until one of several prompts is heard.
+func (p *person) hearsAnyOf(ids ...string) {
+	p.s.t.Helper()
+	p.s.until(p.User()+" hears the prompt "+strings.Join(ids, " or "), p.heard(ids...))
+}
+
+// heard says, whenever it is asked, whether one of several prompts has been heard.
+func (p *person) heard(ids ...string) func() bool {
+	p.s.t.Helper()
 	// A busy machine may skip some of it: any twentieth of a second will do that is
 	// not silent.
 	var pieces [][]byte
-	for at := len(spoken) / 8; at+400 < len(spoken)*7/8; at += len(spoken) / 16 {
-		if piece := spoken[at:][:400]; len(bytes.Trim(piece, string(piece[:1]))) > 350 {
-			pieces = append(pieces, piece)
+	for _, id := range ids {
+		spoken, err := os.ReadFile(filepath.Join("..", "..", "rtp", "sound", "prompts", "fr", id+".al"))
+		if err != nil {
+			p.s.t.Fatal(err)
+		}
+		for at := len(spoken) / 8; at+400 < len(spoken)*7/8; at += len(spoken) / 16 {
+			if piece := spoken[at:][:400]; len(bytes.Trim(piece, string(piece[:1]))) > 350 {
+				pieces = append(pieces, piece)
+			}
 		}
 	}
-	p.s.until(p.User()+" hears the prompt "+id, func() bool {
+	return func() bool {
 		var heard []byte
 		for _, packet := range p.voice.packets() {
 			heard = append(heard, packet.Payload...)
 		}
 		return slices.ContainsFunc(pieces, func(piece []byte) bool { return bytes.Contains(heard, piece) })
-	})
+	}
 }
 
 // rang is a caller who is answered, and hears it.
@@ -211,6 +225,30 @@ func TestOverflowToVoicemail(t *testing.T) {
 	if err != nil || i.Purpose != "voicemail" || i.Queue != "hasty" {
 		t.Errorf("%+v, %v", i, err)
 	}
+}
+
+// A carrier that sends key presses as tones in the audio: the same message, ended by
+// such a key, and nothing taken for one before.
+func TestKeysInTheAudio(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with(`overflow: [{after: 1s, to: hangup}]`, `overflow: [{after: 1s, to: voicemail}]`),
+		with(`{id: carrier, auth`, `{id: carrier, dtmf: inband, auth`))
+	cara := s.caller("127.0.0.2", 1300)
+	plain := siptest.Audio(cara.voice.conn.LocalAddr())
+	plain.Payloads = []int{siptest.PCMA}
+	out, err := cara.Invite(s.ctx, "sip:+33170000004@"+s.server, plain.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cara.expect(out, "200 INVITE")
+	cara.voice.talkTo(t, out.RemoteSDP())
+	cara.hearsPrompt("voicemail")
+	s.until("the message is recorded", func() bool { return s.ex.recordings.Stats().Active == 1 })
+	time.Sleep(1500 * time.Millisecond) // the caller speaks
+	cara.voice.dials(941, 1477)         // #
+	cara.hearsPrompt("voicemail-thanks")
+	cara.expect(out, "BYE")
+	s.wantEnd(ledger.LeftMessage, acd.Switch, acd.CauseMaxWait)
 }
 
 // Who speaks to a closed queue's box has a call record like any other.

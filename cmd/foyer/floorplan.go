@@ -167,6 +167,9 @@ func (p *plan) addAgents() {
 		}
 		p.floor.Agents = append(p.floor.Agents, made)
 		p.agents[made.ID] = seen
+		if !a.SIP.Password.Given() {
+			continue // has one by `foyer agent provision`, or none yet
+		}
 		alg := algorithm(a.SIP.Digest)
 		p.accounts = append(p.accounts, sip.Account{
 			User: a.ID, Algorithm: alg,
@@ -210,7 +213,10 @@ func (p *plan) addNumbers() {
 	}
 	for _, d := range p.cfg.DIDs {
 		p.routes.SetNumber(d.Number, acd.QueueID(d.To))
-		p.dids[d.Number] = did{client: acd.ClientID(d.Client), agent: acd.AgentID(d.Agent), greeting: d.Greeting, notice: d.RecordingNotice}
+		p.dids[d.Number] = did{
+			client: acd.ClientID(d.Client), agent: acd.AgentID(d.Agent), greeting: d.Greeting, notice: d.RecordingNotice,
+			echo: d.To == config.Echo && p.queueConfig(config.Echo) == nil,
+		}
 	}
 }
 

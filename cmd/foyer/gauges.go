@@ -32,6 +32,7 @@ func (g *gauges) floor(ch chan<- prometheus.Metric, send sender) {
 		send("calls_active", float64(n), s.String())
 	}
 	p.agentTimes(snap, send)
+	send("agents_alg_suspected", float64(g.ex.homes.suspected(now)))
 }
 
 // sender gives a metric its value.

@@ -68,8 +68,11 @@ func (c *call) negotiate() ([]byte, error) {
 
 // apply puts a negotiated stream into force. Trunks send from exactly where
 // their SDP says; agents sit behind home routers.
-func (c *call) apply(s *side, stream rtp.Stream, latch rtp.Latch) {
+func (c *call) apply(s *side, stream rtp.Stream, latch rtp.Latch) { c.ex.apply(s, stream, latch) }
+
+func (ex *exchange) apply(s *side, stream rtp.Stream, latch rtp.Latch) {
 	stream.Latch = latch
+	stream.Inband = ex.plan.Load().trunks[s.leg.Trunk()].inband
 	if latch == rtp.Near {
 		stream.SignalIP = s.leg.Remote().Addr()
 	}

@@ -264,6 +264,7 @@ func newGauges(ex *exchange) *gauges {
 	add("queue_wait_calibration_callers", "Callers that error is of.", "queue")
 	add("queue_callbacks", "Promises to call back that are not kept yet.", "queue", "state")
 	add("agents", "Agents by state.", "state")
+	add("agents_alg_suspected", "Agents whose home router rewrites SIP, as it seems: see `foyer agent doctor`.")
 	add("agents_overdue", "Agents paused or wrapping up for longer than is allowed.")
 	add("agent_state_seconds_total", "Time of all agents in each state since the start.", "state", "reason")
 	add("rtp_packets_total", "RTP packets.", "leg", "direction")

@@ -76,34 +76,42 @@ func (b *board) order(ctx context.Context, judge func(f *acd.Floor) (acd.Event, 
 }
 
 // SetAgent carries out an order about an agent.
-func (d *desk) SetAgent(ctx context.Context, id string, o console.AgentOrder) (after console.AgentState, err error) {
+func (d *desk) SetAgent(ctx context.Context, id string, o console.AgentOrder) (console.AgentState, error) {
+	return d.ex.setAgent(ctx, id, o, acd.Supervisor)
+}
+
+// setAgent carries out what a supervisor orders of an agent, or what they ask for
+// themselves.
+func (ex *exchange) setAgent(ctx context.Context, id string, o console.AgentOrder, by acd.Party) (after console.AgentState, err error) {
 	agent := acd.AgentID(id)
 	var wrapped acd.WrapView
-	err = d.ex.board.order(ctx, func(f *acd.Floor) (acd.Event, error) {
+	err = ex.board.order(ctx, func(f *acd.Floor) (acd.Event, error) {
 		a, ok := f.Agent(agent, time.Time{})
 		if !ok {
 			return acd.Event{}, fmt.Errorf("agent %s: %w", id, console.ErrNotFound)
 		}
 		wrapped, _ = f.Wrapping(agent, acd.CallID(o.Call))
-		return d.judge(f, a, o)
+		ev, err := ex.judge(f, a, o)
+		ev.By = by
+		return ev, err
 	}, func(f *acd.Floor, now time.Time) {
 		if a, ok := f.Agent(agent, now); ok {
 			after = stateOf(a)
 		}
 	})
 	if err == nil {
-		d.ex.log.Info("agent set by order", zap.String("agent", id), zap.String("order", o.Do), zap.String("by", o.By))
+		ex.log.Info("agent set by order", zap.String("agent", id), zap.String("order", o.Do), zap.String("by", o.By))
 	}
 	if err == nil && !o.CallbackAt.IsZero() {
 		// Judged with the order; a promise that the number has already stands.
-		_, _, err = d.AskCallback(ctx, console.CallbackOrder{Queue: string(wrapped.Queue), Number: wrapped.From, At: o.CallbackAt, By: o.By})
+		_, _, err = (&desk{ex: ex}).AskCallback(ctx, console.CallbackOrder{Queue: string(wrapped.Queue), Number: wrapped.From, At: o.CallbackAt, By: o.By})
 	}
 	return after, err
 }
 
 // judge makes the event of an order, or says why it cannot be carried out.
-func (d *desk) judge(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.Event, error) {
-	ev := acd.Event{Agent: a.ID, By: acd.Supervisor}
+func (ex *exchange) judge(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.Event, error) {
+	ev := acd.Event{Agent: a.ID}
 	switch o.Do {
 	case "ready":
 		ev.Kind = acd.MakeReady
@@ -115,9 +123,9 @@ func (d *desk) judge(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.E
 		ev.Kind = acd.Release
 	case "pause":
 		ev.Kind, ev.Reason = acd.Pause, cmp.Or(o.Reason, bySupervisor)
-		return ev, d.ex.plan.Load().checkPause(ev.Reason)
+		return ev, ex.plan.Load().checkPause(ev.Reason)
 	case "wrapup", "extend":
-		return d.judgeWrapUp(f, a, o)
+		return ex.judgeWrapUp(f, a, o)
 	default:
 		return ev, fmt.Errorf("order %s: %w", o.Do, console.ErrNotFound)
 	}
@@ -125,7 +133,7 @@ func (d *desk) judge(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.E
 }
 
 // judgeWrapUp looks at the wrap-up that an order wants ended or prolonged.
-func (d *desk) judgeWrapUp(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.Event, error) {
+func (ex *exchange) judgeWrapUp(f *acd.Floor, a acd.AgentView, o console.AgentOrder) (acd.Event, error) {
 	w, ok := f.Wrapping(a.ID, acd.CallID(o.Call))
 	if !ok {
 		why := fmt.Sprintf("%s is not wrapping up but %s.", a.ID, a.State)
@@ -134,14 +142,14 @@ func (d *desk) judgeWrapUp(f *acd.Floor, a acd.AgentView, o console.AgentOrder) 
 		}
 		return acd.Event{}, &console.StateConflict{State: a.State.String(), Why: why}
 	}
-	ev := acd.Event{Kind: acd.Extend, Agent: a.ID, By: acd.Supervisor, Call: w.Call}
+	ev := acd.Event{Kind: acd.Extend, Agent: a.ID, Call: w.Call}
 	switch {
 	case o.Do == "wrapup":
 		ev.Kind, ev.Reason = acd.WrapUpDone, o.Code
 		if o.Note != "" {
 			ev.Facts = &acd.Facts{Note: o.Note}
 		}
-		return ev, d.ex.plan.Load().checkWrapUp(w, o)
+		return ev, ex.plan.Load().checkWrapUp(w, o)
 	case w.Mode != acd.WrapExtendable:
 		return ev, &console.StateConflict{State: a.State.String(), Why: fmt.Sprintf("A wrap-up of queue %s cannot be extended: it is %s.", w.Queue, w.Mode)}
 	case w.Extensions == 0:
@@ -168,9 +176,12 @@ func momentOf(t time.Time) *time.Time {
 // bySupervisor is the reason of a pause by order that names none.
 const bySupervisor = "supervisor"
 
+// byPhone is that of a pause that an agent dialled where no reasons are configured.
+const byPhone = "phone"
+
 // ownReasons are those of the switch and its console: nobody has to configure them.
 func ownReasons() []string {
-	return []string{acd.ReasonMissed, acd.ReasonLogin, bySupervisor, "console"}
+	return []string{acd.ReasonMissed, acd.ReasonLogin, bySupervisor, "console", byPhone}
 }
 
 // knowsPause says whether a reason is the switch's own or configured.

@@ -44,6 +44,7 @@ type trunk struct {
 	callerID   config.CallerID
 	called     config.CalledNumber
 	follow     bool // a 3xx may move a call of ours
+	inband     bool // callers' keys are listened for in the audio
 }
 
 type client struct {
@@ -72,6 +73,7 @@ type did struct {
 	agent    acd.AgentID // whom its callers want; "" is anybody
 	greeting string
 	notice   config.Notice
+	echo     bool // leads to the echo test
 }
 
 // destination is where a called number leads at a given moment.
@@ -117,7 +119,7 @@ func newPlan(cfg *config.Config) (*plan, error) {
 		p.sipTrunks = append(p.sipTrunks, made)
 		p.trunks[t.ID] = trunk{
 			maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, ringback: t.Ringback, transport: t.Transport,
-			callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects,
+			callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects, inband: t.DTMF == config.Inband,
 		}
 	}
 	return p, p.loadSounds()

@@ -52,7 +52,7 @@ func (ex *exchange) takeOver(ctx context.Context, next *plan) {
 	ex.board.post(acd.Event{Kind: acd.Reconfigured, Config: &next.floor})
 	ex.plan.Store(next)
 	ex.board.ask(ctx, func() { ex.board.tally.SetSchedule(shiftsOf(next.cfg)) })
-	ex.registrar.SetAccounts(next.accounts)
+	ex.serveAccounts()
 	ex.edge.SetTrunks(next.sipTrunks)
 	select {
 	case ex.rehour <- struct{}{}:

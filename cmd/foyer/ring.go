@@ -224,6 +224,7 @@ func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
 		return
 	}
 	o.taken, o.leg, o.sdp = p, p.leg, p.sdp
+	c.ex.described(o.agent, p.leg, ev.SDP)
 	c.apply(&o.side, stream, rtp.Near)
 	for _, other := range o.phones {
 		if other != p {

@@ -111,7 +111,8 @@ type running struct {
 // openExchange puts the switch together on disk and sockets; nothing runs yet.
 func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, error) {
 	ex := &exchange{
-		log: log, calls: newCallTable(), metrics: newMetrics(version), toll: newToll(), tuning: t, rehour: make(chan struct{}, 1),
+		log: log, calls: newCallTable(), homes: newHomeLines(), metrics: newMetrics(version), toll: newToll(), tuning: t,
+		rehour: make(chan struct{}, 1),
 	}
 	ex.failed = make(chan error, 4)
 	if ex.read == nil {
@@ -163,6 +164,9 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	ex.board.carry, ex.board.cdr = ex.carry, ex.keep
 	ex.board.tally, ex.board.counted = ledger.NewTally(shiftsOf(cfg)), ex.cdrs.PutIntervals
 	if err := ex.recover(); err != nil {
+		return err
+	}
+	if err := ex.loadAccounts(context.Background(), cfg.Registrar.Realm); err != nil {
 		return err
 	}
 	ex.recordings, err = recorder.Open(recorder.Options{
@@ -227,12 +231,12 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 	}
 	reg := cfg.Registrar
 	ex.registrar = sip.NewRegistrar(sip.RegistrarOptions{
-		Realm: reg.Realm, Default: algorithm(reg.Digest), Accounts: p.accounts,
+		Realm: reg.Realm, Default: algorithm(reg.Digest), Accounts: ex.accounts.over(p),
 		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP, ExpiresTLS: reg.Expires.TLS, ExpiresWSS: reg.Expires.WSS,
 		Probe:   reg.Keepalive.UDPOptions,
 		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},
 		Guess:   sip.GuessPolicy{After: reg.Slowdown.After, Longest: reg.Slowdown.Longest, Alarm: reg.Slowdown.Alarm},
-		Changed: ex.phoneChanged, Log: ex.log.Named("registrar"),
+		Changed: ex.phoneChanged, Asked: ex.phoneAsked, Log: ex.log.Named("registrar"),
 	})
 	ex.edge, err = sip.NewEdge(sip.Options{
 		UserAgent: "Foyer/" + version,

@@ -134,8 +134,8 @@ type excess struct {
 	why     error
 }
 
-// warning is a payer who has used much of a day's limit.
-type warning struct {
+// nearing is a payer who has used much of a day's limit.
+type nearing struct {
 	payer   string
 	percent int // 50, 80 or 100
 	of      string
@@ -143,7 +143,7 @@ type warning struct {
 
 // watch returns the passages that have gone too far by now, and the payers who
 // have come to half, four fifths or all of a limit since it was called last.
-func (t *toll) watch(now time.Time) (ends []excess, told []warning) {
+func (t *toll) watch(now time.Time) (ends []excess, told []nearing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn(now)
@@ -183,7 +183,7 @@ func (t *toll) exceeds(now time.Time, p *passage, who payer) error {
 
 var errTooLong = errors.New("the call is too long")
 
-func (t *toll) warn(now time.Time, who payer) []warning {
+func (t *toll) warn(now time.Time, who payer) []nearing {
 	a := t.account(who.name)
 	talked, spent := t.used(now, who.name)
 	share, of := int(100*talked/max(who.limits.Daily, 1)), "minutes"
@@ -193,7 +193,7 @@ func (t *toll) warn(now time.Time, who payer) []warning {
 	for _, mark := range []int{100, 80, 50} {
 		if share >= mark && a.told < mark {
 			a.told = mark
-			return []warning{{who.name, mark, of}}
+			return []nearing{{who.name, mark, of}}
 		}
 	}
 	return nil

@@ -55,13 +55,7 @@ domain=%[6]s
 
 func startLinphone(t *testing.T, p phone) *linphone {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, ".local", "share", "linphone"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	writeTone(t, filepath.Join(dir, "tone.wav"), p.tone)
-	rc, base := filepath.Join(dir, "linphonerc"), ports(t)
-	tls := -1
+	base, tls := ports(t), -1
 	if p.transport == "tls" {
 		tls = base + 1
 	}
@@ -69,8 +63,20 @@ func startLinphone(t *testing.T, p phone) *linphone {
 	if p.media != "" {
 		encryption, must = p.media, 1
 	}
-	text := fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password, tls, p.ca, encryption, must)
-	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
+	return launchLinphone(t, fmt.Sprintf(linphoneConfig, base, base+10, p.server, p.transport, p.user, p.domain, p.password,
+		tls, p.ca, encryption, must), p.tone)
+}
+
+// launchLinphone starts one with a configuration and waits until it has registered.
+func launchLinphone(t *testing.T, config string, tone float64) *linphone {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, ".local", "share", "linphone"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeTone(t, filepath.Join(dir, "tone.wav"), tone)
+	rc := filepath.Join(dir, "linphonerc")
+	if err := os.WriteFile(rc, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(tool(t, "linphonec"), "-c", rc, "-d", "6", "-l", filepath.Join(dir, "log"))

@@ -42,12 +42,14 @@ func check(r *reader, c *Config) {
 	k.policies = unique(r, "recording policy", c.RecordingPolicies, func(x *RecordingPolicy) *string { return &x.ID })
 	unique(r, "agent", c.Agents, func(x *Agent) *string { return &x.ID })
 
+	k.checkSite()
 	k.checkDatabase()
 	k.checkListen()
 	k.checkFlood()
 	k.checkTrunks()
 	k.checkRoutes()
 	k.checkMedia()
+	k.checkFeatures()
 	k.checkPrompts()
 	k.checkSkills()
 	for i := range c.Clients {

@@ -99,7 +99,9 @@ func (k *checker) checkNumbers() {
 		}
 		first[d.Number] = at
 		k.refer(&d.Client, "client", "clients", k.clients)
-		k.refer(&d.To, "queue", "queues", k.queues)
+		if d.To != Echo {
+			k.refer(&d.To, "queue", "queues", k.queues)
+		}
 		if of := clientOf[d.To]; k.clients[of] && k.clients[d.Client] && d.Client != of {
 			k.warnf(k.at[&d.Client], "number %s is of client %q, but its queue %q is of client %q", d.Number, d.Client, d.To, of)
 		}

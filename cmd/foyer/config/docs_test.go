@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// around is the configuration that the examples of docs/floor.md are parts of.
+// around is the configuration that the examples of docs/ are parts of.
 const around = `
 version: 1
 demo: true
@@ -76,6 +76,7 @@ func TestExamplesOfTheDocs(t *testing.T) {
 			t.Errorf("%d trunks", len(c.Trunks))
 		}
 	})
+	examplesOf(t, "home-lines.md", whole, 4, func(*testing.T, *Config) {})
 }
 
 // The pages name every key of a queue that has a say in who is served by whom, and

@@ -156,7 +156,7 @@ const (
 type DID struct {
 	Number string `yaml:"number" need:"yes"` // E.164, with +
 	Client string `yaml:"client"`            // the queue's when not given
-	To     string `yaml:"to" need:"yes"`     // a queue
+	To     string `yaml:"to" need:"yes"`     // a queue, or echo for the echo test
 	// Agent of the queue is whom callers of this number want: the queue's Prefer says
 	// how long they wait for that one alone.
 	Agent string `yaml:"agent"`

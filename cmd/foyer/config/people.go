@@ -4,7 +4,7 @@ package config
 type Agent struct {
 	ID   string     `yaml:"id" need:"yes"`
 	Name string     `yaml:"name"` // the id when not given
-	SIP  SIPAccount `yaml:"sip" need:"yes"`
+	SIP  SIPAccount `yaml:"sip"`
 	// Skills by level, 1 to 5.
 	Skills map[string]int `yaml:"skills" min:"1" max:"5"`
 	Queues []Assignment   `yaml:"queues"`
@@ -48,6 +48,8 @@ type Capacity struct {
 
 // SIPAccount is how an agent's phone authenticates.
 type SIPAccount struct {
-	Password Secret `yaml:"password" need:"yes"`
+	// Password, where it is not one that `foyer agent provision` has made: that one
+	// is known to the switch alone, and wins over this.
+	Password Secret `yaml:"password"`
 	Digest   Digest `yaml:"digest" enum:"md5 sha-256"` // registrar.digest when not given
 }

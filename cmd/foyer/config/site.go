@@ -26,6 +26,7 @@ type Config struct {
 	OutboundRoutes    []OutboundRoute   `yaml:"outbound_routes"`
 	Outbound          Outbound          `yaml:"outbound"`
 	Floor             Floor             `yaml:"floor"`
+	FeatureCodes      FeatureCodes      `yaml:"feature_codes"`
 	Reasons           Reasons           `yaml:"reasons"`
 	Skills            []string          `yaml:"skills"` // when given, the only skills that may be named
 	Calendars         []Calendar        `yaml:"calendars"`
@@ -54,6 +55,9 @@ type Site struct {
 	// PublicHost is the host name or address phones and carriers reach the
 	// switch by; it is written into Contact.
 	PublicHost string `yaml:"public_host" need:"yes"`
+	// PublicURL is where people reach the console, for links that are given out;
+	// https:// and PublicHost when not given.
+	PublicURL string `yaml:"public_url"`
 	// Timezone is the zone of the calendars and of times shown to people.
 	Timezone *time.Location `yaml:"timezone" default:"UTC"`
 	// Locale is the language of prompts where neither client nor number says another.

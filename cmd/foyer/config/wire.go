@@ -245,6 +245,10 @@ type Trunk struct {
 	// FollowRedirects lets a 3xx of the carrier move a call of ours to another number,
 	// by the same trunk and if an outbound route allows that number too.
 	FollowRedirects bool `yaml:"follow_redirects" default:"false"`
+	// DTMF is how its callers' key presses come: inband is for a carrier that sends
+	// the tones themselves. A call in which it agrees on telephone-event, or an INFO,
+	// is understood in any case.
+	DTMF DTMF `yaml:"dtmf" default:"rfc4733" enum:"rfc4733 inband"`
 }
 
 // Host is a machine elsewhere: a name or an address, IPv6 without brackets, and
@@ -273,6 +277,12 @@ const (
 	// carriers refuse numbers that are not their customer's.
 	ShowCaller CallerID = "passthrough"
 )
+
+// DTMF is how key presses travel.
+type DTMF string
+
+// Inband is key presses as tones in the audio.
+const Inband DTMF = "inband"
 
 // CalledNumber is the part of an INVITE that names the number called.
 type CalledNumber string
