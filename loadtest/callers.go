@@ -19,7 +19,7 @@ func (r *Running) dial() bool {
 	n := r.next
 	r.next++
 	d := &dialled{fate: r.plan.fortune(n), idle: len(r.agents)-r.tally.busy > r.tally.unoffered}
-	d.Number, d.Caller = n, callerNumber(n)
+	d.Number, d.Caller = n, CallerNumber(n)
 	d.Called = r.plan.Numbers[int(n)%len(r.plan.Numbers)]
 	r.calls[n] = d
 	r.tally.started++

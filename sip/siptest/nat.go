@@ -36,6 +36,9 @@ type NATRules struct {
 	// Rewrite, if set, is the router's application layer gateway: it returns what
 	// is passed on instead of Data. It runs under the network's lock.
 	Rewrite func(*Passing) []byte
+	// Left, if set, is shown what really leaves a Real router, from which inner
+	// socket; it runs under the network's lock.
+	Left func(inside netip.AddrPort, data []byte)
 }
 
 // Passing is one packet on its way through a router.
@@ -81,6 +84,7 @@ type NAT struct {
 type natKey struct{ inside, to netip.AddrPort } // to is zero unless symmetric
 
 type mapping struct {
+	nat     *NAT
 	key     natKey
 	port    uint16
 	last    time.Time
@@ -204,7 +208,7 @@ func (r *NAT) mapped(inside, to netip.AddrPort, now time.Time) *mapping {
 	if m != nil {
 		return m
 	}
-	m = &mapping{key: k, last: now, written: map[netip.AddrPort]bool{}, hosts: map[netip.Addr]bool{}}
+	m = &mapping{nat: r, key: k, last: now, written: map[netip.AddrPort]bool{}, hosts: map[netip.Addr]bool{}}
 	if !r.place(m) {
 		return nil
 	}

@@ -257,6 +257,9 @@ func (n *Net) deliver(p packet) {
 			n.counts.NoRoute++ // the mapping has been dropped meanwhile, or nobody listens
 			return
 		}
+		if f := p.by.nat.rules.Left; f != nil {
+			f(p.by.key.inside, p.data)
+		}
 	default:
 		n.counts.NoRoute++
 		return

@@ -1,0 +1,76 @@
+package lab
+
+import (
+	"encoding/binary"
+	"math"
+	"sync"
+	"time"
+)
+
+// arrivals is the stream of one voice as it really left the home, by its own
+// arithmetic: what the switch should have measured. The figures are those of RFC
+// 3550 section 6.4.1 and appendix A.8, in floating point.
+type arrivals struct {
+	mu             sync.Mutex
+	any            bool
+	ssrc           uint32
+	first, highest int64
+	seen           map[int64]bool
+	turns          int64
+	transit        float64 // ms
+	jitter         float64 // ms
+	jitters        []float64
+	sampled        time.Time
+}
+
+// take counts a packet that leaves at a moment; what is no RTP is left out.
+func (a *arrivals) take(packet []byte, at time.Time) {
+	if len(packet) < rtpHeader || packet[0]>>6 != 2 || packet[1]&0x7f >= 72 && packet[1]&0x7f <= 79 {
+		return
+	}
+	seq := int64(binary.BigEndian.Uint16(packet[2:]))
+	stamp := float64(binary.BigEndian.Uint32(packet[4:])) / 8
+	now := float64(at.UnixMicro()) / 1000
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ssrc := binary.BigEndian.Uint32(packet[8:]); !a.any || ssrc != a.ssrc {
+		a.any, a.ssrc, a.first, a.highest, a.seen = true, ssrc, seq, seq, map[int64]bool{}
+		a.transit, a.sampled = now-stamp, at
+	}
+	if a.seen[seq] {
+		return
+	}
+	a.seen[seq] = true
+	a.first, a.highest = min(a.first, seq), max(a.highest, seq)
+	transit := now - stamp
+	a.jitter += (math.Abs(transit-a.transit) - a.jitter) / 16
+	a.transit = transit
+	if at.Sub(a.sampled) >= time.Second {
+		a.sampled = at
+		a.jitters = append(a.jitters, a.jitter)
+	}
+}
+
+// loss is the share of packets between the first and the last that are missing.
+func (a *arrivals) loss() float64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.any {
+		return 0
+	}
+	return 1 - float64(len(a.seen))/float64(a.highest-a.first+1)
+}
+
+// jitterRange is the least and the most that the jitter has been at the end of a
+// second.
+func (a *arrivals) jitterRange() (least, most float64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, j := range a.jitters {
+		if i == 0 {
+			least, most = j, j
+		}
+		least, most = min(least, j), max(most, j)
+	}
+	return least, most
+}
