@@ -9,6 +9,12 @@ import (
 // open internet can be forged and ports can be guessed; what a stranger cannot
 // do without seeing the call is to send from the phone's own network, in one
 // unbroken stream, while the phone is silent.
+//
+// A router forgets: after a hold, a restart, a night's disconnection the phone's
+// packets come from another port, and it does not know. So a locked leg moves when
+// its peer has fallen silent and a source from the phone's network either goes on
+// with the peer's very stream, whose SSRC and number nobody can guess, or sends
+// just after the phone has negotiated anew. It has to earn it as at the beginning.
 const (
 	learnWindow  = 5 * time.Second        // after Set, nothing is learned any more
 	learnPackets = 5                      // consecutive packets of one SSRC
@@ -24,6 +30,10 @@ type sighting struct {
 	ssrc uint32
 	seq  uint16
 	ours bool // a payload type that was negotiated
+
+	// Of a source that is not the peer, once there is one.
+	goesOn bool  // with the peer's stream: its SSRC, and a number it may have come to
+	idle   int64 // ns since the peer was heard
 }
 
 type verdict uint8
@@ -43,7 +53,7 @@ type latch struct {
 	rule   Latch
 	remote netip.AddrPort // of the SDP
 	signal netip.Addr
-	armed  int64
+	armed  int64                // ns; when it last became possible to learn
 	peer   netip.AddrPort       // locked onto; invalid while learning
 	alarm  bool                 // contested has been told
 	list   *[claimants]claimant // while learning
@@ -60,12 +70,15 @@ type claimant struct {
 	last  int64
 }
 
-// set applies a negotiation. Only another remote address opens learning again:
-// a session refresh gives nobody a chance to take over the stream.
+// set applies a negotiation. Only another remote address unlocks: a session refresh
+// gives nobody a chance to take over the stream of a phone that sends.
 func (l *latch) set(s *Stream, now int64) (changed bool) {
 	l.signal = s.SignalIP.Unmap()
 	remote := unmap(s.Remote)
 	if remote == l.remote && s.Latch == l.rule {
+		if s.Send && s.Receive {
+			l.armed = now // not while one holds the other, and rightly is silent
+		}
 		return false
 	}
 	*l = latch{rule: s.Latch, remote: remote, signal: l.signal, armed: now}
@@ -79,11 +92,13 @@ func (l *latch) step(now int64, p sighting) verdict {
 		if p.from == l.peer {
 			return accept
 		}
-		return refuse
+		if !l.mayMove(now, p) {
+			return refuse
+		}
 	case !l.remote.IsValid():
 		return refuse
 	case p.from == l.remote && p.ours:
-		l.peer, l.list = p.from, nil
+		l.lock(now, p.from)
 		return lock
 	case l.rule == Exact, !p.ours, !l.learning(now), !near(l.signal, p.from.Addr()):
 		return refuse
@@ -117,8 +132,18 @@ func (l *latch) claim(now int64, p sighting) verdict {
 		l.alarm = true
 		return contested
 	}
-	l.peer, l.list = c.from, nil
+	l.lock(now, c.from)
 	return lock
+}
+
+func (l *latch) lock(now int64, peer netip.AddrPort) {
+	l.peer, l.list, l.alarm = peer, nil, false
+	l.armed = now - 2*int64(learnWindow) // closed until the phone negotiates anew
+}
+
+// mayMove tells whether a locked leg may count a packet of another source.
+func (l *latch) mayMove(now int64, p sighting) bool {
+	return l.rule == Near && p.ours && p.idle > int64(rivalMemory) && (p.goesOn || l.learning(now)) && near(l.signal, p.from.Addr())
 }
 
 // claimant finds the entry of a source, or gives it the one worth least: a free

@@ -77,9 +77,14 @@ func callerHolds(ctx context.Context, s *Scene) error {
 	return s.hangUp(ctx, s.agent)
 }
 
-// hold lets one party hold the other, who must hear music instead.
+// hold lets one party hold the other, who must hear the switch's music instead. A
+// carrier that says sendonly brings music of its own.
 func (s *Scene) hold(ctx context.Context, who, other *Party) error {
-	if err := s.offers(ctx, who, "sendonly"); err != nil {
+	direction := "sendonly"
+	if who == s.caller {
+		direction = "inactive"
+	}
+	if err := s.offers(ctx, who, direction); err != nil {
 		return err
 	}
 	who.Mute(true)
