@@ -30,6 +30,8 @@ type RegEvent struct {
 	User      string
 	Binding   Binding
 	Reachable bool // any phone of the user reachable after this event
+
+	before flow // by which a phone that has come by another was reached
 }
 
 type RegKind uint8
@@ -175,7 +177,9 @@ func (b *bindings) refresh(now time.Time, p *phone, r registration, c contact) R
 	}
 	p.Reachable = true
 	p.probe.unanswered = 0
+	before := flow{}
 	if p.flow() != r.from {
+		before = p.flow()
 		b.leave(p)
 		p.probe.token = 0 // an answer still to come would speak of the old flow
 		p.renew(now, r, c)
@@ -184,7 +188,9 @@ func (b *bindings) refresh(now time.Time, p *phone, r registration, c contact) R
 		p.renew(now, r, c)
 	}
 	heap.Fix(&b.due, p.place)
-	return b.event(kind, p)
+	e := b.event(kind, p)
+	e.before = before
+	return e
 }
 
 func (p *phone) renew(now time.Time, r registration, c contact) {

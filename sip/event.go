@@ -41,6 +41,9 @@ type (
 		Code int
 		SDP  []byte
 	}
+	// Moved says that a phone is reached by another flow than before, which Remote
+	// and Transport tell: its router or its line has changed.
+	Moved struct{}
 	// Info is a DTMF digit by INFO (application/dtmf-relay or dtmf); 200 has
 	// been sent.
 	Info struct{ Digit byte }
@@ -73,6 +76,7 @@ func (Acked) legEvent()      {}
 func (Cancelled) legEvent()  {}
 func (Reoffered) legEvent()  {}
 func (Reanswered) legEvent() {}
+func (Moved) legEvent()      {}
 func (Info) legEvent()       {}
 func (Ended) legEvent()      {}
 

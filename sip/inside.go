@@ -32,8 +32,9 @@ func (l *Leg) opened(m *letter) {
 func (l *Leg) take(m *letter) {
 	if f, ok := flowOf(m.req); ok && !l.out() {
 		l.mu.Lock()
-		l.dialog.flow = f // the router before a phone may have given it another port
+		l.reachedBy(f)
 		l.mu.Unlock()
+		l.deliver()
 	}
 	switch m.req.Method {
 	case sip.ACK:

@@ -146,6 +146,8 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		if o.taken == p && !o.closed {
 			c.reanswered(acd.Agent, &o.side, ev)
 		}
+	case sip.Moved:
+		c.phoneMoved(p)
 	case sip.Info:
 		if c.phase == talking && c.agent == o {
 			c.caller.media.SendDigit(ev.Digit, infoDigit)

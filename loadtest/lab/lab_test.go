@@ -75,3 +75,11 @@ func TestCallsBehindEveryKindOfRouter(t *testing.T) {
 	t.Parallel()
 	mustRun(t, Options{Cases: Kinds(6*time.Second, 2500*time.Millisecond)})
 }
+
+func TestCallsSurviveWhatHappensToTheLine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole switch and lines that go dark: not in make check")
+	}
+	t.Parallel()
+	mustRun(t, Options{Cases: Mishaps(3*time.Second, 8*time.Second, 20*time.Second), AtOnce: 18})
+}
