@@ -18,7 +18,7 @@ type ALG struct {
 	Back              bool // and put back in what comes in
 	Length            bool // Content-Length is made right again
 	PortOff           int  // added to every port that is written
-	Longest           int  // bytes of a message; what is longer is cut; 0: nothing is
+	Longest           int  // bytes of a message that goes out; what is longer is cut; 0: nothing is
 }
 
 // goodALG does all that such a helper can do right.
@@ -48,7 +48,7 @@ func (a *ALG) Rewrite(p *siptest.Passing) []byte {
 		}
 	}
 	out := append(append(head, "\r\n\r\n"...), body...)
-	if a.Longest > 0 && len(out) > a.Longest {
+	if a.Longest > 0 && p.Out && len(out) > a.Longest {
 		out = out[:a.Longest]
 	}
 	return out

@@ -138,7 +138,7 @@ func (l *Lab) account(ctx context.Context, scenes []*Scene, before loadtest.Read
 			calls = append(calls, s.account)
 		}
 	}
-	resting, stop := context.WithTimeout(ctx, 15*time.Second)
+	resting, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
 	found, err := l.sw.Audit(resting, calls, before)
 	if err != nil {

@@ -83,3 +83,19 @@ func TestCallsSurviveWhatHappensToTheLine(t *testing.T) {
 	t.Parallel()
 	mustRun(t, Options{Cases: Mishaps(3*time.Second, 8*time.Second, 20*time.Second), AtOnce: 18})
 }
+
+func TestCallsBehindRoutersThatMeddle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole switch: not in make check")
+	}
+	t.Parallel()
+	mustRun(t, Options{Cases: Meddlers()})
+}
+
+func TestCallsOnBadLines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a whole switch: not in make check")
+	}
+	t.Parallel()
+	mustRun(t, Options{Cases: Lines(8 * time.Second), AtOnce: 18})
+}

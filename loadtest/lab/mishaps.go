@@ -19,7 +19,8 @@ func Mishaps(dark ...time.Duration) []Case {
 			{Name: "router restarts, agent hangs up", Play: routerRestarts((*Scene).agentLeaves)},
 			{Name: "router restarts, caller hangs up", Play: routerRestarts((*Scene).callerLeaves)},
 			{Name: "router restarts, phone registers after the BYE", Play: leavesBeforeRegister},
-			{Name: "line gets another public address", Play: lineRenumbered, Limit: 40 * time.Second},
+			{Name: "line gets another public address", Play: lineRenumbered(3 * time.Second)},
+			{Name: "the same, and registers when it counts as lost", Play: lineRenumbered(noticed), Limit: 40 * time.Second},
 		}
 		for _, d := range dark {
 			cases = append(cases, Case{Name: fmt.Sprintf("%v dark", d), Limit: d + 40*time.Second,
@@ -102,21 +103,23 @@ func leavesBeforeRegister(ctx context.Context, s *Scene) error {
 }
 
 // lineRenumbered: nothing of the phone can be believed from another address until
-// it has registered from there.
-func lineRenumbered(ctx context.Context, s *Scene) error {
-	if err := s.connect(ctx); err != nil {
-		return err
+// it has registered from there. That it was lost meanwhile need not make it ring.
+func lineRenumbered(register time.Duration) func(context.Context, *Scene) error {
+	return func(ctx context.Context, s *Scene) error {
+		if err := s.connect(ctx); err != nil {
+			return err
+		}
+		s.public = s.lab.address(s.number + 100)
+		if err := s.router.Renumber(s.public); err != nil {
+			return err
+		}
+		pause(ctx, register)
+		if err := s.register(ctx); err != nil {
+			return err
+		}
+		s.healed(ctx, "registered from another address", usual)
+		return s.hangUp(ctx, s.caller)
 	}
-	s.public = s.lab.address(s.number + 100)
-	if err := s.router.Renumber(s.public); err != nil {
-		return err
-	}
-	pause(ctx, 3*time.Second)
-	if err := s.register(ctx); err != nil {
-		return err
-	}
-	s.healed(ctx, "registered from another address", usual)
-	return s.hangUp(ctx, s.caller)
 }
 
 // goesDark: for some time nothing passes either way. A caller is left in silence
