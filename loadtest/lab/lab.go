@@ -137,6 +137,7 @@ func (l *Lab) account(ctx context.Context, scenes []*Scene, before loadtest.Read
 		if !s.account.Started.IsZero() {
 			calls = append(calls, s.account)
 		}
+		calls = append(calls, s.more...)
 	}
 	resting, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
@@ -155,8 +156,9 @@ func (l *Lab) account(ctx context.Context, scenes []*Scene, before loadtest.Read
 	rows := make([]Row, 0, len(scenes))
 	for _, s := range scenes {
 		r := Row{Name: s.rules.Name}
+		r.Calls = len(s.more)
 		if s.caller != nil && s.caller.call != nil {
-			r.Calls = 1
+			r.Calls++
 			if cdr := byCall[s.caller.call.ID()]; cdr != nil {
 				if s.rules.Judge != nil {
 					s.rules.Judge(s, cdr)

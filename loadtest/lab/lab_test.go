@@ -89,7 +89,7 @@ func TestCallsBehindRoutersThatMeddle(t *testing.T) {
 		t.Skip("a whole switch: not in make check")
 	}
 	t.Parallel()
-	mustRun(t, Options{Cases: Meddlers()})
+	mustRun(t, Options{Cases: append(Meddlers(), Turns(10)...)})
 }
 
 func TestCallsOnBadLines(t *testing.T) {

@@ -34,8 +34,9 @@ type Scene struct {
 	public string // address of the router
 
 	agent, caller *Party
-	account       loadtest.Call // of the call, as seen from outside
-	left          *arrivals     // what of the agent's media left the home
+	account       loadtest.Call   // of the call, as seen from outside
+	more          []loadtest.Call // of callers besides
+	left          *arrivals       // what of the agent's media left the home
 
 	OneWay int      // calls in which one did not hear the other
 	Notes  []string // what is worth a word in the table
