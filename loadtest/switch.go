@@ -52,6 +52,8 @@ func moduleRoot() (string, error) {
 type Switch struct {
 	Setup
 	Config string // path of the configuration
+	// Tolerance is how far the times in Audit's books may differ; 0 is 500 ms.
+	Tolerance time.Duration
 	bin    string
 	cmd    *exec.Cmd
 	log    *os.File
@@ -244,7 +246,7 @@ func (s *Switch) Audit(ctx context.Context, calls []Call, before Readings) ([]st
 	if err != nil {
 		return nil, err
 	}
-	b := Books{Calls: calls, Recorded: s.Record, Before: before, After: after}
+	b := Books{Calls: calls, Recorded: s.Record, Tolerance: s.Tolerance, Before: before, After: after}
 	for until := time.Now().Add(booksClose); ; pause(ctx, 100*time.Millisecond) {
 		if b.CDRs, err = s.CDRs(ctx); err != nil {
 			return nil, err

@@ -7,8 +7,8 @@ import (
 
 // The rule of learning a peer's media address (Latch Near). An address on the
 // open internet can be forged and ports can be guessed; what a stranger cannot
-// do without seeing the call is to send from the phone's own network, in one
-// unbroken stream, while the phone is silent.
+// do without seeing the call is to send from the phone's own network, as one
+// stream, while the phone is silent.
 //
 // A router forgets: after a hold, a restart, a night's disconnection the phone's
 // packets come from another port, and it does not know. So a locked leg moves when
@@ -17,9 +17,10 @@ import (
 // just after the phone has negotiated anew. It has to earn it as at the beginning.
 const (
 	learnWindow  = 5 * time.Second        // after Set, nothing is learned any more
-	learnPackets = 5                      // consecutive packets of one SSRC
+	learnPackets = 5                      // packets of one SSRC, numbered as a stream is
+	learnReach   = 16                     // from one number to the next of a stream on a line that loses and reorders
 	learnSpan    = 60 * time.Millisecond  // from the first to the last of them
-	rivalPackets = 2                      // consecutive packets that make a claimant a rival
+	rivalPackets = 2                      // such packets that make a claimant a rival
 	rivalMemory  = 300 * time.Millisecond // a claimant silent this long has given up
 	claimants    = 8                      // watched at a time
 )
@@ -116,12 +117,15 @@ func (l *latch) claim(now int64, p sighting) verdict {
 		l.list = new([claimants]claimant)
 	}
 	c := l.claimant(now, p.from)
-	if c.count > 0 && c.ssrc == p.ssrc && p.seq == c.seq+1 {
+	switch step := int16(p.seq - c.seq); {
+	case c.count == 0 || c.ssrc != p.ssrc || step < -learnReach || step > learnReach:
+		c.ssrc, c.seq, c.count, c.first = p.ssrc, p.seq, 1, now
+	case step == 0: // repeated
+	default:
 		c.count++
-	} else {
-		c.ssrc, c.count, c.first = p.ssrc, 1, now
+		c.seq += uint16(max(step, 0))
 	}
-	c.seq, c.last = p.seq, now
+	c.last = now
 	if c.count < learnPackets || c.last-c.first < int64(learnSpan) {
 		return wait
 	}

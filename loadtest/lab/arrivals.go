@@ -16,7 +16,6 @@ type arrivals struct {
 	ssrc           uint32
 	first, highest int64
 	seen           map[int64]bool
-	turns          int64
 	transit        float64 // ms
 	jitter         float64 // ms
 	jitters        []float64
@@ -51,14 +50,16 @@ func (a *arrivals) take(packet []byte, at time.Time) {
 	}
 }
 
-// loss is the share of packets between the first and the last that are missing.
-func (a *arrivals) loss() float64 {
+// loss is the share of packets between the first and the last that are missing, and
+// how many should have been there.
+func (a *arrivals) loss() (share float64, of int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.any {
-		return 0
+		return 0, 1
 	}
-	return 1 - float64(len(a.seen))/float64(a.highest-a.first+1)
+	of = a.highest - a.first + 1
+	return 1 - float64(len(a.seen))/float64(of), of
 }
 
 // jitterRange is the least and the most that the jitter has been at the end of a

@@ -23,7 +23,7 @@ func Kinds(idle, lifetime time.Duration) []Case {
 			{Name: "caller holds and resumes", Play: callerHolds},
 			{Name: "agent moves media by re-INVITE", Play: agentMoves},
 			{Name: "caller moves media by re-INVITE", Play: callerMoves},
-			{Name: fmt.Sprintf("%v idle, mappings live %v", idle, lifetime), Lifetime: lifetime, Limit: idle + 20*time.Second,
+			{Name: fmt.Sprintf("%v idle, mappings live %v", idle, lifetime), Lifetime: lifetime, Limit: idle + time.Minute,
 				Play: func(ctx context.Context, s *Scene) error { return waitsIdle(ctx, s, idle) }},
 		} {
 			c.Name = kind.String() + ": " + c.Name

@@ -18,7 +18,7 @@ func badSignalling(shares ...float64) []Case {
 		for i, play := range []func(context.Context, *Scene) error{callerHangsUp, agentHangsUp, holdsAndResumes, callerHolds} {
 			all = append(all, Case{
 				Name:  fmt.Sprintf("%.0f %% of signalling lost both ways, %s", 100*share, [...]string{"caller hangs up", "agent hangs up", "agent holds", "caller holds"}[i]),
-				Limit: 90 * time.Second,
+				Limit: 2 * time.Minute,
 				Play: func(ctx context.Context, s *Scene) error {
 					l := siptest.Link{Loss: share, Delay: 20 * time.Millisecond, Jitter: 60 * time.Millisecond, Duplicate: share, Reorder: share}
 					s.lab.net.Impair(s.inside(sipPort), "", l)
@@ -48,7 +48,7 @@ func badMedia(talk time.Duration) []Case {
 	var all []Case
 	for _, line := range lines {
 		all = append(all, Case{
-			Name: line.name, Limit: talk + 20*time.Second,
+			Name: line.name, Limit: talk + time.Minute,
 			Play: func(ctx context.Context, s *Scene) error {
 				s.lab.net.Impair(s.inside(rtpPort), "", line.link)
 				s.lab.net.Impair("", s.inside(rtpPort), line.link)
@@ -69,14 +69,18 @@ func Lines(talk time.Duration) []Case {
 	return append(badSignalling(0.01, 0.05, 0.15), badMedia(talk)...)
 }
 
+// unbelieved are packets that a media leg does not use before it believes its peer,
+// and that count as lost where others overtake them.
+const unbelieved = 6
+
 // wantFigures compares the record with the line: loss within a point of a hundred,
 // jitter within a fifth of what it was at its least or most, the recording as long
 // as the talk.
 func wantFigures(s *Scene, row *loadtest.CDR) {
-	lost := s.left.loss()
+	lost, sent := s.left.loss()
 	q := row.Quality.Agent
-	if math.Abs(q.LossRatio-lost) > 0.01 {
-		s.fault("the record says %.2f %% lost, the line lost %.2f %%", 100*q.LossRatio, 100*lost)
+	if math.Abs(q.LossRatio-lost) > 0.01+unbelieved/float64(sent) {
+		s.fault("the record says %.2f %% lost, the line lost %.2f %% of %d", 100*q.LossRatio, 100*lost, sent)
 	}
 	least, most := s.left.jitterRange()
 	if q.JitterMS < 0.8*least-1 || q.JitterMS > 1.2*most+1 {

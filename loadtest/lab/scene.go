@@ -18,12 +18,6 @@ type Party struct {
 	call *siptest.Call // the one they are in, or were last
 }
 
-// Close takes the party off the line.
-func (p *Party) Close() {
-	p.Phone.Close()
-	p.Voice.Close()
-}
-
 // Scene is a caller on a carrier's good line and an agent at home, in one case.
 // Its methods are for the one goroutine that plays the case.
 type Scene struct {
@@ -184,8 +178,10 @@ func (s *Scene) connect(ctx context.Context) error {
 }
 
 const (
-	enough = 15              // packets heard of the other make a talk
-	usual  = 3 * time.Second // within which they must have come
+	enough = 15 // packets heard of the other make a talk
+	// usual is within which they must have come: long enough for a machine that
+	// stands still for seconds, and short of for ever, which is what one-way means.
+	usual = 10 * time.Second
 )
 
 // talk wants both parties to hear each other from now on, and says how long it
@@ -260,24 +256,37 @@ func (s *Scene) dark(on bool) {
 	s.lab.net.Impair("", s.public, l)
 }
 
-// close ends what is left.
-func (s *Scene) close() {
+// part ends what is left of the calls.
+func (s *Scene) part() {
 	s.dark(false)
 	ctx, stop := context.WithTimeout(context.Background(), 5*time.Second)
 	defer stop()
-	for _, p := range []*Party{s.caller, s.agent} {
-		if p == nil {
-			continue
-		}
+	for _, p := range s.parties() {
 		if p.call != nil && p.call.State() != siptest.Ended {
 			p.call.Bye()
 			_ = p.call.Ended(ctx)
 		}
-		p.Close()
+		p.Voice.Close()
+	}
+}
+
+// close takes the home and the caller's line away.
+func (s *Scene) close() {
+	for _, p := range s.parties() {
+		p.Phone.Close()
 	}
 	if s.router != nil {
 		s.router.Close()
 	}
+}
+
+func (s *Scene) parties() (there []*Party) {
+	for _, p := range []*Party{s.caller, s.agent} {
+		if p != nil {
+			there = append(there, p)
+		}
+	}
+	return there
 }
 
 // leaves takes note of the agent's media that has left the home.
