@@ -308,6 +308,7 @@ func (r *Running) release(o *offered) {
 		o.agent.current = nil
 		r.tally.busy--
 	}
+	o.call = nil // what is over is kept for the books, and its messages are not
 }
 
 // endTalk is the end of the planned talk time.
@@ -327,8 +328,9 @@ func (r *Running) hangAgent(o *offered) {
 	}
 	o.hungup = true
 	r.free(o, time.Now())
+	call := o.call
 	r.mu.Unlock()
-	o.call.Bye()
+	call.Bye()
 }
 
 // HangUpAgents lets every agent who is talking hang up at once and returns how

@@ -54,11 +54,11 @@ type Switch struct {
 	Config string // path of the configuration
 	// Tolerance is how far the times in Audit's books may differ; 0 is 500 ms.
 	Tolerance time.Duration
-	bin    string
-	cmd    *exec.Cmd
-	log    *os.File
-	ended  chan struct{} // closed when the process has ended
-	err    error         // why; read after ended
+	bin       string
+	cmd       *exec.Cmd
+	log       *os.File
+	ended     chan struct{} // closed when the process has ended
+	err       error         // why; read after ended
 }
 
 // StartSwitch writes the configuration, starts the program and waits until it
