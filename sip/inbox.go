@@ -43,19 +43,41 @@ func (b *inbox) begin(cseq uint32) {
 }
 
 // take gives a request its place, nil when its number has been seen or passed:
-// a retransmission, which its transaction absorbs, or a request out of order.
+// a retransmission, which its transaction absorbs, or a request out of order. A copy
+// that came right behind gets the same letter, for it may be the one that makes the
+// transaction.
 func (b *inbox) take(req *sip.Request, cseq uint32) *letter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := &letter{req: req, ready: req.IsAck()}
 	if !req.IsAck() {
 		if b.numbered && cseq <= b.highest {
-			return nil
+			return b.waiting(req)
 		}
 		b.highest, b.numbered = cseq, true
 	}
 	b.queue = append(b.queue, m)
 	return m
+}
+
+// waiting finds the letter of which a request is a copy, if its transaction has not
+// come yet. The caller holds mu.
+func (b *inbox) waiting(req *sip.Request) *letter {
+	for _, m := range b.queue {
+		if !m.ready && m.req.Method == req.Method && m.req.CSeq().SeqNo == req.CSeq().SeqNo && branchOf(m.req) == branchOf(req) {
+			return m
+		}
+	}
+	return nil
+}
+
+func branchOf(req *sip.Request) string {
+	via := req.Via()
+	if via == nil {
+		return ""
+	}
+	branch, _ := via.Params.Get("branch")
+	return branch
 }
 
 // arrived says that the transaction of a letter is there. It reports whether the

@@ -118,3 +118,22 @@ func TestOtherPhonesAreRungAtOnce(t *testing.T) {
 		expect[Refused](d)
 	})
 }
+
+// A network that repeats a datagram at once: whichever copy the library hands over
+// first, the request is opened once and answered well.
+func TestCopiesAtOnceAreOneRequest(t *testing.T) {
+	play(t, nil, func(s *stage) {
+		c, d := s.talks()
+		s.net.Impair("10.0.0.2", "10.0.0.1", siptest.Link{Duplicate: 1})
+		for range 500 {
+			c.Info("application/dtmf-relay", "Signal=5\r\nDuration=100\r\n")
+			if m := s.saw(c, "xxx INFO"); m.Status != 200 {
+				t.Fatalf("answered %d %s", m.Status, m.Reason)
+			}
+			expect[Info](d)
+		}
+		d.silent()
+		c.Bye()
+		expect[Ended](d)
+	})
+}
