@@ -13,6 +13,7 @@ import (
 type Setup struct {
 	Dir    string // for the configuration and the data; must exist
 	IP     string // of the switch; "" is 127.0.0.1
+	Desk   string // of its console and readings, which answer to loopback alone; "" is IP
 	Realm  string // "" is lo.test
 	Number string // "" is +33170000001
 	Agents int
@@ -43,6 +44,7 @@ func (s Setup) complete() (Setup, error) {
 		}
 	}
 	def(&s.IP, "127.0.0.1")
+	def(&s.Desk, s.IP)
 	def(&s.Realm, "lo.test")
 	def(&s.Number, "+33170000001")
 	def(&s.CallerIP, "127.0.0.2")
@@ -66,7 +68,7 @@ func (s Setup) complete() (Setup, error) {
 		}
 	}
 	if s.HTTPPort == 0 {
-		s.HTTPPort, err = freePort(s.IP)
+		s.HTTPPort, err = freePort(s.Desk)
 	}
 	return s, err
 }
@@ -144,7 +146,7 @@ func (s Setup) YAML() string {
 demo: true
 site: {name: Load test, public_host: %[1]s, timezone: Europe/Paris, locale: fr, data_dir: %[2]s}
 listen:
-  http: %[3]s:%[4]d
+  http: %[13]s:%[4]d
   sip_udp: %[3]s:%[5]d
   sip_tcp: %[3]s:%[5]d
   rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
@@ -155,7 +157,7 @@ clients: [{id: essai, name: Essai SA, recording: tout}]
 recording_policies:
   - {id: tout, purpose: contract_proof, legal_basis: "test calls only", select: {percent: %[10]d}}
 `, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.SIPPort, s.RTPPorts[0], s.RTPPorts[1],
-		s.CallerIP, s.MaxCalls, percent, int(s.Probe.Seconds()), s.EarlyMedia)
+		s.CallerIP, s.MaxCalls, percent, int(s.Probe.Seconds()), s.EarlyMedia, s.Desk)
 	b.WriteString(s.queues())
 	b.WriteString(s.ExtraYAML)
 	if s.Agents == 0 {

@@ -115,7 +115,7 @@ func (s *Switch) untilReady(ctx context.Context) error {
 }
 
 func (s *Switch) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d%s", s.IP, s.HTTPPort, path), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d%s", s.Desk, s.HTTPPort, path), nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask switch: %w", err)
 	}

@@ -18,8 +18,8 @@ import (
 
 // House is a network namespace of its own behind a router, for programs that open
 // their own sockets: real telephones. Whatever they send leaves by a TUN device and
-// through the router; there is no other way out, not even to their own loopback,
-// so that the switch's 127.x.y.z is somewhere in the world for them. It needs root.
+// through the router; there is no other way out. The switch must be at an address
+// that is not loopback, for which each has its own. It needs root.
 type House struct {
 	tun    *os.File
 	orders chan func()   // run on the thread that lives in the house
@@ -66,7 +66,6 @@ func (h *House) moveIn(address string) error {
 	if err != nil {
 		return fmt.Errorf("open TUN device: %w", err)
 	}
-	h.tun = os.NewFile(uintptr(fd), "tun")
 	var req struct {
 		name  [unix.IFNAMSIZ]byte
 		flags uint16
@@ -75,8 +74,9 @@ func (h *House) moveIn(address string) error {
 	copy(req.name[:], "home0")
 	req.flags = unix.IFF_TUN | unix.IFF_NO_PI
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF, uintptr(unsafe.Pointer(&req))); errno != 0 {
-		return errors.Join(fmt.Errorf("make TUN device: %w", errno), h.tun.Close())
+		return errors.Join(fmt.Errorf("make TUN device: %w", errno), unix.Close(fd))
 	}
+	h.tun = os.NewFile(uintptr(fd), "tun") // not before: a device without a name cannot be waited for
 	for _, command := range []string{
 		"ip addr add " + address + "/24 dev home0", "ip link set home0 up", "ip route add default dev home0",
 	} {
@@ -84,10 +84,6 @@ func (h *House) moveIn(address string) error {
 		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
 			return errors.Join(fmt.Errorf("%s: %w: %s", command, err, out), h.tun.Close())
 		}
-	}
-	// The world's loopback addresses are no martians here.
-	if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0); err != nil {
-		return errors.Join(fmt.Errorf("let 127.0.0.0/8 in: %w", err), h.tun.Close())
 	}
 	return nil
 }

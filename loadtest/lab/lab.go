@@ -40,6 +40,7 @@ type Options struct {
 	Bin   string // the switch
 	Dir   string // for its data; must exist
 	IP    string // of the switch; "" is an address of this process
+	Desk  string // of its readings; "" is IP
 	Seed  uint64
 	Probe time.Duration // how often the switch asks a phone; 0 is 1 s
 	Cases []Case
@@ -80,7 +81,7 @@ func Run(ctx context.Context, o Options) (rows []Row, found []string, err error)
 	if o.IP == "" {
 		o.IP = fmt.Sprintf("127.%d.%d.%d", 24+os.Getpid()%40, os.Getpid()/40%256, 1+one%250)
 	}
-	sw, err := loadtest.StartSwitch(ctx, o.Bin, loadtest.Setup{Dir: o.Dir, IP: o.IP, Agents: len(o.Cases), Apart: true,
+	sw, err := loadtest.StartSwitch(ctx, o.Bin, loadtest.Setup{Dir: o.Dir, IP: o.IP, Desk: o.Desk, Agents: len(o.Cases), Apart: true,
 		Record: true, Probe: o.Probe, RTPPorts: [2]int{20000, 20063 + 16*len(o.Cases)}})
 	if err != nil {
 		return nil, nil, err

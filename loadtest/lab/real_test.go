@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,8 +83,10 @@ func realPhone(ctx context.Context, s *Scene, dir string) error {
 	before := s.caller.Heard().Music
 	s.until(ctx, "the caller hears baresip", usual, func() bool { return s.caller.Heard().Music >= before+50 })
 	s.until(ctx, "baresip hears the caller", usual, func() bool { return loud(dir) })
-	// Its router forgets everything, and the call goes on.
-	s.router.Forget()
+	// Its router gives the media away, and the call goes on.
+	for port := range uint16(100) {
+		s.router.Forget(netip.AddrPortFrom(netip.MustParseAddr(address), 4100+port))
+	}
 	pause(ctx, time.Second)
 	before = s.caller.Heard().Music
 	s.until(ctx, "the caller hears baresip again", usual, func() bool { return s.caller.Heard().Music >= before+50 })
@@ -142,7 +146,17 @@ func TestRealPhoneBehindEveryKindOfRouter(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("a network namespace needs root")
 	}
-	t.Parallel()
+	if os.Getenv(world) == "" {
+		t.Parallel()
+		again(t)
+		return
+	}
+	for _, command := range []string{"ip link set lo up", "ip addr add 198.51.100.1/32 dev lo"} {
+		words := strings.Fields(command)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+	}
 	var cases []Case
 	for _, kind := range kinds {
 		dir := t.TempDir()
@@ -154,5 +168,23 @@ func TestRealPhoneBehindEveryKindOfRouter(t *testing.T) {
 				}
 			}})
 	}
-	mustRun(t, Options{Cases: cases})
+	mustRun(t, Options{IP: "198.51.100.1", Desk: "127.0.0.1", Cases: cases})
+}
+
+// world is set in the process that has a network of its own.
+const world = "FOYER_LAB_WORLD"
+
+// again runs the test once more in a network of its own, where the switch can have
+// an address that is not loopback without this machine knowing.
+func again(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
+	cmd.Env = append(os.Environ(), world+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	} else if !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+		t.Errorf("it was not run:\n%s", out)
+	}
+	t.Logf("%s", out)
 }
