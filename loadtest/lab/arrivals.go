@@ -16,14 +16,17 @@ type arrivals struct {
 	ssrc           uint32
 	first, highest int64
 	seen           map[int64]bool
-	transit        float64 // ms
-	jitter         float64 // ms
-	jitters        []float64
-	sampled        time.Time
+	transit        float64       // ms
+	jitter         float64       // ms
+	least, most    float64       // of jitter, once it is settled
+	unsure         time.Duration // the longest that one sending took
 }
 
-// take counts a packet that leaves at a moment; what is no RTP is left out.
-func (a *arrivals) take(packet []byte, at time.Time) {
+// settled is after how many packets the jitter's average has forgotten its beginning.
+const settled = 50
+
+// take counts a packet that has left at a moment; what is no RTP is left out.
+func (a *arrivals) take(packet []byte, at time.Time, took time.Duration) {
 	if len(packet) < rtpHeader || packet[0]>>6 != 2 || packet[1]&0x7f >= 72 && packet[1]&0x7f <= 79 {
 		return
 	}
@@ -34,8 +37,9 @@ func (a *arrivals) take(packet []byte, at time.Time) {
 	defer a.mu.Unlock()
 	if ssrc := binary.BigEndian.Uint32(packet[8:]); !a.any || ssrc != a.ssrc {
 		a.any, a.ssrc, a.first, a.highest, a.seen = true, ssrc, seq, seq, map[int64]bool{}
-		a.transit, a.sampled = now-stamp, at
+		a.transit = now - stamp
 	}
+	a.unsure = max(a.unsure, took)
 	if a.seen[seq] {
 		return
 	}
@@ -44,9 +48,11 @@ func (a *arrivals) take(packet []byte, at time.Time) {
 	transit := now - stamp
 	a.jitter += (math.Abs(transit-a.transit) - a.jitter) / 16
 	a.transit = transit
-	if at.Sub(a.sampled) >= time.Second {
-		a.sampled = at
-		a.jitters = append(a.jitters, a.jitter)
+	switch n := len(a.seen); {
+	case n == settled:
+		a.least, a.most = a.jitter, a.jitter
+	case n > settled:
+		a.least, a.most = min(a.least, a.jitter), max(a.most, a.jitter)
 	}
 }
 
@@ -62,16 +68,10 @@ func (a *arrivals) loss() (share float64, of int64) {
 	return 1 - float64(len(a.seen))/float64(of), of
 }
 
-// jitterRange is the least and the most that the jitter has been at the end of a
-// second.
-func (a *arrivals) jitterRange() (least, most float64) {
+// jitterRange is the least and the most that the jitter has been, in ms, and by how
+// much that may be wrong.
+func (a *arrivals) jitterRange() (least, most, unsure float64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i, j := range a.jitters {
-		if i == 0 {
-			least, most = j, j
-		}
-		least, most = min(least, j), max(most, j)
-	}
-	return least, most
+	return a.least, a.most, float64(a.unsure) / float64(time.Millisecond)
 }

@@ -45,16 +45,28 @@ func OpenHouse(router *siptest.NAT, address string) (*House, error) {
 	return h, nil
 }
 
-// live is the thread that lives in the house; it is never given back.
+// live is the thread that lives in the house. It goes home in the end: a thread that
+// dies may take children with it that it started before.
 func (h *House) live(address string, moved chan<- error) {
 	runtime.LockOSThread()
-	err := h.moveIn(address)
-	moved <- err
+	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
+		moved <- err
 		return
 	}
-	for f := range h.orders {
-		f()
+	defer home.Close()
+	if err = h.moveIn(address); err == nil {
+		moved <- nil
+		for f := range h.orders {
+			f()
+		}
+	}
+	back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET)
+	if err != nil {
+		moved <- errors.Join(err, back)
+	}
+	if back == nil {
+		runtime.UnlockOSThread()
 	}
 }
 

@@ -91,7 +91,12 @@ func realPhone(ctx context.Context, s *Scene, dir string) error {
 	before = s.caller.Heard().Music
 	s.until(ctx, "the caller hears baresip again", usual, func() bool { return s.caller.Heard().Music >= before+50 })
 	s.account.Hungup, s.account.EndedBy = time.Now(), "caller"
-	return s.caller.call.Hangup(ctx)
+	if err := s.caller.call.Hangup(ctx); err != nil {
+		return err
+	}
+	s.until(ctx, "baresip knows that the call is over", usual, func() bool { return strings.Contains(phone.said(), "session closed") })
+	pause(ctx, 200*time.Millisecond) // its 200 is on the way
+	return nil
 }
 
 // loud tells whether the telephone has written down a second of sound.

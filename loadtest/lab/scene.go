@@ -290,8 +290,8 @@ func (s *Scene) parties() (there []*Party) {
 }
 
 // leaves takes note of the agent's media that has left the home.
-func (s *Scene) leaves(inside netip.AddrPort, data []byte) {
+func (s *Scene) leaves(inside netip.AddrPort, data []byte, took time.Duration) {
 	if inside == s.rtpAddr() {
-		s.left.take(data, time.Now())
+		s.left.take(data, time.Now(), took)
 	}
 }

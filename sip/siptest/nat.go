@@ -37,8 +37,9 @@ type NATRules struct {
 	// is passed on instead of Data. It runs under the network's lock.
 	Rewrite func(*Passing) []byte
 	// Left, if set, is shown what really leaves a Real router, from which inner
-	// socket; it runs under the network's lock.
-	Left func(inside netip.AddrPort, data []byte)
+	// socket, and how long the sending took: on a busy machine that may be much. It
+	// runs under the network's lock.
+	Left func(inside netip.AddrPort, data []byte, took time.Duration)
 }
 
 // Passing is one packet on its way through a router.

@@ -253,12 +253,13 @@ func (n *Net) deliver(p packet) {
 	case nat != nil && nat.lan != nil:
 		nat.lan(p.from, to, p.data)
 	case nat == nil && p.by != nil && p.by.socket != nil:
+		begun := time.Now()
 		if _, err := p.by.socket.WriteToUDPAddrPort(p.data, to); err != nil {
 			n.counts.NoRoute++ // the mapping has been dropped meanwhile, or nobody listens
 			return
 		}
 		if f := p.by.nat.rules.Left; f != nil {
-			f(p.by.key.inside, p.data)
+			f(p.by.key.inside, p.data, time.Since(begun))
 		}
 	default:
 		n.counts.NoRoute++
