@@ -176,14 +176,19 @@ func TestRealPhoneBehindEveryKindOfRouter(t *testing.T) {
 	mustRun(t, Options{IP: "198.51.100.1", Desk: "127.0.0.1", Cases: cases})
 }
 
-// world is set in the process that has a network of its own.
+// world is set, to the program of the switch, in the process that has a network of
+// its own.
 const world = "FOYER_LAB_WORLD"
 
 // again runs the test once more in a network of its own, where the switch can have
 // an address that is not loopback without this machine knowing.
 func again(t *testing.T) {
+	bin, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), world+"=1")
+	cmd.Env = append(os.Environ(), world+"="+bin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if err != nil {

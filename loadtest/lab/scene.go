@@ -55,7 +55,6 @@ const (
 	rtpPort = 4000
 )
 
-func (s *Scene) sipAddr() netip.AddrPort { return netip.MustParseAddrPort(s.inside(sipPort)) }
 func (s *Scene) rtpAddr() netip.AddrPort { return netip.MustParseAddrPort(s.inside(rtpPort)) }
 
 // open builds the home, and both telephones.
