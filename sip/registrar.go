@@ -316,7 +316,8 @@ func (r *Registrar) deliver() {
 	}
 }
 
-// hand moves the calls of phones that have moved and calls changed, without the lock, which it takes back even if changed panics.
+// hand moves the calls of phones that have moved, and calls changed, without the lock,
+// which it takes back even if changed panics.
 func (r *Registrar) hand(events []RegEvent) {
 	r.mu.Unlock()
 	defer r.mu.Lock()
