@@ -183,7 +183,7 @@ func (e *Edge) route(req *sip.Request, tx *sip.ServerTx) {
 	case a.letter != nil:
 		leg, letter := a.leg, a.letter
 		a.leg, a.letter = nil, nil // the request is kept for long to be answered again, the leg need not be
-		if !leg.box.arrived(letter, tx) {
+		if !leg.box.arrived(letter, req, tx) {
 			e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError})
 		}
 	case a.leg != nil:

@@ -80,15 +80,16 @@ func branchOf(req *sip.Request) string {
 	return branch
 }
 
-// arrived says that the transaction of a letter is there. It reports whether the
-// letter will be opened: not if its successors have stopped waiting for it.
-func (b *inbox) arrived(m *letter, tx *sip.ServerTx) bool {
+// arrived says that the transaction of a letter is there, with the copy of its request
+// that made it: any other the library may still be writing to. It reports whether
+// the letter will be opened: not if its successors have stopped waiting for it.
+func (b *inbox) arrived(m *letter, req *sip.Request, tx *sip.ServerTx) bool {
 	b.mu.Lock()
 	if m.gone {
 		b.mu.Unlock()
 		return false
 	}
-	m.tx, m.ready = tx, true
+	m.req, m.tx, m.ready = req, tx, true
 	if !b.busy && len(b.queue) > 0 && !b.queue[0].ready && b.timer == nil {
 		b.timer = time.AfterFunc(missingPatience, b.skip)
 	}
