@@ -6,13 +6,15 @@
 GO          ?= go
 CONFIG      ?= configs/demo.yaml
 FUZZTIME    ?= 20s
-# Flags of the bench: BENCH=-short takes a minute.
+# Flags of the bench and the laboratory: BENCH=-short takes a minute.
 BENCH       ?=
+# The load of a soak.
+SOAK        ?= -rates 200 -seconds 3600
 PACKAGES    := baresip-core sip-tester kamailio linphone-cli sox espeak-ng sipsak sipvicious tshark postgresql-15
 STATICCHECK := $(GO) tool staticcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test check arrows race fuzz soak bench prompts setup clean
+.PHONY: help build run demo test check arrows race fuzz soak bench lab prompts setup clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +52,17 @@ fuzz: ## every fuzz target for FUZZTIME (20s), two at a time
 			{ echo "$$out"; echo "FAIL $$1 $$2"; exit 255; }; \
 		echo "$$1 $$2: $$(echo "$$out" | grep elapsed | tail -1)"' fuzz
 
-soak: ## a million random days on small floors, and 20,000 long ones, against every invariant of the floor; a minute of spray on every media port
+soak: build ## a minute of spray on every media port; a million random days and 20,000 long ones against every invariant of the floor; an hour of 200 calls/s (SOAK=) on the whole switch, where nothing may grow
 	FOYER_SPRAY_SECONDS=60 $(GO) test ./rtp -count=1 -timeout 30m -run '^TestSpray$$' -v
 	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsKeepEveryInvariant$$' -rapid.checks=1000000
 	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsComeToRest$$' -rapid.checks=20000
+	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer -only soak $(SOAK)
 
 bench: build ## the figures of the whole switch, under load, in one table
 	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer $(BENCH)
+
+lab: build ## calls behind every kind of router and on every bad line, in one table
+	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer -only nat $(BENCH)
 
 prompts: ## speak prompts/catalog.txt into rtp/sound/prompts (needs espeak-ng and sox)
 	prompts/render.sh

@@ -30,6 +30,7 @@ type offered struct {
 	of      *dialled
 	leg     *leg
 	timer   *time.Timer // until the answer
+	acked   bool        // our answer is acknowledged: the talk time runs
 	hungup  bool        // the agent ended it
 	counted bool        // among those talking
 }
@@ -240,6 +241,9 @@ func (r *Running) answer(o *offered) {
 	}
 	r.hearFrom(o.leg, o.call.RemoteSDP())
 	d.Answered, d.Agent, d.offer = now, o.agent.User, o
+	if !d.gaveUp { // another agent may have hung up before the switch had connected them
+		d.Hungup, d.EndedBy = time.Time{}, ""
+	}
 	r.stopWaiting(d)
 	o.counted = true
 	r.tally.talking++
@@ -255,7 +259,8 @@ func (r *Running) agentEvent(c *siptest.Call, e siptest.Event) {
 	}
 	d := o.of
 	switch {
-	case e.Name == "ACK" && d.offer == o && d.talk == nil:
+	case e.Name == "ACK" && d.offer == o && !o.acked:
+		o.acked = true
 		r.delays.answer.add(e.At.Sub(d.Answered))
 		r.hearFrom(o.leg, c.RemoteSDP())
 		d.talk = time.AfterFunc(d.fate.talk, func() { r.endTalk(o) })
@@ -308,6 +313,7 @@ func (r *Running) release(o *offered) {
 		o.agent.current = nil
 		r.tally.busy--
 	}
+	o.call = nil // what is over is kept for the books, and its messages are not
 }
 
 // endTalk is the end of the planned talk time.
@@ -327,8 +333,9 @@ func (r *Running) hangAgent(o *offered) {
 	}
 	o.hungup = true
 	r.free(o, time.Now())
+	call := o.call
 	r.mu.Unlock()
-	o.call.Bye()
+	call.Bye()
 }
 
 // HangUpAgents lets every agent who is talking hang up at once and returns how

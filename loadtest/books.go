@@ -27,11 +27,19 @@ type CDR struct {
 	RecordingID string  `json:"recording_id"`
 	RecordedS   float64 `json:"recorded_s"`
 	SRTP        string  `json:"srtp"`
-	Quality     struct {
-		Caller, Agent struct {
-			SRTP string `json:"srtp"`
-		}
-	} `json:"quality"`
+	SIPCallID   string  `json:"sip_call_id"` // of the caller's leg
+	MOSMin      float64 `json:"mos_min"`
+	Quality     struct{ Caller, Agent Quality }
+}
+
+// Quality is what a row says the switch has measured of what one party sent.
+type Quality struct {
+	SRTP      string  `json:"srtp"`
+	Packets   uint64  `json:"packets"`
+	Lost      uint64  `json:"lost"`
+	LossRatio float64 `json:"loss"`
+	JitterMS  float64 `json:"jitter_ms"`
+	MOS       float64 `json:"mos"`
 }
 
 // Recording is what the verifier reads of `foyer recording list -o json`.

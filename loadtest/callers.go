@@ -19,7 +19,7 @@ func (r *Running) dial() bool {
 	n := r.next
 	r.next++
 	d := &dialled{fate: r.plan.fortune(n), idle: len(r.agents)-r.tally.busy > r.tally.unoffered}
-	d.Number, d.Caller = n, callerNumber(n)
+	d.Number, d.Caller = n, CallerNumber(n)
 	d.Called = r.plan.Numbers[int(n)%len(r.plan.Numbers)]
 	r.calls[n] = d
 	r.tally.started++
@@ -50,8 +50,11 @@ func (r *Running) dial() bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !d.Ended.IsZero() {
+		return true
+	}
 	d.call = call
-	if d.fate.patience > 0 && d.Ended.IsZero() {
+	if d.fate.patience > 0 {
 		d.patience = time.AfterFunc(d.fate.patience, func() { r.impatient(d) })
 	}
 	return true
@@ -209,6 +212,7 @@ func (r *Running) finish(d *dialled) {
 	}
 	delete(r.calls, d.Number)
 	r.past[d.Number] = d
+	d.call = nil // its messages are not kept
 	if d.Offered.IsZero() {
 		r.tally.unoffered--
 	}

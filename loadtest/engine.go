@@ -302,7 +302,7 @@ func (e *engine) count(l *leg, i int) {
 	switch what {
 	case fresh:
 		e.sums.Received++
-		delay := time.Duration(e.arrived(i) - m.sent)
+		delay := time.Duration(e.arrived(i) - m.Sent)
 		e.delays.add(delay)
 		if delay > lateAfter {
 			e.sums.Late++

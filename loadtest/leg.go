@@ -96,8 +96,8 @@ func (l *leg) next(now int64) {
 		l.frame = 0
 	}
 	if !l.unmarked {
-		m := marker{call: l.call, side: l.side, seq: l.seq, sent: now}
-		m.put(l.packet[rtpHeader:], l.codec)
+		m := Marker{Call: l.call, Side: l.side, Seq: l.seq, Sent: now}
+		m.Put(l.packet[rtpHeader:], l.codec)
 	}
 	l.seq++
 }
@@ -120,18 +120,18 @@ const (
 )
 
 // hear judges one packet and returns its marker if it has one.
-func (l *leg) hear(packet []byte) (fate, marker) {
-	var m marker
+func (l *leg) hear(packet []byte) (fate, Marker) {
+	var m Marker
 	if len(packet) < rtpHeader || packet[0]>>6 != 2 || (packet[1] >= 200 && packet[1] <= 207) {
 		return notMedia, m
 	}
-	if codec := Codec(packet[1] & 0x7f); (codec != PCMU && codec != PCMA) || !m.get(packet[rtpHeader:], codec) {
+	if codec := Codec(packet[1] & 0x7f); (codec != PCMU && codec != PCMA) || !m.Get(packet[rtpHeader:], codec) {
 		return unmarked, m
 	}
-	if m.call != l.call || m.side != l.side.other() {
+	if m.Call != l.call || m.Side != l.side.other() {
 		return stranger, m
 	}
-	return l.heard.count(m.seq), m
+	return l.heard.count(m.Seq), m
 }
 
 // count takes one marked packet into the account of losses.

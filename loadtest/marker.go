@@ -38,26 +38,26 @@ const (
 	frameBytes  = 160 // 20 ms of G.711
 )
 
-// marker is what every media packet says about itself. It travels as the first
+// Marker is what every media packet says about itself. It travels as the first
 // 48 bytes of the payload, half a byte in each, as the faintest samples the codec
 // knows: the payload stays ordinary audio in which the marker is a whisper 42 dB
 // under full scale, and a relay carries it through untouched. Translation between
 // the two laws destroys it.
-type marker struct {
-	call uint32
-	side Side
-	seq  uint32
-	sent int64 // ns since 1970
+type Marker struct {
+	Call uint32
+	Side Side // that it was sent from
+	Seq  uint32
+	Sent int64 // ns since 1970
 }
 
-// put writes the marker into the beginning of a payload.
-func (m *marker) put(payload []byte, codec Codec) {
+// Put writes the marker into the beginning of a payload.
+func (m *Marker) Put(payload []byte, codec Codec) {
 	var b [markerSize]byte
 	binary.BigEndian.PutUint16(b[0:], markerMagic)
-	b[2] = byte(m.side)
-	binary.BigEndian.PutUint32(b[4:], m.call)
-	binary.BigEndian.PutUint32(b[8:], m.seq)
-	binary.BigEndian.PutUint64(b[12:], uint64(m.sent))
+	b[2] = byte(m.Side)
+	binary.BigEndian.PutUint32(b[4:], m.Call)
+	binary.BigEndian.PutUint32(b[8:], m.Seq)
+	binary.BigEndian.PutUint64(b[12:], uint64(m.Sent))
 	binary.BigEndian.PutUint32(b[20:], sum(b[:20]))
 	silence := codec.silence()
 	_ = payload[markerBytes-1]
@@ -67,8 +67,8 @@ func (m *marker) put(payload []byte, codec Codec) {
 	}
 }
 
-// get reads a marker back, false if the payload carries none.
-func (m *marker) get(payload []byte, codec Codec) bool {
+// Get reads a marker back, false if the payload carries none.
+func (m *Marker) Get(payload []byte, codec Codec) bool {
 	if len(payload) < markerBytes {
 		return false
 	}
@@ -84,10 +84,10 @@ func (m *marker) get(payload []byte, codec Codec) bool {
 	if binary.BigEndian.Uint16(b[0:]) != markerMagic || binary.BigEndian.Uint32(b[20:]) != sum(b[:20]) {
 		return false
 	}
-	m.side = Side(b[2] & 1)
-	m.call = binary.BigEndian.Uint32(b[4:])
-	m.seq = binary.BigEndian.Uint32(b[8:])
-	m.sent = int64(binary.BigEndian.Uint64(b[12:]))
+	m.Side = Side(b[2] & 1)
+	m.Call = binary.BigEndian.Uint32(b[4:])
+	m.Seq = binary.BigEndian.Uint32(b[8:])
+	m.Sent = int64(binary.BigEndian.Uint64(b[12:]))
 	return true
 }
 

@@ -10,11 +10,11 @@ import (
 
 func TestMarkerSurvivesAndIsAWhisper(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := marker{call: rapid.Uint32().Draw(t, "call"), side: Side(rapid.IntRange(0, 1).Draw(t, "side")),
-			seq: rapid.Uint32().Draw(t, "seq"), sent: rapid.Int64Min(0).Draw(t, "sent")}
+		m := Marker{Call: rapid.Uint32().Draw(t, "call"), Side: Side(rapid.IntRange(0, 1).Draw(t, "side")),
+			Seq: rapid.Uint32().Draw(t, "seq"), Sent: rapid.Int64Min(0).Draw(t, "sent")}
 		codec := rapid.SampledFrom([]Codec{PCMA, PCMU}).Draw(t, "codec")
 		payload := append([]byte(nil), Tone(440, codec)[:frameBytes]...)
-		m.put(payload, codec)
+		m.Put(payload, codec)
 		for i, b := range payload[:markerBytes] {
 			sample := g711.DecodeAlawFrame(b)
 			if codec == PCMU {
@@ -24,27 +24,27 @@ func TestMarkerSurvivesAndIsAWhisper(t *testing.T) {
 				t.Fatalf("sample %d is %d loud", i, sample)
 			}
 		}
-		var back marker
-		if !back.get(payload, codec) || back != m {
+		var back Marker
+		if !back.Get(payload, codec) || back != m {
 			t.Fatalf("%+v came back as %+v", m, back)
 		}
 		at := rapid.IntRange(0, markerBytes-1).Draw(t, "at")
 		payload[at] ^= byte(rapid.IntRange(1, 255).Draw(t, "flip"))
-		if back.get(payload, codec) && back == m && at >= 8 {
+		if back.Get(payload, codec) && back == m && at >= 8 {
 			t.Fatal("a changed marker was believed")
 		}
 	})
 }
 
 func TestSilenceAndTonesCarryNoMarker(t *testing.T) {
-	var m marker
+	var m Marker
 	for _, codec := range []Codec{PCMA, PCMU} {
 		silent := make([]byte, frameBytes)
 		for i := range silent {
 			silent[i] = codec.silence()
 		}
 		tone := Tone(660, codec)
-		if m.get(silent, codec) || m.get(tone[:frameBytes], codec) || m.get(tone[:10], codec) {
+		if m.Get(silent, codec) || m.Get(tone[:frameBytes], codec) || m.Get(tone[:10], codec) {
 			t.Error("a marker was read from plain audio")
 		}
 	}
@@ -104,7 +104,7 @@ func TestSpreadKeepsQuantiles(t *testing.T) {
 
 func TestCallerNumbersAreReadBack(t *testing.T) {
 	for _, n := range []uint32{0, 1, 99999999} {
-		for _, shown := range []string{callerNumber(n), "0" + callerNumber(n)[3:], callerNumber(n)[1:]} {
+		for _, shown := range []string{CallerNumber(n), "0" + CallerNumber(n)[3:], CallerNumber(n)[1:]} {
 			if got, ok := callOf(shown); !ok || got != n {
 				t.Errorf("%q read as %d %v, want %d", shown, got, ok, n)
 			}

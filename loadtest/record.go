@@ -51,7 +51,8 @@ func (c *Call) Talk() time.Duration {
 // callerPrefix makes every caller a mobile number of the French plan.
 const callerPrefix = "+336"
 
-func callerNumber(call uint32) string { return fmt.Sprintf("%s%08d", callerPrefix, call%1e8) }
+// CallerNumber is the number from which call n comes, by which Verify knows it again.
+func CallerNumber(call uint32) string { return fmt.Sprintf("%s%08d", callerPrefix, call%1e8) }
 
 // callOf finds the call number in a caller number as the switch shows it, in
 // whatever notation: the last eight digits count.

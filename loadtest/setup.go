@@ -15,6 +15,7 @@ import (
 type Setup struct {
 	Dir    string // for the configuration and the data; must exist
 	IP     string // of the switch; "" is 127.0.0.1
+	Desk   string // of its console and readings, which answer to loopback alone; "" is IP
 	Realm  string // "" is lo.test
 	Number string // "" is +33170000001
 	Agents int
@@ -28,6 +29,10 @@ type Setup struct {
 	SIPPort   int // 0: Switch picks a free one
 	HTTPPort  int // 0: Switch picks a free one
 	ExtraYAML string
+
+	// Apart gives every agent a queue and a number of their own, NumberOf, so that a
+	// call to it comes to that agent and to nobody else.
+	Apart bool
 
 	Allow      string        // source addresses that are exempt from limits; "" is 127.0.0.0/8
 	Digest     string        // of the agents' phones, md5 or sha-256; "" is md5
@@ -51,6 +56,7 @@ func (s Setup) complete() (Setup, error) {
 		}
 	}
 	def(&s.IP, "127.0.0.1")
+	def(&s.Desk, s.IP)
 	def(&s.Realm, "lo.test")
 	def(&s.Number, "+33170000001")
 	def(&s.CallerIP, "127.0.0.2")
@@ -73,7 +79,7 @@ func (s Setup) complete() (Setup, error) {
 		ip     string
 		into   *int
 	}{
-		{true, s.IP, &s.SIPPort}, {true, s.IP, &s.HTTPPort},
+		{true, s.IP, &s.SIPPort}, {true, s.Desk, &s.HTTPPort},
 		{s.Secure, s.IP, &s.TLSPort}, {s.Secure, s.IP, &s.WSSPort}, {s.IPv6, "::1", &s.SIPPort6},
 	} {
 		if !port.wanted || *port.into != 0 {
@@ -152,6 +158,40 @@ func (s Setup) Crew() []Agent {
 	return all
 }
 
+// NumberOf is the number whose calls come to agent i of the Crew alone.
+func (s Setup) NumberOf(i int) string {
+	const digits = 3
+	return fmt.Sprintf("%s%0*d", s.Number[:len(s.Number)-digits], digits, 100+i)
+}
+
+// queueOf is the queue that agent i takes calls of.
+func (s Setup) queueOf(i int) string {
+	if s.Apart {
+		return fmt.Sprintf("accueil%04d", i+1)
+	}
+	return "accueil"
+}
+
+// queues writes the queues and the numbers that lead to them.
+func (s Setup) queues() string {
+	queue := func(id string) string {
+		return fmt.Sprintf("  - {id: %s, client: essai, require: [fr], ring: {timeout: %ds}, wrapup: {seconds: %d}}\n",
+			id, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()))
+	}
+	number := func(number, id string) string {
+		return fmt.Sprintf("  - {number: %q, client: essai, to: %s}\n", number, id)
+	}
+	if !s.Apart {
+		return "queues:\n" + queue("accueil") + "dids:\n" + number(s.Number, "accueil")
+	}
+	queues, numbers := "queues:\n", "dids:\n"
+	for i := range s.Agents {
+		queues += queue(s.queueOf(i))
+		numbers += number(s.NumberOf(i), s.queueOf(i))
+	}
+	return queues + numbers
+}
+
 // YAML writes the configuration.
 func (s Setup) YAML() string {
 	var b strings.Builder
@@ -163,28 +203,25 @@ func (s Setup) YAML() string {
 demo: true
 site: {name: Load test, public_host: %[1]s, timezone: Europe/Paris, locale: fr, data_dir: %[2]s}
 listen:
-  http: %[3]s:%[4]d
+  http: %[13]s:%[4]d
 %[5]s  rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
-registrar: {realm: %[1]s, digest: md5, keepalive: {udp_options: %[14]ds}, ban: {allow: [%[16]s]}}
+registrar: {realm: %[1]s, digest: md5, keepalive: {udp_options: %[11]ds}, ban: {allow: [%[14]s]}}
 trunks:
-  - {id: carrier, auth: {mode: ip, allow: [%[8]s]}, max_calls: %[9]d, early_media: %[15]t}
+  - {id: carrier, auth: {mode: ip, allow: [%[8]s]}, max_calls: %[9]d, early_media: %[12]t}
 clients: [{id: essai, name: Essai SA, recording: tout}]
 recording_policies:
   - {id: tout, purpose: contract_proof, legal_basis: "test calls only", select: {percent: %[10]d}}
-queues:
-  - {id: accueil, client: essai, require: [fr], ring: {timeout: %[11]ds}, wrapup: {seconds: %[12]d}}
-dids: [{number: "%[13]s", client: essai, to: accueil}]
 `, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.listen(), s.RTPPorts[0], s.RTPPorts[1],
-		s.sources(), s.MaxCalls, percent, int(s.RingFor.Seconds()), int(s.WrapUp.Seconds()), s.Number,
-		int(s.Probe.Seconds()), s.EarlyMedia, s.Allow)
+		s.sources(), s.MaxCalls, percent, int(s.Probe.Seconds()), s.EarlyMedia, s.Desk, s.Allow)
+	b.WriteString(s.queues())
 	b.WriteString(s.ExtraYAML)
 	if s.Agents == 0 {
 		return b.String()
 	}
 	b.WriteString("agents:\n")
-	for _, a := range s.Crew() {
-		fmt.Fprintf(&b, "  - {id: %s, name: %s, sip: {password: %s, digest: %s}, skills: {fr: 5}, queues: [accueil], ready_on_register: true}\n",
-			a.User, a.User, a.Password, s.Digest)
+	for i, a := range s.Crew() {
+		fmt.Fprintf(&b, "  - {id: %s, name: %s, sip: {password: %s, digest: %s}, skills: {fr: 5}, queues: [%s], ready_on_register: true}\n",
+			a.User, a.User, a.Password, s.Digest, s.queueOf(i))
 	}
 	return b.String()
 }

@@ -52,11 +52,13 @@ func moduleRoot() (string, error) {
 type Switch struct {
 	Setup
 	Config string // path of the configuration
-	bin    string
-	cmd    *exec.Cmd
-	log    *os.File
-	ended  chan struct{} // closed when the process has ended
-	err    error         // why; read after ended
+	// Tolerance is how far the times in Audit's books may differ; 0 is 500 ms.
+	Tolerance time.Duration
+	bin       string
+	cmd       *exec.Cmd
+	log       *os.File
+	ended     chan struct{} // closed when the process has ended
+	err       error         // why; read after ended
 }
 
 // StartSwitch writes the configuration, starts the program and waits until it
@@ -116,7 +118,7 @@ func (s *Switch) untilReady(ctx context.Context) error {
 }
 
 func (s *Switch) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d%s", s.IP, s.HTTPPort, path), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d%s", s.Desk, s.HTTPPort, path), nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask switch: %w", err)
 	}
@@ -247,7 +249,7 @@ func (s *Switch) Audit(ctx context.Context, calls []Call, before Readings) ([]st
 	if err != nil {
 		return nil, err
 	}
-	b := Books{Calls: calls, Recorded: s.Record, Before: before, After: after}
+	b := Books{Calls: calls, Recorded: s.Record, Tolerance: s.Tolerance, Before: before, After: after}
 	for until := time.Now().Add(booksClose); ; pause(ctx, 100*time.Millisecond) {
 		if b.CDRs, err = s.CDRs(ctx); err != nil {
 			return nil, err

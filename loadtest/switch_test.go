@@ -31,7 +31,7 @@ const fakeSwitch = "FOYER_LOADTEST_FAKE"
 func playSwitch(how string) int {
 	switch strings.Join(os.Args[1:3], " ") {
 	case "cdr export":
-		fmt.Printf(`{"id":"c1","from":%q,"outcome":"answered","agent":"ana","ended_by":"caller","talk_s":2,"recording_id":"r1"}`+"\n", callerNumber(1))
+		fmt.Printf(`{"id":"c1","from":%q,"outcome":"answered","agent":"ana","ended_by":"caller","talk_s":2,"recording_id":"r1"}`+"\n", CallerNumber(1))
 		return 0
 	case "recording list":
 		fmt.Println(`[{"id":"r1","call_id":"c1","state":"complete","duration_s":2}]`)
@@ -85,7 +85,7 @@ func TestSwitchIsStartedReadAuditedAndStopped(t *testing.T) {
 		t.Errorf("readings %v, %v", before, err)
 	}
 	at := time.Now()
-	call := Call{Number: 1, Caller: callerNumber(1), Outcome: Answered, Agent: "ana", EndedBy: "caller",
+	call := Call{Number: 1, Caller: CallerNumber(1), Outcome: Answered, Agent: "ana", EndedBy: "caller",
 		Answered: at, Hungup: at.Add(2 * time.Second)}
 	if found, err := s.Audit(ctx, []Call{call}, before); err != nil || len(found) != 0 {
 		t.Errorf("audit: %v, %v", found, err)

@@ -14,7 +14,7 @@ func books(n int) Books {
 	b := Books{Recorded: true,
 		Before: Readings{"go_goroutines": 50}, After: Readings{"go_goroutines": 55}}
 	for i := range uint32(n) {
-		c := Call{Number: i, Caller: callerNumber(i), Outcome: Answered, Agent: "ana", EndedBy: "caller",
+		c := Call{Number: i, Caller: CallerNumber(i), Outcome: Answered, Agent: "ana", EndedBy: "caller",
 			Started: at, Ringing: at, Connected: at, Answered: at.Add(time.Second), Hungup: at.Add(11 * time.Second)}
 		b.Calls = append(b.Calls, c)
 		id := fmt.Sprint("call-", i)

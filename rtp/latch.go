@@ -7,13 +7,20 @@ import (
 
 // The rule of learning a peer's media address (Latch Near). An address on the
 // open internet can be forged and ports can be guessed; what a stranger cannot
-// do without seeing the call is to send from the phone's own network, in one
-// unbroken stream, while the phone is silent.
+// do without seeing the call is to send from the phone's own network, as one
+// stream, while the phone is silent.
+//
+// A router forgets: after a hold, a restart, a night's disconnection the phone's
+// packets come from another port, and it does not know. So a locked leg moves when
+// its peer has fallen silent and a source from the phone's network either goes on
+// with the peer's very stream, whose SSRC and number nobody can guess, or sends
+// just after the phone has negotiated anew. It has to earn it as at the beginning.
 const (
 	learnWindow  = 5 * time.Second        // after Set, nothing is learned any more
-	learnPackets = 5                      // consecutive packets of one SSRC
+	learnPackets = 5                      // packets of one SSRC, numbered as a stream is
+	learnReach   = 16                     // from one number to the next of a stream on a line that loses and reorders
 	learnSpan    = 60 * time.Millisecond  // from the first to the last of them
-	rivalPackets = 2                      // consecutive packets that make a claimant a rival
+	rivalPackets = 2                      // such packets that make a claimant a rival
 	rivalMemory  = 300 * time.Millisecond // a claimant silent this long has given up
 	claimants    = 8                      // watched at a time
 )
@@ -24,6 +31,10 @@ type sighting struct {
 	ssrc uint32
 	seq  uint16
 	ours bool // a payload type that was negotiated
+
+	// Of a source that is not the peer, once there is one.
+	goesOn bool  // with the peer's stream: its SSRC, and a number it may have come to
+	idle   int64 // ns since the peer was heard
 }
 
 type verdict uint8
@@ -43,7 +54,7 @@ type latch struct {
 	rule   Latch
 	remote netip.AddrPort // of the SDP
 	signal netip.Addr
-	armed  int64
+	armed  int64                // ns; when it last became possible to learn
 	peer   netip.AddrPort       // locked onto; invalid while learning
 	alarm  bool                 // contested has been told
 	list   *[claimants]claimant // while learning
@@ -60,12 +71,15 @@ type claimant struct {
 	last  int64
 }
 
-// set applies a negotiation. Only another remote address opens learning again:
-// a session refresh gives nobody a chance to take over the stream.
+// set applies a negotiation. Only another remote address unlocks: a session refresh
+// gives nobody a chance to take over the stream of a phone that sends.
 func (l *latch) set(s *Stream, now int64) (changed bool) {
 	l.signal = s.SignalIP.Unmap()
 	remote := unmap(s.Remote)
 	if remote == l.remote && s.Latch == l.rule {
+		if s.Send && s.Receive {
+			l.armed = now // not while one holds the other, and rightly is silent
+		}
 		return false
 	}
 	*l = latch{rule: s.Latch, remote: remote, signal: l.signal, armed: now}
@@ -79,11 +93,13 @@ func (l *latch) step(now int64, p sighting) verdict {
 		if p.from == l.peer {
 			return accept
 		}
-		return refuse
+		if !l.mayMove(now, p) {
+			return refuse
+		}
 	case !l.remote.IsValid():
 		return refuse
 	case p.from == l.remote && p.ours:
-		l.peer, l.list = p.from, nil
+		l.lock(now, p.from)
 		return lock
 	case l.rule == Exact, !p.ours, !l.learning(now), !near(l.signal, p.from.Addr()):
 		return refuse
@@ -105,12 +121,15 @@ func (l *latch) claim(now int64, p sighting) verdict {
 		l.list = new([claimants]claimant)
 	}
 	c := l.claimant(now, p.from)
-	if c.count > 0 && c.ssrc == p.ssrc && p.seq == c.seq+1 {
+	switch step := int16(p.seq - c.seq); {
+	case c.count == 0 || c.ssrc != p.ssrc || step < -learnReach || step > learnReach:
+		c.ssrc, c.seq, c.count, c.first = p.ssrc, p.seq, 1, now
+	case step == 0: // repeated
+	default:
 		c.count++
-	} else {
-		c.ssrc, c.count, c.first = p.ssrc, 1, now
+		c.seq += uint16(max(step, 0))
 	}
-	c.seq, c.last = p.seq, now
+	c.last = now
 	if c.count < learnPackets || c.last-c.first < int64(learnSpan) {
 		return wait
 	}
@@ -121,8 +140,18 @@ func (l *latch) claim(now int64, p sighting) verdict {
 		l.alarm = true
 		return contested
 	}
-	l.peer, l.list = c.from, nil
+	l.lock(now, c.from)
 	return lock
+}
+
+func (l *latch) lock(now int64, peer netip.AddrPort) {
+	l.peer, l.list, l.alarm = peer, nil, false
+	l.armed = now - 2*int64(learnWindow) // closed until the phone negotiates anew
+}
+
+// mayMove tells whether a locked leg may count a packet of another source.
+func (l *latch) mayMove(now int64, p sighting) bool {
+	return l.rule == Near && p.ours && p.idle > int64(rivalMemory) && (p.goesOn || l.learning(now)) && near(l.signal, p.from.Addr())
 }
 
 // claimant finds the entry of a source, or gives it the one worth least: a free

@@ -67,7 +67,15 @@ func TestLatch(t *testing.T) {
 			{3, "192.0.2.7:9", 1, 4, 8, wait}, {4, "192.0.2.7:9", 1, 5, 8, wait}, {59, "192.0.2.7:9", 1, 6, 8, wait},
 			{60, "192.0.2.7:9", 1, 7, 8, lock},
 		}, "192.0.2.7:9"},
-		{"a gap begins the count again", atHome(), join(stream("192.0.2.7:9", 0, 4, wait), stream("192.0.2.7:9", 100, 5, lock)), "192.0.2.7:9"},
+		{"a jump begins the count again", atHome(), join(stream("192.0.2.7:9", 0, 4, wait), []sight{{100, "192.0.2.7:9", 7, 18, 8, wait}}), ""},
+		{"a line that loses and reorders", atHome(), []sight{
+			{0, "192.0.2.7:9", 1, 10, 8, wait}, {20, "192.0.2.7:9", 1, 13, 8, wait}, {30, "192.0.2.7:9", 1, 11, 8, wait},
+			{50, "192.0.2.7:9", 1, 20, 8, wait}, {70, "192.0.2.7:9", 1, 15, 8, lock},
+		}, "192.0.2.7:9"},
+		{"the same packet over and over", atHome(), []sight{
+			{0, "192.0.2.7:9", 1, 10, 8, wait}, {20, "192.0.2.7:9", 1, 10, 8, wait}, {40, "192.0.2.7:9", 1, 10, 8, wait},
+			{60, "192.0.2.7:9", 1, 10, 8, wait}, {80, "192.0.2.7:9", 1, 10, 8, wait}, {99, "192.0.2.7:9", 1, 10, 8, wait},
+		}, ""},
 		{"another SSRC begins it again", atHome(), []sight{
 			{0, "192.0.2.7:9", 1, 1, 8, wait}, {20, "192.0.2.7:9", 1, 2, 8, wait}, {40, "192.0.2.7:9", 1, 3, 8, wait},
 			{60, "192.0.2.7:9", 2, 4, 8, wait}, {80, "192.0.2.7:9", 2, 5, 8, wait},
@@ -144,7 +152,7 @@ func TestLatchOpensAgainOnlyForAnotherRemote(t *testing.T) {
 	st := atHome()
 	l.set(&st, 0)
 	for _, s := range stream("192.0.2.7:1024", 0, 5, lock) {
-		l.step(int64(s.ms)*int64(time.Millisecond), sighting{ap(s.from), s.ssrc, s.seq, true})
+		l.step(int64(s.ms)*int64(time.Millisecond), sighting{from: ap(s.from), ssrc: s.ssrc, seq: s.seq, ours: true})
 	}
 	if l.set(&st, 1e9) || !l.peer.IsValid() {
 		t.Error("a refresh opened the latch")
@@ -152,6 +160,59 @@ func TestLatchOpensAgainOnlyForAnotherRemote(t *testing.T) {
 	st.Remote = ap("10.0.0.5:4002")
 	if !l.set(&st, 2e9) || l.peer.IsValid() {
 		t.Error("another address did not open the latch")
+	}
+}
+
+// A router gives the phone another port in the middle of a call. Who is believed
+// then, by what the phone did last and how long it has been silent.
+func TestLatchFollowsTheRouter(t *testing.T) {
+	const locked, silent = "192.0.2.7:1024", 301 * time.Millisecond
+	held := atHome()
+	held.Receive = true
+	talking := held
+	talking.Send = true
+	for _, c := range []struct {
+		name   string
+		again  *Stream // negotiated once more at 10 s
+		from   string
+		goesOn bool
+		idle   time.Duration
+		at     time.Duration
+		moves  bool
+	}{
+		{"the same stream from another port", nil, "192.0.2.7:1025", true, silent, 20 * time.Second, true},
+		{"or from its neighbourhood", nil, "192.0.2.99:9", true, silent, 20 * time.Second, true},
+		{"not from beyond", nil, "192.0.3.7:9", true, silent, 20 * time.Second, false},
+		{"not while the phone sends", nil, "192.0.2.7:1025", true, 300 * time.Millisecond, 20 * time.Second, false},
+		{"another stream", nil, "192.0.2.7:1025", false, silent, 20 * time.Second, false},
+		{"another stream right after the first lock", nil, "192.0.2.7:1025", false, silent, time.Second, false},
+		{"another stream after a re-INVITE", &talking, "192.0.2.7:1025", false, silent, 11 * time.Second, true},
+		{"too long after it", &talking, "192.0.2.7:1025", false, silent, 16 * time.Second, false},
+		{"while the phone still sends by the old port", &talking, "192.0.2.7:1025", false, 20 * time.Millisecond, 11 * time.Second, false},
+		{"after one that holds", &held, "192.0.2.7:1025", false, silent, 11 * time.Second, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var l latch
+			st := talking
+			l.set(&st, 0)
+			for _, s := range stream(locked, 0, 5, lock) {
+				l.step(int64(s.ms)*int64(time.Millisecond), sighting{from: ap(s.from), ssrc: s.ssrc, seq: s.seq, ours: true})
+			}
+			if c.again != nil && l.set(c.again, int64(10*time.Second)) {
+				t.Fatal("a negotiation of the same address unlocked")
+			}
+			var last verdict
+			for _, s := range stream(c.from, 0, 5, lock) {
+				last = l.step(int64(c.at)+int64(s.ms)*int64(time.Millisecond), sighting{from: ap(s.from), ssrc: s.ssrc, seq: s.seq,
+					ours: true, goesOn: c.goesOn, idle: int64(c.idle)})
+				if last != s.want && c.moves {
+					t.Fatalf("packet %d: verdict %d, want %d", s.seq, last, s.want)
+				}
+			}
+			if moved := l.peer == ap(c.from); moved != c.moves || !c.moves && (last != refuse || l.peer != ap(locked)) {
+				t.Errorf("moved: %v, want %v; last verdict %d, peer %s", moved, c.moves, last, l.peer)
+			}
+		})
 	}
 }
 
@@ -175,12 +236,12 @@ func TestLatchUnderSpray(t *testing.T) {
 				}
 				sprayed++
 				port := uint16(1024 + sprayed*7919%50000)
-				v := l.step(now, sighting{netip.AddrPortFrom(ip, port), rapid.Uint32().Draw(t, "ssrc"), rapid.Uint16().Draw(t, "seq"), true})
+				v := l.step(now, sighting{from: netip.AddrPortFrom(ip, port), ssrc: rapid.Uint32().Draw(t, "ssrc"), seq: rapid.Uint16().Draw(t, "seq"), ours: true})
 				if v == lock || v == accept {
 					t.Fatalf("believed the attacker at port %d", port)
 				}
 			}
-			if v := l.step(now+1e6, sighting{phone, 7, uint16(i), true}); i >= 5 && v != accept {
+			if v := l.step(now+1e6, sighting{from: phone, ssrc: 7, seq: uint16(i), ours: true}); i >= 5 && v != accept {
 				t.Fatalf("packet %d of the phone: verdict %d", i, v)
 			}
 		}

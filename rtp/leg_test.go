@@ -86,6 +86,48 @@ func TestPhoneBehindARouter(t *testing.T) {
 	}
 }
 
+// The router gives the phone's media another port, and the phone goes on as if
+// nothing had happened: it is heard again, and sent to where it is now.
+func TestPhoneGetsAnotherPort(t *testing.T) {
+	m := open(t, nil)
+	st := alaw()
+	st.Remote, st.Latch, st.SignalIP = ap("10.9.8.7:4000"), Near, loopback
+	p := newPeer(t, m, nil, st)
+	p.leg.Hear(&Playlist{Sounds: []*Sound{NewSound("", ramp(8000, 0))}, Loop: true})
+	speak := func() {
+		t.Helper()
+		for range 8 {
+			p.say(8, frame(0))
+			time.Sleep(20 * time.Millisecond) // the pace of speech: the rule is about time
+		}
+	}
+	speak()
+	await[Latched](p)
+	p.hear()
+	again, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = p.conn.Close()
+	p.conn = again
+	t.Cleanup(func() { _ = again.Close() })
+	for moved := false; !moved; { // refused while the old port may only have paused
+		speak()
+		select {
+		case e := <-p.told:
+			l, is := e.(Latched)
+			if moved = is; is && l.Remote != p.addr() {
+				t.Errorf("latched to %s, want %s", l.Remote, p.addr())
+			}
+		default:
+			if p.seq > 500 && p.seq < 60000 {
+				t.Fatal("the phone is never heard again")
+			}
+		}
+	}
+	p.hear()
+}
+
 func TestWatchTellsASilenceOnce(t *testing.T) {
 	m := open(t, func(o *Options) { o.MediaTimeout = 250 * time.Millisecond })
 	p := newPeer(t, m, nil, alaw())

@@ -80,6 +80,13 @@ func (r *reception) place(ssrc uint32, seq uint16) placing {
 	}
 }
 
+// goesOn tells whether a packet may be one of the source heard last, later than
+// all of it that came.
+func (r *reception) goesOn(ssrc uint32, seq uint16) bool {
+	step := int16(seq - uint16(r.highest))
+	return r.heard && ssrc == r.ssrc && step > 0 && step < maxDropout
+}
+
 func (r *reception) fill(back uint) placing {
 	if back < 64 && r.window&(1<<back) != 0 {
 		r.duplicate++

@@ -59,16 +59,16 @@ func (s *shard) arrive(l *Leg, i int) bool {
 		return true
 	}
 	stranger := l.known && !from.same(&l.peer)
-	if stranger {
+	if stranger && (l.stream.Latch == Exact || s.now-l.heard <= int64(rivalMemory)) {
 		l.refused++
 		return false
 	}
 	var p packet
 	if !s.read(l, &p, data, wall) {
 		l.keepHello(from, data)
-		return l.known
+		return l.known && !stranger
 	}
-	if !l.known && !s.believe(l, from, &p) {
+	if (!l.known || stranger) && !s.believe(l, from, &p) {
 		return false
 	}
 	s.take(l, &p)
@@ -86,15 +86,16 @@ func (s *shard) read(l *Leg, p *packet, data []byte, wall int64) bool {
 	return true
 }
 
-// believe asks the latch about a packet from a source that is not yet known.
+// believe asks the latch about a packet from a source that is not known as the peer.
 func (s *shard) believe(l *Leg, from *sockaddr, p *packet) bool {
 	switch l.latch.step(p.at, sighting{
 		from: from.addrPort(), ssrc: p.ssrc, seq: p.seq,
-		ours: p.pt == l.terms.pt || p.event,
+		ours: p.pt == l.terms.pt || p.event, goesOn: l.in.goesOn(p.ssrc, p.seq), idle: p.at - l.heard,
 	}) {
 	case accept:
 		return true
 	case lock:
+		s.disconnect(l)
 		s.aim(l)
 		s.settle(l)
 		l.tell(Latched{Remote: l.latch.peer})

@@ -197,7 +197,9 @@ func (e *Edge) route(req *sip.Request, tx *sip.ServerTx) {
 	case a.refused != nil:
 		e.refuse(req, tx, a.refused)
 	case a.letter != nil:
-		if !a.leg.box.arrived(a.letter, tx) {
+		leg, letter := a.leg, a.letter
+		a.leg, a.letter = nil, nil // the request is kept for long to be answered again, the leg need not be
+		if !leg.box.arrived(letter, req, tx) {
 			e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError})
 		}
 	case a.leg != nil:

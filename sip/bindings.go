@@ -31,6 +31,8 @@ type RegEvent struct {
 	Binding   Binding
 	Reachable bool  // any phone of the user reachable after this event
 	Signs     Signs // of the REGISTER that it comes of
+
+	before flow // by which a phone that has come by another was reached
 }
 
 // Asked is what came of asking a phone by OPTIONS whether it is there.
@@ -195,7 +197,9 @@ func (b *bindings) refresh(now time.Time, p *phone, r registration, c contact) R
 	}
 	p.Reachable = true
 	p.probe.unanswered = 0
+	before := flow{}
 	if p.flow() != r.from {
+		before = p.flow()
 		b.leave(p)
 		p.probe.token = 0 // an answer still to come would speak of the old flow
 		p.renew(now, r, c)
@@ -204,7 +208,9 @@ func (b *bindings) refresh(now time.Time, p *phone, r registration, c contact) R
 		p.renew(now, r, c)
 	}
 	heap.Fix(&b.due, p.place)
-	return b.event(kind, p)
+	e := b.event(kind, p)
+	e.before = before
+	return e
 }
 
 func (p *phone) renew(now time.Time, r registration, c contact) {

@@ -53,6 +53,15 @@ func (e *Edge) cancelAlone(req *sip.Request, tx *sip.ServerTx) {
 	}
 }
 
+// cancel sends the CANCEL for an INVITE of ours.
+func (l *Leg) cancel(inv *sip.Request) {
+	if _, err := l.e.ask(l.e.cancelOf(inv, l.why)); err == nil {
+		l.mu.Lock()
+		l.end.acknowledged()
+		l.mu.Unlock()
+	}
+}
+
 // cancelOf builds the CANCEL for an INVITE of ours (RFC 3261 section 9.1): same
 // branch, number, routes and flow, whatever the Request-URI says.
 func (e *Edge) cancelOf(inv *sip.Request, why Reason) *sip.Request {

@@ -76,6 +76,8 @@ func (l *Leg) aim(d *Dial) (first func() *sip.Request, err error) {
 	}
 	l.user = d.To.User
 	l.dialog.flow = flow{d.To.Transport, d.To.Source}
+	l.place = place{l.dialog.flow, d.To.Contact}
+	l.end.told = make(chan struct{})
 	domain := l.e.domain(l.dialog.flow)
 	l.dialog.to = &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: escapeUser(d.To.User), Host: domain}}
 	return func() *sip.Request { return l.firstInvite(d, domain) }, nil
@@ -121,6 +123,7 @@ func (l *Leg) firstInvite(d *Dial, domain string) *sip.Request {
 // a goroutine of its own.
 func (l *Leg) dial(first func() *sip.Request) {
 	defer l.deliver()
+	l.afterLast()
 	var inv *sip.Request
 	whole := l.e.guard("making a call", func() { inv = first() })
 	for whole && inv != nil {
@@ -172,7 +175,7 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 		if given && heard {
 			// Not before a provisional response (RFC 3261 section 9.1).
 			given = false
-			l.e.start("sending CANCEL", func() { _, _ = l.e.ask(l.e.cancelOf(inv, l.why)) })
+			l.e.start("sending CANCEL", func() { l.cancel(inv) })
 			patience.Reset(l.e.timing.give)
 		}
 	}

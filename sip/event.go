@@ -49,6 +49,9 @@ type (
 		To    Referral
 		Token uint64
 	}
+	// Moved says that a phone is reached by another flow than before, which Remote
+	// and Transport tell: its router or its line has changed.
+	Moved struct{}
 	// Info is a DTMF digit by INFO (application/dtmf-relay or dtmf); 200 has
 	// been sent. Length is how long the key was pressed, 0 if that was not said.
 	Info struct {
@@ -85,6 +88,7 @@ func (Cancelled) legEvent()  {}
 func (Reoffered) legEvent()  {}
 func (Reanswered) legEvent() {}
 func (Referred) legEvent()   {}
+func (Moved) legEvent()      {}
 func (Info) legEvent()       {}
 func (Ended) legEvent()      {}
 

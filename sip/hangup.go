@@ -33,16 +33,24 @@ func (l *Leg) Hangup(r Reason) {
 // leave sends BYE. The leg is over when it is answered, or nobody answers. The
 // caller holds mu and has seen that the leg is up or giving up.
 func (l *Leg) leave(why Reason) {
+	l.why = why
+	l.move(leaving)
+	l.sayGoodbye()
+}
+
+// sayGoodbye sends a BYE. The caller holds mu; the leg is leaving.
+func (l *Leg) sayGoodbye() {
 	bye := l.request(sip.BYE)
-	why.write(bye)
+	l.why.write(bye)
 	bye.SetBody(nil)
 	told := l.told
-	l.move(leaving)
 	if !l.e.start("sending BYE", func() {
 		awaitNotices(told)
-		_, _ = l.e.ask(bye) // whatever the answer, the dialog is gone (RFC 3261 section 15.1.1)
+		_, err := l.e.ask(bye) // whatever the answer, the dialog is gone (RFC 3261 section 15.1.1)
 		l.mu.Lock()
-		l.move(over)
+		if err == nil || l.dialog.cseq == bye.CSeq().SeqNo {
+			l.move(over) // no answer to a BYE that was sent again elsewhere says nothing
+		}
 		l.mu.Unlock()
 	}) {
 		l.move(over)

@@ -52,7 +52,7 @@ func (b *inbox) take(req *sip.Request, cseq uint32) *letter {
 	m := &letter{req: req, ready: req.IsAck()}
 	if !req.IsAck() {
 		if b.numbered && cseq <= b.highest {
-			return b.waitingFor(req)
+			return b.waiting(req)
 		}
 		b.highest, b.numbered = cseq, true
 	}
@@ -60,9 +60,9 @@ func (b *inbox) take(req *sip.Request, cseq uint32) *letter {
 	return m
 }
 
-// waitingFor is the letter of which a request is a copy, if its transaction has not
-// come; nil if there is none. The caller holds mu.
-func (b *inbox) waitingFor(req *sip.Request) *letter {
+// waiting finds the letter of which a request is a copy, if its transaction has not
+// come yet. The caller holds mu.
+func (b *inbox) waiting(req *sip.Request) *letter {
 	for _, m := range b.queue {
 		if !m.ready && m.req.Method == req.Method && m.req.CSeq().SeqNo == req.CSeq().SeqNo && branchOf(m.req) == branchOf(req) {
 			return m
@@ -79,9 +79,10 @@ func branchOf(req *sip.Request) string {
 	return ""
 }
 
-// arrived says that the transaction of a letter is there. It reports whether the
-// letter will be opened: not if its successors have stopped waiting for it.
-func (b *inbox) arrived(m *letter, tx *sip.ServerTx) bool {
+// arrived says that the transaction of a letter is there, with the copy of its request
+// that made it: any other the library may still be writing to. It reports whether
+// the letter will be opened: not if its successors have stopped waiting for it.
+func (b *inbox) arrived(m *letter, req *sip.Request, tx *sip.ServerTx) bool {
 	b.mu.Lock()
 	if m.gone {
 		b.mu.Unlock()
@@ -92,7 +93,7 @@ func (b *inbox) arrived(m *letter, tx *sip.ServerTx) bool {
 		tx.Terminate()
 		return true
 	}
-	m.tx, m.ready = tx, true
+	m.req, m.tx, m.ready = req, tx, true
 	if !b.busy && len(b.queue) > 0 && !b.queue[0].ready && b.timer == nil {
 		b.timer = time.AfterFunc(missingPatience, b.skip)
 	}

@@ -29,7 +29,7 @@ func TestInboxTakesTheTransactionOfACopy(t *testing.T) {
 			t.Errorf("%s %d has the place of another", other.Method, other.CSeq().SeqNo)
 		}
 	}
-	if !b.arrived(copied, new(sip.ServerTx)) || opened != 1 {
+	if !b.arrived(copied, copied.req, new(sip.ServerTx)) || opened != 1 {
 		t.Fatalf("opened %d times", opened)
 	}
 	if m := b.take(numbered(sip.INVITE, 2, "z9hG4bKa"), 2); m != nil {

@@ -18,9 +18,6 @@ func (l *Leg) knows(tag string) bool {
 
 // opened takes the next request of the dialog.
 func (l *Leg) opened(m *letter) {
-	if a := arrivalOf(m.req); a != nil && m.tx != nil {
-		a.leg, a.letter = nil, nil // the request is kept for long to be answered again, the leg need not be
-	}
 	if !l.e.guard("a request inside a call", func() { l.take(m) }) && m.tx != nil {
 		l.e.guard("refusing a request", func() {
 			l.e.refuse(m.req, m.tx, &refusal{code: sip.StatusInternalServerError})
@@ -31,8 +28,9 @@ func (l *Leg) opened(m *letter) {
 func (l *Leg) take(m *letter) {
 	if f, ok := flowOf(m.req); ok && !l.out() {
 		l.mu.Lock()
-		l.dialog.flow = f // the router before a phone may have given it another port
+		l.reachedBy(f)
 		l.mu.Unlock()
+		l.deliver()
 	}
 	switch m.req.Method {
 	case sip.ACK:

@@ -44,6 +44,8 @@ type Leg struct {
 	theirs   atomic.Pointer[string]       // their tag; nil until it is known
 	places   atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
 	box      inbox
+	place    place // legs to phones: whose; else zero
+	last     *Leg  // the one to the same phone before, until this one's INVITE leaves
 
 	mu          sync.Mutex
 	phase       phase
@@ -52,6 +54,7 @@ type Leg struct {
 	rang        *sip.Response    // that response
 	asServer    *asked           // server legs: the INVITE until it is answered
 	quit        chan struct{}    // client legs: closed by Hangup before the answer
+	end         ending           // legs to phones
 	why         Reason           // what Hangup said then
 	account     account          // calls out: answers a challenge of the INVITE
 	ahead       []netip.AddrPort // calls out: places of the trunk that are left to try
@@ -224,6 +227,7 @@ func (l *Leg) move(to phase) bool {
 		l.refusePending()
 	}
 	if to == over {
+		l.end.acknowledged()
 		l.e.legs.remove(l)
 		l.leaveAck()
 	}

@@ -13,8 +13,9 @@ type half struct{ callID, tag string }
 // legs finds the leg a message belongs to. Any goroutine may call any method.
 type legs struct {
 	mu      sync.RWMutex
-	ours    map[half]*Leg // by our tag
-	callers map[half]*Leg // server legs by their tag
+	ours    map[half]*Leg  // by our tag
+	callers map[half]*Leg  // server legs by their tag
+	phones  map[place]*Leg // the last to each phone
 	past    past
 }
 
@@ -39,7 +40,7 @@ type invite struct {
 const remembered = 32 * time.Second
 
 func newLegs() *legs {
-	return &legs{ours: make(map[half]*Leg), callers: make(map[half]*Leg)}
+	return &legs{ours: make(map[half]*Leg), callers: make(map[half]*Leg), phones: make(map[place]*Leg)}
 }
 
 // add enters a leg. A server leg is refused if another has its INVITE's identity.
@@ -54,6 +55,10 @@ func (t *legs) add(l *Leg) bool {
 		t.callers[key] = l
 	}
 	t.ours[half{l.id, l.tag}] = l
+	if l.place != (place{}) {
+		l.last = t.phones[l.place]
+		t.phones[l.place] = l
+	}
 	return true
 }
 
@@ -61,6 +66,9 @@ func (t *legs) remove(l *Leg) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.ours, half{l.id, l.tag})
+	if t.phones[l.place] == l {
+		delete(t.phones, l.place)
+	}
 	if l.server {
 		key := half{l.id, *l.theirs.Load()}
 		delete(t.callers, key)

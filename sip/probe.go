@@ -166,6 +166,8 @@ type flows interface {
 	// request starts a client transaction on the flow that the transport and
 	// the destination of req name.
 	request(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error)
+	// moved says that a user's phone has registered by another flow.
+	moved(user string, from, to flow)
 }
 
 var errFlowGone = errors.New("connection closed")

@@ -51,6 +51,8 @@ func (s *street) connected(transport string, remote netip.AddrPort) bool {
 	return transport == "udp" || !s.closed[remote]
 }
 
+func (s *street) moved(string, flow, flow) {}
+
 func (s *street) request(_ context.Context, req *sip.Request) (sip.ClientTransaction, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -337,11 +337,15 @@ func (r *Registrar) deliver() {
 	}
 }
 
-// hand calls changed without the lock, which it takes back even if changed panics.
+// hand moves the calls of phones that have moved, and calls changed, without the lock,
+// which it takes back even if changed panics.
 func (r *Registrar) hand(events []RegEvent) {
 	r.mu.Unlock()
 	defer r.mu.Lock()
 	for _, e := range events {
+		if e.before != (flow{}) && r.flows != nil {
+			r.flows.moved(e.User, e.before, flow{e.Binding.Transport, e.Binding.Source})
+		}
 		r.changed(e)
 	}
 }

@@ -40,6 +40,7 @@ func (c *call) finish(by acd.Party, cause acd.Cause) {
 	c.abandonTransfer()
 	c.closeConsult(sip.Reject{Code: 487})
 	if c.agent != nil {
+		c.ex.calls.hang(c.agent.agent, false)
 		c.agent.hangUp(reasonFor(cause, by))
 	}
 	c.dropOut(reasonFor(cause, by))

@@ -111,7 +111,12 @@ func (ex *exchange) phoneChanged(e sip.RegEvent) {
 	// A phone that registers anew may be that of an agent whose link was lost, also
 	// where nobody had noticed the loss.
 	if ex.calls.reachableChanged(e.User, e.Reachable) || e.Kind == sip.RegAdded && e.Reachable {
-		ex.board.post(acd.Event{Kind: kind, Agent: acd.AgentID(e.User)})
+		ev := acd.Event{Kind: kind, Agent: acd.AgentID(e.User)}
+		if e.Kind == sip.RegRegained && ex.calls.hangs(ev.Agent) {
+			ex.wait.Go(func() { ex.reachableAgain(ev) })
+			return
+		}
+		ex.board.post(ev)
 	}
 }
 
@@ -147,11 +152,12 @@ type callTable struct {
 	mu        sync.Mutex
 	calls     map[acd.CallID]*call // guarded by mu
 	reachable map[string]bool      // guarded by mu
+	hanging   map[acd.AgentID]bool // agents whose talk hangs by a lost link; guarded by mu
 	idle      chan struct{}        // closed and replaced when the last call goes; guarded by mu
 }
 
 func newCallTable() *callTable {
-	return &callTable{calls: map[acd.CallID]*call{}, reachable: map[string]bool{}, idle: make(chan struct{})}
+	return &callTable{calls: map[acd.CallID]*call{}, reachable: map[string]bool{}, hanging: map[acd.AgentID]bool{}, idle: make(chan struct{})}
 }
 
 func (t *callTable) add(c *call) {
@@ -266,6 +272,12 @@ func (t *callTable) reachableChanged(user string, reachable bool) bool {
 	}
 	t.reachable[user] = reachable
 	return true
+}
+
+func (t *callTable) isReachable(user string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reachable[user]
 }
 
 // newCallID makes an id that sorts by time and cannot be guessed: 48 bits of

@@ -20,6 +20,19 @@ type probed struct{ offer *offer }
 // the first OPTIONS, half a second, 3 s for the second (sip/probe.go).
 const probeTime = 7 * time.Second
 
+// backWait is how long an agent whose lost phone has come back is given to be heard
+// in the talk, before the phone is rung for it.
+const backWait = time.Second
+
+// phoneMoved: an agent's phone is reached elsewhere than before, and may be heard
+// from there.
+func (c *call) phoneMoved(p *phone) {
+	p.binding.Transport, p.binding.Source = p.leg.Transport(), p.leg.Remote()
+	if o := p.offer; o.taken == p && !o.closed {
+		c.apply(&o.side, o.stream, rtp.Near)
+	}
+}
+
 // agentQuiet: nothing comes from the agent's phone. Whether that is a muted phone
 // or a dead line is found out by asking the phone.
 func (c *call) agentQuiet() {
@@ -41,6 +54,7 @@ func (c *call) agentHeard() {
 	o.quiet = false
 	if o.lost && !o.dead {
 		o.lost = false
+		c.ex.calls.hang(o.agent, false)
 		c.ex.board.post(acd.Event{Kind: acd.LinkBack, Call: c.id, Agent: o.agent, Offer: o.id})
 	}
 }
@@ -64,6 +78,7 @@ func (c *call) linkLost(o *offer) {
 		return
 	}
 	o.lost = true
+	c.ex.calls.hang(o.agent, !o.dead)
 	c.log.Warn("agent's link lost in the talk", zap.String("agent", string(o.agent)))
 	c.ex.board.post(acd.Event{Kind: acd.LinkLost, Call: c.id, Agent: o.agent, Offer: o.id})
 }
@@ -100,6 +115,7 @@ func (c *call) part(p acd.Part) {
 		c.abandonTransfer()
 		c.dropOut(sip.Reason{Q850: 16})
 	}
+	c.ex.calls.hang(o.agent, false)
 	c.caller.media.Hear(nil)
 	if c.rec.handle != 0 {
 		o.media.Tap(0, agentChannel)
@@ -113,4 +129,31 @@ func (c *call) part(p acd.Part) {
 	c.caller.media.Watch(false)
 	c.playMusic(&c.caller)
 	c.log.Info("caller waits again", zap.String("agent", string(o.agent)), zap.String("cause", p.Cause.String()))
+}
+
+// reachableAgain tells the floor that a phone is back, when the talk it was lost in
+// has had time to be heard again: a phone that only lost its line still has the
+// call, and need not ring.
+func (ex *exchange) reachableAgain(back acd.Event) {
+	<-time.After(backWait)
+	if ex.calls.isReachable(string(back.Agent)) {
+		ex.board.post(back)
+	}
+}
+
+// hang notes whether an agent's talk hangs by a lost link and may yet go on.
+func (t *callTable) hang(agent acd.AgentID, on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if on {
+		t.hanging[agent] = true
+	} else {
+		delete(t.hanging, agent)
+	}
+}
+
+func (t *callTable) hangs(agent acd.AgentID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hanging[agent]
 }

@@ -174,6 +174,8 @@ func (c *call) phoneDid(p *phone, ev sip.LegEvent) {
 		} else {
 			p.leg.DeclineReferral(ev, sip.Reject{Code: 403})
 		}
+	case sip.Moved:
+		c.phoneMoved(p)
 	case sip.Info:
 		if to := c.opposite(acd.Agent); to != nil && (c.agent == o || c.consult != nil && c.consult.offer == o) {
 			c.pressByInfo(to, ev)

@@ -152,7 +152,7 @@ func TestTollLimits(t *testing.T) {
 	if len(ends) != 0 {
 		t.Errorf("ended after 59 minutes: %v", ends)
 	}
-	if len(told) != 1 || told[0] != (warning{"agent ana", 50, "minutes"}) {
+	if len(told) != 1 || told[0] != (nearing{"agent ana", 50, "minutes"}) {
 		t.Errorf("told %v", told)
 	}
 	m.wait(time.Minute)

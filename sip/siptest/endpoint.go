@@ -83,7 +83,9 @@ func (e *Endpoint) WriteTo(b []byte, addr net.Addr) (int, error) {
 	}
 	to := u.AddrPort()
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-	e.net.send(e, to, append([]byte(nil), b...))
+	e.net.mu.Lock()
+	defer e.net.mu.Unlock()
+	e.net.send(e.at, e.nat, to, append([]byte(nil), b...))
 	return len(b), nil
 }
 

@@ -27,7 +27,8 @@ type Counts struct{ Sent, Delivered, Lost, Duplicated, NoRoute, Filtered int }
 
 // Net is a packet network in memory. Its endpoints are net.PacketConn with
 // *net.UDPAddr addresses. The n-th packet of a flow (source, destination) has
-// the same fate in every run with the same seed. Delays use time.AfterFunc, so
+// the same fate in every run with the same seed; behind a router the flow is that
+// of the inner socket, and of a host outside the Net all ports are one. Delays use time.AfterFunc, so
 // the network works in a testing/synctest bubble. All methods may be called
 // from any goroutine.
 type Net struct {
@@ -35,8 +36,8 @@ type Net struct {
 
 	mu       sync.Mutex
 	ends     map[netip.AddrPort]*Endpoint
-	nats     map[netip.Addr]*NAT // by public address
-	links    map[[2]netip.Addr]Link
+	nats     map[netip.Addr]*NAT        // by public address
+	links    map[[2]netip.AddrPort]Link // port 0: any
 	flows    map[[2]netip.AddrPort]*rand.Rand
 	pending  schedule
 	order    uint64
@@ -50,7 +51,7 @@ func NewNet(seed uint64) *Net {
 	return &Net{
 		seed: seed, nextPort: 30000,
 		ends: map[netip.AddrPort]*Endpoint{}, nats: map[netip.Addr]*NAT{},
-		links: map[[2]netip.Addr]Link{}, flows: map[[2]netip.AddrPort]*rand.Rand{},
+		links: map[[2]netip.AddrPort]Link{}, flows: map[[2]netip.AddrPort]*rand.Rand{},
 	}
 }
 
@@ -78,18 +79,22 @@ func (n *Net) listen(addr string, behind *NAT) (*Endpoint, error) {
 
 func (n *Net) taken(at netip.AddrPort) bool { _, ok := n.ends[at]; return ok }
 
-// Impair sets the link from one host to another, both as addresses without
-// port; "" stands for any host. The most exact entry wins: both named, then
-// only the source, then only the destination, then neither.
+// Impair sets the link from one end to another: "10.0.0.1:5060" is a socket, an
+// address without port a whole host, "" anybody. A phone behind a router is known
+// by its inner socket and by the router's public address. The most exact entry
+// wins, and the source counts before the destination.
 func (n *Net) Impair(from, to string, l Link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.links[[2]netip.Addr{host(from), host(to)}] = l
+	n.links[[2]netip.AddrPort{end(from), end(to)}] = l
 }
 
-func host(s string) netip.Addr {
-	a, _ := netip.ParseAddr(s)
-	return a
+func end(s string) netip.AddrPort {
+	if at, err := netip.ParseAddrPort(s); err == nil {
+		return at
+	}
+	host, _ := netip.ParseAddr(s)
+	return netip.AddrPortFrom(host, 0)
 }
 
 // Counts returns what happened so far.
@@ -99,14 +104,29 @@ func (n *Net) Counts() Counts {
 	return n.counts
 }
 
-func (n *Net) link(from, to netip.Addr) Link {
-	none := netip.Addr{}
-	for _, k := range [...][2]netip.Addr{{from, to}, {from, none}, {none, to}, {none, none}} {
-		if l, ok := n.links[k]; ok {
-			return l
+// alias is what one end of a flow is known by, the most exact first.
+type alias [2]netip.AddrPort
+
+func anyPort(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }
+
+func (n *Net) link(from, to alias) Link {
+	none := netip.AddrPort{}
+	for _, f := range [...]netip.AddrPort{from[0], from[1], none} {
+		for _, t := range [...]netip.AddrPort{to[0], to[1], none} {
+			if l, ok := n.links[[2]netip.AddrPort{f, t}]; ok {
+				return l
+			}
 		}
 	}
 	return Link{}
+}
+
+// lasting is the name of an end that is the same in every run.
+func (n *Net) lasting(a alias) netip.AddrPort {
+	if n.ends[a[0]] != nil {
+		return a[0]
+	}
+	return a[1] // its port is the kernel's choice
 }
 
 // dice returns the random source of one flow, so that its packets' fate does
@@ -123,16 +143,35 @@ func (n *Net) dice(from, to netip.AddrPort) *rand.Rand {
 	return r
 }
 
-// send takes one packet from an endpoint; data is the network's from now on.
-func (n *Net) send(e *Endpoint, to netip.AddrPort, data []byte) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.counts.Sent++
-	from := e.at
-	if e.nat != nil {
-		from = e.nat.outbound(e.at, to, time.Now())
+// send takes one packet from inside a router, or from somebody in the open; data
+// is the network's from now on. The caller holds the lock, as for all below.
+func (n *Net) send(from netip.AddrPort, nat *NAT, to netip.AddrPort, data []byte) {
+	p := packet{from: from, to: to, data: data}
+	source, sink := alias{from, anyPort(from)}, alias{to, anyPort(to)}
+	if nat != nil {
+		if to.Addr() == nat.public {
+			n.counts.Sent++
+			n.counts.Filtered++ // no hairpin
+			return
+		}
+		m := nat.outbound(from, to, time.Now())
+		if m == nil {
+			n.counts.NoRoute++
+			return
+		}
+		p.from, p.by = netip.AddrPortFrom(nat.public, m.port), m
+		source[1] = anyPort(p.from)
+		if f := nat.rules.Rewrite; f != nil {
+			p.data = f(&Passing{Out: true, Data: data, Peer: to, nat: nat})
+		}
 	}
-	l, r := n.link(from.Addr(), to.Addr()), n.dice(from, to)
+	n.travel(p, source, sink)
+}
+
+// travel lets a packet have the fate that the link has for it.
+func (n *Net) travel(p packet, source, sink alias) {
+	n.counts.Sent++
+	l, r := n.link(source, sink), n.dice(n.lasting(source), n.lasting(sink))
 	// Every packet rolls all its dice: a changed share of one mishap leaves the
 	// others where they were.
 	lost, again, late, share := r.Float64(), r.Float64(), r.Float64(), r.Float64()
@@ -147,7 +186,6 @@ func (n *Net) send(e *Endpoint, to netip.AddrPort, data []byte) {
 		}
 		delay += l.ReorderBy
 	}
-	p := packet{from: from, to: to, data: data}
 	n.post(p, delay)
 	if again < l.Duplicate {
 		n.counts.Duplicated++
@@ -191,32 +229,49 @@ func (n *Net) fire() {
 }
 
 // deliver hands a packet to the endpoint at its destination, through the NAT
-// that owns the destination address if there is one.
+// that owns the destination address if there is one, or to the world outside.
 func (n *Net) deliver(p packet) {
-	to := p.to
-	if nat := n.nats[to.Addr()]; nat != nil {
+	to, nat := p.to, n.nats[p.to.Addr()]
+	if nat != nil {
 		inside, ok := nat.inbound(p.from, to, time.Now())
 		if !ok {
 			n.counts.Filtered++
 			return
 		}
 		to = inside
+		if f := nat.rules.Rewrite; f != nil {
+			p.data = f(&Passing{Data: p.data, Peer: p.from, nat: nat})
+		}
 	}
 	e := n.ends[to]
-	if e == nil || (e.nat != nil && e.nat != n.nats[p.to.Addr()]) {
+	switch {
+	case e != nil && (e.nat == nil || e.nat == nat):
+		if !e.push(p) {
+			n.counts.Lost++
+			return
+		}
+	case nat != nil && nat.lan != nil:
+		nat.lan(p.from, to, p.data)
+	case nat == nil && p.by != nil && p.by.socket != nil:
+		begun := time.Now()
+		if _, err := p.by.socket.WriteToUDPAddrPort(p.data, to); err != nil {
+			n.counts.NoRoute++ // the mapping has been dropped meanwhile, or nobody listens
+			return
+		}
+		if f := p.by.nat.rules.Left; f != nil {
+			f(p.by.key.inside, p.data, time.Since(begun))
+		}
+	default:
 		n.counts.NoRoute++
 		return
 	}
-	if e.push(p) {
-		n.counts.Delivered++
-	} else {
-		n.counts.Lost++
-	}
+	n.counts.Delivered++
 }
 
 type packet struct {
 	from, to netip.AddrPort
 	data     []byte
+	by       *mapping // through which it left a router
 	due      time.Time
 	order    uint64
 }

@@ -5,6 +5,8 @@
 //	go run ./loadtest/cmd/bench            about ten minutes
 //	go run ./loadtest/cmd/bench -short     about three minutes, small numbers
 //	go run ./loadtest/cmd/bench -only media,queue -calls 200,1000
+//	go run ./loadtest/cmd/bench -only soak -rates 200 -seconds 3600
+//	go run ./loadtest/cmd/bench -only nat
 //
 // It exits 1 when a call was lost, a book did not balance or a scenario failed;
 // slow is not an error.
@@ -36,6 +38,7 @@ type bench struct {
 	calls   []int
 	only    []string
 	rates   []float64
+	rated   bool // rates were asked for
 	table   table
 	faults  []string
 	systems int // switches started, to give each its own directory
@@ -47,7 +50,7 @@ func main() {
 	calls := flag.String("calls", "", "recorded calls to measure at, comma separated (default 50,200,500; -short 20)")
 	seconds := flag.Int("seconds", 0, "length of each measurement (default 10; -short 3)")
 	rates := flag.String("rates", "", "calls a second to try, comma separated (default 20 to 400; -short 20,50)")
-	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, registrations, flood, peers")
+	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, registrations, flood, peers; and by name alone: soak, nat")
 	flag.StringVar(&b.bin, "foyer", "", "the program to measure instead of building one")
 	flag.Parse()
 	if err := errors.Join(b.settle(*calls, *seconds, *only), b.setRates(*rates)); err != nil {
@@ -78,7 +81,7 @@ func (b *bench) setRates(rates string) error {
 	if rates == "" {
 		return nil
 	}
-	b.rates = nil
+	b.rates, b.rated = nil, true
 	for _, r := range strings.Split(rates, ",") {
 		v, err := strconv.ParseFloat(strings.TrimSpace(r), 64)
 		if err != nil || v <= 0 || v > 2000 {
@@ -144,9 +147,13 @@ func (b *bench) run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"media", b.media}, {"queue", b.queue}, {"waiting", b.waiting}, {"reload", b.reload},
-		{"registrations", b.registrations}, {"flood", b.flood}, {"peers", b.peers}} {
-		if !b.wants(part.name) || ctx.Err() != nil {
+		long bool // runs only when it is named
+	}{
+		{"media", b.media, false}, {"queue", b.queue, false}, {"waiting", b.waiting, false}, {"reload", b.reload, false},
+		{"registrations", b.registrations, false}, {"flood", b.flood, false}, {"peers", b.peers, false},
+		{"soak", b.soak, true}, {"nat", b.nat, true},
+	} {
+		if !b.wants(part.name) || part.long && len(b.only) == 0 || ctx.Err() != nil {
 			continue
 		}
 		if err := part.run(ctx); err != nil {

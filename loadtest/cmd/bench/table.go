@@ -25,6 +25,9 @@ func (t *table) add(key, figure, unit, ours string) *row {
 }
 
 func (t *table) print(w io.Writer) {
+	if len(t.rows) == 0 {
+		return
+	}
 	lines := [][]string{{"figure", "unit", "Foyer", "beside it, same run", "Asterisk 22.10.1 *", "FreeSWITCH 1.11.1 *", "to reach"}}
 	for _, r := range t.rows {
 		lines = append(lines, []string{r.figure, r.unit, r.ours, r.beside, r.known.asterisk, r.known.freeswitch, r.known.goal})

@@ -74,3 +74,28 @@ func TestOptionsAreBounded(t *testing.T) {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
+
+func TestTrendTellsGrowthFromNoise(t *testing.T) {
+	g := gauge{share: 0.05, slack: 10}
+	for name, c := range map[string]struct {
+		value func(i int) float64
+		flat  bool
+	}{
+		"flat":             {func(int) float64 { return 1000 }, true},
+		"falls":            {func(i int) float64 { return 1000 - 5*float64(i) }, true},
+		"swings":           {func(i int) float64 { return 1000 + 200*float64(i%2) }, true},
+		"a leak of 1 in 1": {func(i int) float64 { return 1000 + float64(i) }, false},
+		"a slow rise":      {func(i int) float64 { return 1000 + 0.4*float64(i) }, true},
+	} {
+		var times, values []float64
+		for i := range 100 {
+			times, values = append(times, float64(5*i)), append(values, c.value(i))
+		}
+		if from, to, flat := g.judge(times, values); flat != c.flat {
+			t.Errorf("%s: from %.1f to %.1f called flat: %v", name, from, to, flat)
+		}
+	}
+	if _, _, flat := g.judge([]float64{1}, []float64{1}); flat {
+		t.Error("one sample is no trend")
+	}
+}
