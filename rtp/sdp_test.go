@@ -301,6 +301,11 @@ func TestIPv6Session(t *testing.T) {
 	if !strings.Contains(answer, "c=IN IP6 2001:db8::9\r\n") || st.Remote != netip.MustParseAddrPort("[2001:db8::5]:4000") {
 		t.Errorf("%+v\n%s", st, answer)
 	}
+	// Three colons are a slip that is understood (RFC 5118 section 4.10).
+	_, st = answerTo(t, s, []byte("v=0\nc=IN IP6 2001:db8:::192.0.2.1\nm=audio 4000 RTP/AVP 8\n"), NoCodec)
+	if st.Remote != netip.MustParseAddrPort("[2001:db8::c000:201]:4000") {
+		t.Errorf("%+v", st)
+	}
 	// A mapped address is an IPv4 one.
 	if _, _, err := s.Answer([]byte("v=0\nc=IN IP6 ::ffff:192.0.2.1\nm=audio 4000 RTP/AVP 8\n"), NoCodec); !errors.Is(err, ErrAddress) {
 		t.Errorf("mapped IPv4 accepted on IPv6: %v", err)

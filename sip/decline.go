@@ -61,9 +61,6 @@ func (e *Edge) decline(transport string, ends addrs, p *paper) {
 	res := sip.NewResponse(p.wrong.code, printable(reason))
 	res.SipVersion = "SIP/2.0"
 	for i, value := range p.vias {
-		if i > maxOfAKind {
-			break
-		}
 		if i == 0 {
 			value = returnPath(value, ends)
 		}

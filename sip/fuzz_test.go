@@ -13,6 +13,8 @@ import (
 	"foyer/sip/siptest"
 
 	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // seeds are the corpus of the RFCs and a few messages more.
@@ -72,7 +74,8 @@ func FuzzDecline(f *testing.F) {
 	}
 	defer udp.Close()
 	out := &written{PacketConn: udp}
-	e, err := NewEdge(Options{UDP: out, UserAgent: "Foyer"})
+	core, broken := observer.New(zap.ErrorLevel)
+	e, err := NewEdge(Options{UDP: out, UserAgent: "Foyer", Log: zap.New(core)})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -86,6 +89,9 @@ func FuzzDecline(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		out.last, out.to = nil, nil
 		good, isSIP := e.heard("udp", ends, bytes.Clone(data))
+		if broken.Len() > 0 {
+			t.Fatalf("%v\n%q", broken.All()[0], data)
+		}
 		if good != nil && !isSIP || good != nil && out.last != nil {
 			t.Fatalf("handed on and answered: %q", data)
 		}
