@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -214,6 +215,8 @@ func newGauges(ex *exchange) *gauges {
 	}
 	add("draining", "1 while the switch takes no new calls.")
 	add("sip_legs", "SIP legs not yet ended.")
+	add("sip_connections", "Connections that phones and carriers have opened.", "transport")
+	add("tls_certificate_left_seconds", "Time until the certificate in use expires; below 0 it has.", "listen")
 	add("calls_active", "Customer calls up.", "state")
 	add("registrations", "Phones registered.", "transport", "reachable")
 	add("trunk_calls", "Calls up on a trunk.", "trunk", "direction")
@@ -272,6 +275,14 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	ex := g.ex
 	send("draining", truth(ex.draining.Load()))
 	send("sip_legs", float64(ex.edge.Legs()))
+	for transport, n := range ex.edge.Connections() {
+		send("sip_connections", float64(n), transport)
+	}
+	for listen, cert := range map[string]*sip.Certificate{"sip_tls": ex.sockets.sipCert, "https": ex.sockets.secureCert} {
+		if cert != nil {
+			send("tls_certificate_left_seconds", time.Until(cert.Expires()).Seconds(), listen)
+		}
+	}
 	g.floor(ch, send)
 	g.phones(send)
 	totals := ex.media.Totals()
