@@ -202,6 +202,19 @@ func (d *door) leave(g *guest) {
 	}
 }
 
+// inside returns how many connections there are of each transport.
+func (d *door) inside() map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := make(map[string]int)
+	for _, of := range d.guests {
+		for g := range of {
+			n[g.flow.transport]++
+		}
+	}
+	return n
+}
+
 // close ends every connection that came in.
 func (d *door) close() {
 	d.mu.Lock()

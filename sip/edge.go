@@ -332,6 +332,9 @@ func (e *Edge) Close() error {
 // waiting for the answer to their BYE.
 func (e *Edge) Legs() int { return e.legs.count() }
 
+// Connections returns how many connections others have opened, by transport.
+func (e *Edge) Connections() map[string]int { return e.door.inside() }
+
 // SetTrunks replaces the trunks (configuration reload). Calls that are up stay.
 func (e *Edge) SetTrunks(list []Trunk) {
 	e.trunks.set(list)

@@ -14,19 +14,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
 	"github.com/gobwas/ws"
 
 	"foyer/sip/siptest"
 )
 
-// raw is a message of somebody who is no phone.
+// rawOptions is a message of somebody who is no phone.
 func rawOptions(id string, extra ...string) string {
 	return "OPTIONS sip:lo.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.168.1.20:5060;branch=z9hG4bK" + id + "\r\n" +
 		"From: <sip:x@lo.test>;tag=1\r\nTo: <sip:lo.test>\r\nCall-ID: " + id + "\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n" +
 		strings.Join(append(extra, "Content-Length: 0\r\n\r\n"), "")
 }
 
-// serving checks that somebody else is served at once, whatever goes on.
+// serves checks that somebody else is served at once, whatever goes on.
 func (s *secureHouse) serves(transport string) {
 	s.t.Helper()
 	begun := time.Now()
@@ -36,7 +37,7 @@ func (s *secureHouse) serves(transport string) {
 	}
 	defer p.Close()
 	mustRegister(s.t, p)
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > 3*time.Second { // on a busy machine; behind those who are held it would be far longer
 		s.t.Errorf("another phone was served after %v", took)
 	}
 }
@@ -248,12 +249,9 @@ func TestResetInTheMiddle(t *testing.T) {
 }
 
 // inside is how many connections there are.
-func (s *secureHouse) inside() int {
-	s.edge.door.mu.Lock()
-	defer s.edge.door.mu.Unlock()
-	n := 0
-	for _, of := range s.edge.door.guests {
-		n += len(of)
+func (s *secureHouse) inside() (n int) {
+	for _, of := range s.edge.Connections() {
+		n += of
 	}
 	return n
 }
@@ -264,12 +262,14 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	s := openSecureHouse(t, nil)
 	c := s.dial("tcp", "127.0.0.1")
 	defer c.Close()
+	// Every Via comes back, so few answers fill what the kernel holds for it.
+	long := "Via: SIP/2.0/TCP 192.168.1.20;branch=z9hG4bK0;pad=" + strings.Repeat("x", 7<<10) + "\r\n"
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	defer c.Close()
 	writing.Go(func() {
 		for i := 0; ; i++ {
-			if _, err := io.WriteString(c, rawOptions(fmt.Sprint("deaf", i))); err != nil {
+			if _, err := io.WriteString(c, rawOptions(fmt.Sprint("deaf", i), long)); err != nil {
 				return
 			}
 		}
@@ -427,6 +427,17 @@ func TestNobodyIsCalledBack(t *testing.T) {
 		c.Close()
 	}
 	until(t, "they are gone", func() bool { return s.inside() == 0 })
+	// Nor does the library open a connection in place of one that is gone.
+	for _, transport := range []string{"tcp", "tls", "ws", "wss"} {
+		at, _ := addrPort(bait.Addr())
+		f := flow{transport, at}
+		to := &sip.ToHeader{Address: sip.Uri{Scheme: "sip", Host: "lo.test"}}
+		req := s.edge.inside("x", &dialog{flow: f, from: &sip.FromHeader{Address: to.Address}, to: to, target: to.Address}, sip.OPTIONS, 1)
+		req.SetBody(nil)
+		if err := s.edge.tpl.WriteMsg(req); err == nil {
+			t.Errorf("%s: sent to nobody", transport)
+		}
+	}
 	bait.(*net.TCPListener).SetDeadline(time.Now().Add(200 * time.Millisecond))
 	if c, err := bait.Accept(); err == nil {
 		c.Close()

@@ -238,6 +238,8 @@ func newGauges(ex *exchange) *gauges {
 	}
 	add("draining", "1 while the switch takes no new calls.")
 	add("sip_legs", "SIP legs not yet ended.")
+	add("sip_connections", "Connections that phones and carriers have opened.", "transport")
+	add("tls_certificate_left_seconds", "Time until the certificate in use expires; below 0 it has.", "listen")
 	add("calls_active", "Customer calls up.", "state")
 	add("sip_banned_addresses", "Source addresses ignored for failed authentications.")
 	add("sip_bans_total", "Bans begun.")
@@ -305,6 +307,14 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	ex := g.ex
 	send("draining", truth(ex.draining.Load()))
 	send("sip_legs", float64(ex.edge.Legs()))
+	for transport, n := range ex.edge.Connections() {
+		send("sip_connections", float64(n), transport)
+	}
+	for listen, cert := range map[string]*sip.Certificate{"sip_tls": ex.sockets.sipCert, "https": ex.sockets.secureCert} {
+		if cert != nil {
+			send("tls_certificate_left_seconds", time.Until(cert.Expires()).Seconds(), listen)
+		}
+	}
 	g.floor(ch, send)
 	g.phones(send)
 	send("sip_banned_addresses", float64(ex.registrar.BannedNow()))
