@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,11 +113,18 @@ func playKeys(t *testing.T) {
 	const keys = "0123456789*#ABCD"
 	s := newStage(t)
 	caller, ana, out, in := s.inTouch([]int{siptest.PCMA, 101}, []int{siptest.PCMA, 101})
+	// heard are the keys that have come, and how many ends of keys: no two that follow
+	// each other are the same, so that one told in two pieces is still one.
+	heard := func() ([]byte, int) {
+		codes, ends := ana.voice.keys(101)
+		return slices.Compact(codes), ends
+	}
 	var want []byte
 	for i := range keys {
 		want = append(want, byte(i))
+		_, before := heard()
 		caller.voice.press(101, byte(i))
-		s.until("the key has come", func() bool { codes, ends := ana.voice.keys(101); return len(codes) == i+1 && ends >= 3*(i+1) })
+		s.within(20*time.Second, "the key has come", func() bool { codes, ends := heard(); return bytes.Equal(codes, want) && ends > before })
 	}
 	for i := range keys {
 		want = append(want, byte(i))
@@ -127,19 +135,16 @@ func playKeys(t *testing.T) {
 	want = append(want, 11)
 	out.Info("application/dtmf-relay", "Signal=#\r\nDuration=3000\r\n")
 	caller.expect(out, "200 INFO")
-	s.within(20*time.Second, "all keys", func() bool { codes, ends := ana.voice.keys(101); return len(codes) == len(want) && ends >= 3*len(want) })
-	if codes, _ := ana.voice.keys(101); !bytes.Equal(codes, want) {
-		t.Errorf("the agent hears %v", codes)
-	}
-	longest := 0
-	for _, p := range ana.voice.packets() {
-		if p.PayloadType == 101 {
-			longest = max(longest, int(p.Payload[2])<<8|int(p.Payload[3]))
+	s.within(30*time.Second, "all keys, the last for three seconds", func() bool {
+		longest := 0
+		for _, p := range ana.voice.packets() {
+			if p.PayloadType == 101 && p.Payload[1]&0x80 != 0 {
+				longest = max(longest, int(p.Payload[2])<<8|int(p.Payload[3]))
+			}
 		}
-	}
-	if longest < 3000*8 {
-		t.Errorf("the longest key lasts %d ms", longest/8)
-	}
+		codes, _ := heard()
+		return bytes.Equal(codes, want) && longest >= 3000*8
+	})
 	in.Bye()
 
 	// The same towards a side that takes no events: by INFO.

@@ -46,7 +46,7 @@ func withTwoCarriers(t *testing.T, wishes string, opts ...stageOption) (s *stage
 func TestTrunkThatIsDownIsLeftOut(t *testing.T) {
 	t.Parallel()
 	s, first, second := withTwoCarriers(t, "options_ping: 5s, ")
-	s.metrics(`foyer_trunk_up{trunk="carrier"} 1`, `foyer_trunk_options_rtt_seconds{trunk="second"} 0.`)
+	s.metrics(`foyer_trunk_up{trunk="carrier"} 1`, `foyer_trunk_options_rtt_seconds{trunk="second"} `)
 	first.Manual(true, "OPTIONS")
 	s.within(40*time.Second, "the trunk is down", func() bool { return !s.ex.edge.TrunkUp("carrier") })
 	s.metrics(`foyer_trunk_up{trunk="carrier"} 0`, `foyer_trunk_up{trunk="second"} 1`)
@@ -77,45 +77,73 @@ func TestTrunkThatIsDownIsLeftOut(t *testing.T) {
 	first.expect(in, "BYE")
 }
 
-// Which refusals of a carrier are its own fault, so that the next is asked, and
-// which are true of the number whoever is asked.
+// refusals are the codes a carrier refuses calls with, and whether they are its own
+// fault, so that the next carrier is asked, or true of the number whoever is asked.
+var refusals = map[int]bool{
+	404: false, // no such number
+	410: false,
+	480: false, // not there now
+	484: false, // too short
+	486: false, // busy
+	488: false, // would not hear us by another carrier either
+	500: true,  // the carrier's trouble
+	502: true,
+	503: true, // overloaded
+	504: true,
+	600: false, // busy everywhere
+	603: false, // does not want to
+	604: false,
+	302: false, // not followed unless follow_redirects says so
+	403: false,
+	407: false, // no account to answer with
+}
+
+// All of them at once, each call told by its caller's number.
 func TestRefusalsOfTrunks(t *testing.T) {
 	t.Parallel()
-	for code, next := range map[int]bool{
-		404: false, // no such number
-		410: false,
-		480: false, // not there now
-		484: false, // too short
-		486: false, // busy
-		488: false, // would not hear us by another carrier either
-		500: true,  // the carrier's trouble
-		502: true,
-		503: true, // overloaded
-		504: true,
-		600: false, // busy everywhere
-		603: false, // does not want to
-		604: false,
-		302: false, // not followed unless follow_redirects says so
-		403: false,
-		407: false, // no account to answer with
-	} {
-		t.Run(fmt.Sprint(code), func(t *testing.T) {
-			t.Parallel()
-			s, first, second := withTwoCarriers(t, "")
-			cara, out := s.rang("+33170000004", 1300)
-			first.rings().Reject(code)
+	s, first, second := withTwoCarriers(t, "caller_id: passthrough, ", with("caller_id: passthrough, ", "caller_id: passthrough, max_calls: 100, "),
+		with("auth: {mode: ip, allow: [127.0.0.2/32]}, max_calls: 20", "auth: {mode: ip, allow: [127.0.0.2/32]}"),
+		with("{id: second,", "{id: second, caller_id: passthrough,"))
+	number := func(code int) string { return fmt.Sprintf("+33612345%d", code) }
+	cara := s.caller(carrierHost, 1300)
+	calls := map[int]*siptest.Call{}
+	for code := range refusals {
+		calls[code] = cara.call("+33170000004", siptest.H("P-Asserted-Identity", "<sip:"+number(code)+"@carrier.test>"))
+		cara.expect(calls[code], "200 INVITE")
+	}
+	taken := map[string]bool{}
+	elsewhere := 0
+	for range refusals {
+		in := first.rings()
+		for code, next := range refusals {
+			if number(code) != in.Invite().Caller() {
+				continue
+			}
+			if !in.Reject(code) {
+				t.Errorf("%d came too late", code)
+			}
 			if next {
-				in := second.rings()
-				second.takes(in)
-				out.Bye()
-				second.expect(in, "BYE")
-				return
+				elsewhere++
 			}
-			cara.expect(out, "BYE") // told that nobody can be reached
-			if n := second.Wire().Count("INVITE", false); n != 0 {
-				t.Errorf("after %d the next carrier was asked", code)
-			}
-		})
+		}
+	}
+	for range elsewhere {
+		in := second.rings()
+		taken[in.Invite().Caller()] = true
+		second.takes(in)
+	}
+	for code, out := range calls {
+		if next := refusals[code]; next != taken[number(code)] {
+			t.Errorf("%d: the next carrier was asked: %v", code, !next)
+		}
+		if refusals[code] {
+			out.Bye()
+			continue
+		}
+		cara.expect(out, "BYE") // told that nobody can be reached
+	}
+	if len(taken) != elsewhere {
+		t.Errorf("the next carrier was asked for %v", taken)
 	}
 }
 
@@ -142,8 +170,8 @@ func TestRedirectionsOfTrunks(t *testing.T) {
 			first.rings().Reject(302, siptest.H("Contact", x.contact))
 			if !x.followed {
 				cara.expect(out, "BYE")
-				if n := first.Wire().Count("INVITE", false); n != 1 {
-					t.Errorf("%d INVITE", n)
+				if n := len(first.Calls()); n != 0 {
+					t.Errorf("%d calls more", n)
 				}
 				return
 			}
