@@ -85,10 +85,12 @@ type earlyHello struct {
 	data []byte
 }
 
-func (l *Leg) keepHello(from *sockaddr, data []byte) {
-	if l.stream.Codec == NoCodec && isHandshake(data) {
-		l.early = &earlyHello{*from, append([]byte(nil), data...)}
+func (l *Leg) keepHello(from *sockaddr, data []byte) bool {
+	if l.stream.Codec != NoCodec || !isHandshake(data) {
+		return false
 	}
+	l.early = &earlyHello{*from, append([]byte(nil), data...)}
+	return true
 }
 
 // recallHello hands it over once a negotiation says whose it may be.

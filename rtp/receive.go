@@ -65,7 +65,9 @@ func (s *shard) arrive(l *Leg, i int) bool {
 	}
 	var p packet
 	if !s.read(l, &p, data, wall) {
-		l.keepHello(from, data)
+		if !l.keepHello(from, data) {
+			l.malformed++
+		}
 		return l.known && !stranger
 	}
 	if (!l.known || stranger) && !s.believe(l, from, &p) {
@@ -75,10 +77,9 @@ func (s *shard) arrive(l *Leg, i int) bool {
 	return true
 }
 
-// read reads a packet that came at wall.
+// read reads a packet that came at wall, and tells whether it is sound.
 func (s *shard) read(l *Leg, p *packet, data []byte, wall int64) bool {
 	if !p.parse(data) {
-		l.malformed++
 		return false
 	}
 	p.wall, p.at = wall, min(s.now-(s.wall-wall), s.now)

@@ -188,6 +188,7 @@ func (s *shard) arriveShielded(l *Leg, from *sockaddr, data []byte, wall int64) 
 	}
 	var p packet
 	if !s.read(l, &p, data, wall) {
+		l.malformed++
 		return true
 	}
 	s.follow(l, from, &p)

@@ -31,7 +31,7 @@ func TestNextCallDoesNotOvertakeTheEndOfTheLast(t *testing.T) {
 		wait time.Duration // of the next INVITE
 	}{
 		{"CANCEL", ringing, "CANCEL", 100 * time.Millisecond, 0, 100 * time.Millisecond},
-		{"BYE", talking, "BYE", 100 * time.Millisecond, 0, 100 * time.Millisecond},
+		{"BYE", inTalk, "BYE", 100 * time.Millisecond, 0, 100 * time.Millisecond},
 		{"a phone that says nothing is not waited for long", ringing, "CANCEL", 0, 1, toldWithin},
 	} {
 		t.Run(c.name, func(t *testing.T) {
