@@ -40,10 +40,10 @@ func (l *Leg) afterLast() {
 		return
 	}
 	last.mu.Lock()
-	talks := last.phase == up
+	talks := last.phase == up && l.e.o.Now().Sub(last.ackSince) > toldWithin
 	last.mu.Unlock()
 	if talks {
-		return // an agent may have several calls
+		return // an agent may have several calls; one just answered may have been withdrawn
 	}
 	limit := time.NewTimer(toldWithin)
 	defer limit.Stop()

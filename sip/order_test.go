@@ -95,6 +95,41 @@ func TestCallsToOnePhoneWaitForTheirTurn(t *testing.T) {
 	})
 }
 
+// The phone answers just when its call is withdrawn and another is offered to it.
+func TestAnswerCrossesWithdrawalAndNextCall(t *testing.T) {
+	play(t, nil, func(s *stage) {
+		_, first := s.answers()
+		second := s.dials()
+		time.Sleep(50 * time.Millisecond)
+		first.leg.Hangup(Reason{})
+		call, err := s.phone.WaitCall(s.patience())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := requests(s.phone), []string{"INVITE", "BYE", "INVITE"}; !slices.Equal(got, want) {
+			t.Errorf("the phone was asked %v, want %v", got, want)
+		}
+		call.Reject(486)
+		expect[Refused](second)
+	})
+}
+
+// A second call to an agent who has been talking for a while rings at once.
+func TestSecondCallRingsBesideATalk(t *testing.T) {
+	play(t, nil, func(s *stage) {
+		_, first := s.answers()
+		time.Sleep(time.Minute)
+		begun := time.Now()
+		call, second := s.rings()
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("rang after %v", took)
+		}
+		call.Reject(486)
+		expect[Refused](second)
+		first.leg.Hangup(Reason{})
+	})
+}
+
 // Nobody waits for a call to another phone, nor for one that is over.
 func TestOtherPhonesAreRungAtOnce(t *testing.T) {
 	play(t, nil, func(s *stage) {
