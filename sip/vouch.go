@@ -18,7 +18,7 @@ type Vouched struct {
 }
 
 const (
-	longestIdentity = 8 << 10
+	longestIdentity = 4 << 10
 	mostIdentities  = 4
 )
 
