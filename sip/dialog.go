@@ -2,7 +2,6 @@ package sip
 
 import (
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -147,76 +146,6 @@ func (e *Edge) contactAs(user string, f flow) *sip.ContactHeader {
 		uri.UriParams = sip.HeaderParams{{K: "transport", V: f.transport}}
 	}
 	return &sip.ContactHeader{Address: uri}
-}
-
-// sentBy is where we say that we are: the number of the socket, or the
-// configured host if it listens on all of them. With TLS it is the host, if there
-// is one: that is what our certificate is for.
-func (e *Edge) sentBy(f flow) (host string, port int) {
-	at := e.bound(f)
-	if e.o.Host != "" && (secure(f.transport) || at.IsValid() && at.Addr().IsUnspecified()) {
-		return e.o.Host, int(e.local(f).Port())
-	}
-	at = e.local(f)
-	host = at.Addr().String()
-	if at.Addr().Is6() {
-		host = "[" + host + "]"
-	}
-	return host, int(at.Port())
-}
-
-// socket is one that we listen on.
-type socket struct {
-	transport string
-	at        netip.AddrPort
-	name      sip.Addr // as the library spells it
-}
-
-// reaches reports whether peers of an address can be at a socket.
-func (s *socket) reaches(a netip.Addr) bool {
-	own := s.at.Addr()
-	return own.Is6() && own.IsUnspecified() || a.Is4() == own.Is4()
-}
-
-// listening returns our socket that a flow belongs to, the zero one if it has
-// none: browsers come by an HTTP server.
-func (e *Edge) listening(f flow) socket {
-	for _, s := range e.sockets {
-		if s.transport == f.transport && s.reaches(f.remote.Addr()) {
-			return s
-		}
-	}
-	return socket{}
-}
-
-// bound is the address that the socket of a flow was opened with.
-func (e *Edge) bound(f flow) netip.AddrPort { return e.listening(f).at }
-
-// local is our own address on a flow, never a wildcard. Its port is one that we
-// listen on, also where we have called from another.
-func (e *Edge) local(f flow) netip.AddrPort {
-	at := e.bound(f)
-	if at.IsValid() && !at.Addr().IsUnspecified() {
-		return at
-	}
-	if f.transport != "udp" {
-		if s := e.streamTo(f); s != nil {
-			own, _ := addrPort(s.LocalAddr())
-			if at.IsValid() {
-				return netip.AddrPortFrom(own.Addr(), at.Port())
-			}
-			return own
-		}
-	}
-	// Connecting a datagram socket sends nothing: it asks the kernel which of
-	// our addresses it would use.
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(f.remote))
-	if err != nil {
-		return at
-	}
-	defer c.Close()
-	own, _ := addrPort(c.LocalAddr())
-	return netip.AddrPortFrom(own.Addr(), at.Port())
 }
 
 func hasParam(params sip.HeaderParams, name string) bool {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -189,47 +188,6 @@ func (o Options) orDefault() Options {
 	}
 	o.Session = o.Session.orDefault()
 	return o
-}
-
-// packets are the UDP sockets.
-func (o *Options) packets() []net.PacketConn {
-	return slices.DeleteFunc([]net.PacketConn{o.UDP, o.UDP6}, func(c net.PacketConn) bool { return c == nil })
-}
-
-// entrance is a socket at which connections come in.
-type entrance struct {
-	net.Listener
-	transport string
-}
-
-func (o *Options) listeners() []entrance {
-	all := []entrance{{o.TCP, "tcp"}, {o.TCP6, "tcp"}, {o.TLS, "tls"}, {o.TLS6, "tls"}}
-	return slices.DeleteFunc(all, func(e entrance) bool { return e.Listener == nil })
-}
-
-// bind notes the addresses of the sockets.
-func (e *Edge) bind() error {
-	for _, c := range e.o.packets() {
-		at, ok := addrPort(c.LocalAddr())
-		host, port, err := sip.ParseAddr(c.LocalAddr().String())
-		if !ok || err != nil {
-			return fmt.Errorf("edge: address of the UDP socket: %v", c.LocalAddr())
-		}
-		e.sockets = append(e.sockets, socket{"udp", at, sip.Addr{IP: net.ParseIP(host), Port: port}})
-	}
-	for _, l := range e.o.listeners() {
-		at, ok := addrPort(l.Addr())
-		if !ok {
-			return fmt.Errorf("edge: address of the %s socket: %v", l.transport, l.Addr())
-		}
-		e.sockets = append(e.sockets, socket{transport: l.transport, at: at})
-	}
-	return nil
-}
-
-// serves reports whether a transport has a socket, and so may call a trunk.
-func (e *Edge) serves(transport string) bool {
-	return slices.ContainsFunc(e.sockets, func(s socket) bool { return s.transport == transport })
 }
 
 // unparsed counts a datagram that was none. What came by the intake is counted
