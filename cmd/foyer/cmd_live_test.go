@@ -153,7 +153,10 @@ func TestOperatorTransfers(t *testing.T) {
 	l.types(1, words("call transfer "+list().ID+" bo"), "Only a caller who talks with an agent can be transferred.")
 	atAna := ana.rings()
 	ana.picksUp(atAna)
-	l.until("ana talks", func() bool { return list().State == "talking" })
+	l.until("ana talks", func() bool {
+		text, _ := l.get("/api/v1/agents/ana")
+		return strings.Contains(text, `"talking"`)
+	})
 	id := list().ID
 	l.types(1, words("call transfer "+id+" someone"), "The call cannot go to someone: neither an agent nor a queue nor a number.")
 	l.types(1, words("call transfer "+id+" +33899123456"), "no outbound route fits it")
