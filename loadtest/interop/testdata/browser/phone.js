@@ -1,0 +1,75 @@
+// An agent's telephone in a page: JsSIP and the browser's own WebRTC. The test works
+// it over a WebSocket: it sends commands, the page tells what happens, and passes on
+// every sample it hears.
+"use strict";
+
+const test = new WebSocket(`ws://${location.host}/test`);
+const tell = (event, told = "") => test.send(JSON.stringify({ event, told: String(told) }));
+
+let ua, session;
+
+const commands = {
+	register({ server, user, domain, password }) {
+		ua = new JsSIP.UA({
+			sockets: [new JsSIP.WebSocketInterface(server)],
+			uri: `sip:${user}@${domain}`,
+			password,
+			register_expires: 60,
+		});
+		ua.on("registered", () => tell("registered"));
+		ua.on("registrationFailed", (e) => tell("registration failed", e.cause));
+		ua.on("disconnected", () => tell("disconnected"));
+		ua.on("newRTCSession", (e) => rung(e.session));
+		ua.start();
+	},
+	answer() {
+		// A tone is noise to whoever cleans up speech.
+		const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+		session.answer({ mediaConstraints: { audio, video: false } });
+	},
+	hold: () => session.hold({}, () => tell("on hold")),
+	resume: () => session.unhold({}, () => tell("resumed")),
+	hangup: () => session.terminate(),
+	press: ({ keys, by }) => session.sendDTMF(keys, { transportType: by }),
+	transfer: ({ to }) => session.refer(to, {
+		eventHandlers: { accepted: () => tell("transferred"), failed: (e) => tell("transfer failed", e.status_line) },
+	}),
+	unregister: () => ua.stop(),
+};
+
+function rung(call) {
+	session = call;
+	call.on("peerconnection", (e) => e.peerconnection.addEventListener("track", (t) => hear(call, t.streams[0])));
+	call.on("confirmed", () => tell("talking"));
+	call.on("getusermediafailed", (e) => tell("error", e));
+	call.on("ended", (e) => tell("ended", `${e.originator}: ${e.cause}`));
+	call.on("failed", (e) => tell("ended", `${e.originator}: ${e.cause}`));
+	tell("ringing", call.remote_identity.uri.user);
+}
+
+// hear listens to a stream at telephone quality. A stream from afar flows only
+// when an element of the page plays it too.
+async function hear(call, stream) {
+	const receiver = new Audio();
+	receiver.srcObject = stream;
+	receiver.play();
+	const graph = new AudioContext({ sampleRate: 8000 });
+	await graph.audioWorklet.addModule("ear.js");
+	const ear = new AudioWorkletNode(graph, "ear");
+	ear.port.onmessage = (m) => test.send(m.data);
+	graph.createMediaStreamSource(stream).connect(ear).connect(graph.destination);
+	call.on("ended", () => graph.close());
+}
+
+test.onmessage = (m) => {
+	const { command, ...params } = JSON.parse(m.data);
+	try {
+		commands[command](params);
+	} catch (e) {
+		tell("error", e);
+	}
+};
+test.onopen = () => tell("there");
+window.onerror = (e) => tell("error", e);
+window.onunhandledrejection = (e) => tell("error", e.reason);
+JsSIP.debug.enable("JsSIP:*");
