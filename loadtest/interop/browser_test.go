@@ -59,7 +59,7 @@ func TestBrowserTakesCalls(t *testing.T) {
 	if how := agent.wait("ended"); !strings.HasPrefix(how, "remote") {
 		t.Errorf("the second call ended: %s", how)
 	}
-	if row := h.cdrs(2)[1]; row.Outcome != "answered" || row.EndedBy != "caller" || row.SRTP != "agent" {
+	if row := h.cdrs(2)[0]; row.Outcome != "answered" || row.EndedBy != "caller" || row.SRTP != "agent" {
 		t.Errorf("second call record: %+v", row)
 	}
 }

@@ -77,6 +77,7 @@ func (h *house) startBrowser(tone float64) *browser {
 	}
 	h.t.Cleanup(func() { b.conn.Close() })
 	go b.listen()
+	b.wait("there")
 	return b
 }
 

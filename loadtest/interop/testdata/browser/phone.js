@@ -39,7 +39,7 @@ const commands = {
 
 function rung(call) {
 	session = call;
-	call.on("peerconnection", (e) => e.peerconnection.addEventListener("track", (t) => hear(call, t.streams[0])));
+	call.on("peerconnection", (e) => e.peerconnection.addEventListener("track", (t) => hear(t.streams[0])));
 	call.on("confirmed", () => tell("talking"));
 	call.on("getusermediafailed", (e) => tell("error", e));
 	call.on("ended", (e) => tell("ended", `${e.originator}: ${e.cause}`));
@@ -47,18 +47,28 @@ function rung(call) {
 	tell("ringing", call.remote_identity.uri.user);
 }
 
-// hear listens to a stream at telephone quality. A stream from afar flows only
-// when an element of the page plays it too.
-async function hear(call, stream) {
-	const receiver = new Audio();
+// The receiver: one for all calls, and at telephone quality for the test.
+const receiver = new Audio();
+const graph = new AudioContext({ sampleRate: 8000 });
+let source, ear;
+
+// hear gives the receiver another stream: with each call, and after each hold, for
+// what had been removed from a call comes back as a new stream. A stream from afar
+// flows into the graph only if the page plays it too.
+function hear(stream) {
 	receiver.srcObject = stream;
 	receiver.play();
-	const graph = new AudioContext({ sampleRate: 8000 });
+	source?.disconnect();
+	source = graph.createMediaStreamSource(stream);
+	source.connect(ear);
+}
+
+async function prepare() {
 	await graph.audioWorklet.addModule("ear.js");
-	const ear = new AudioWorkletNode(graph, "ear");
+	ear = new AudioWorkletNode(graph, "ear");
 	ear.port.onmessage = (m) => test.send(m.data);
-	graph.createMediaStreamSource(stream).connect(ear).connect(graph.destination);
-	call.on("ended", () => graph.close());
+	ear.connect(graph.destination);
+	tell("there");
 }
 
 test.onmessage = (m) => {
@@ -69,7 +79,7 @@ test.onmessage = (m) => {
 		tell("error", e);
 	}
 };
-test.onopen = () => tell("there");
+test.onopen = prepare;
 window.onerror = (e) => tell("error", e);
 window.onunhandledrejection = (e) => tell("error", e.reason);
 JsSIP.debug.enable("JsSIP:*");
