@@ -7,23 +7,37 @@ import (
 	"foyer/loadtest"
 )
 
+// talkingByBrowser is a caller who talks with the first agent's page.
+func (h *house) talkingByBrowser() (caller *baresip, agent *browser) {
+	h.t.Helper()
+	agent = h.registerBrowser(0, browserTone)
+	caller = h.callFromBaresip("")
+	agent.takes()
+	h.heardBothWays(caller, agent, "at first")
+	return caller, agent
+}
+
+// takes answers the call that comes.
+func (b *browser) takes() {
+	b.t.Helper()
+	if from := b.wait("ringing"); from != "+33612345678" {
+		b.t.Errorf("the page is called by %q", from)
+	}
+	b.do("answer")
+	b.wait("talking")
+}
+
+func (h *house) heardBothWays(caller *baresip, agent *browser, when string) {
+	h.t.Helper()
+	lastSecond(h.t, "the caller hears the browser "+when, caller, func(x []float64) bool { return share(x, browserTone) > 0.9 })
+	lastSecond(h.t, "the browser hears the caller "+when, agent, func(x []float64) bool { return share(x, carrierTone) > 0.9 })
+}
+
 // An agent whose telephone is a page: the call comes by WSS, its media by DTLS-SRTP
 // and ICE, and it does what it does on any telephone.
 func TestBrowserTakesCalls(t *testing.T) {
 	h := newHouse(t, loadtest.Setup{Secure: true})
-	agent := h.registerBrowser(0, browserTone)
-	caller := h.callFromBaresip("")
-	if from := agent.wait("ringing"); !strings.HasSuffix(from, "33612345678") {
-		t.Errorf("the page is called by %q", from)
-	}
-	agent.do("answer")
-	agent.wait("talking")
-	talk := func(when string) {
-		t.Helper()
-		lastSecond(t, "the caller hears the browser "+when, caller, func(x []float64) bool { return share(x, browserTone) > 0.9 })
-		lastSecond(t, "the browser hears the caller "+when, agent, func(x []float64) bool { return share(x, carrierTone) > 0.9 })
-	}
-	talk("at first")
+	caller, agent := h.talkingByBrowser()
 	for range 2 {
 		agent.do("hold")
 		agent.wait("on hold")
@@ -32,7 +46,7 @@ func TestBrowserTakesCalls(t *testing.T) {
 		})
 		agent.do("resume")
 		agent.wait("resumed")
-		talk("after a hold")
+		h.heardBothWays(caller, agent, "after a hold")
 	}
 	agent.do("hangup")
 	caller.wait("CALL_CLOSED")
@@ -42,19 +56,15 @@ func TestBrowserTakesCalls(t *testing.T) {
 	if row.SRTP != "agent" || !strings.HasPrefix(row.Quality.Agent.SRTP, "dtls ") || row.HoldS == 0 {
 		t.Errorf("call record: %+v", row)
 	}
-	trace := h.wantNoKeys()
-	for _, line := range strings.Split(trace, "\n") {
+	for line := range strings.Lines(h.wantNoKeys()) {
 		if strings.Contains(line, "a=ice-pwd:") && !strings.Contains(line, "redacted") {
 			t.Errorf("a password of ICE in the trace: %s", line)
 		}
 	}
-	h.wantNoFailures()
 
 	caller.do("dial", "sip:"+number+"@"+h.server("udp"))
-	agent.wait("ringing")
-	agent.do("answer")
-	agent.wait("talking")
-	talk("in the second call")
+	agent.takes()
+	h.heardBothWays(caller, agent, "in the second call")
 	caller.do("hangup", "")
 	if how := agent.wait("ended"); !strings.HasPrefix(how, "remote") {
 		t.Errorf("the second call ended: %s", how)
@@ -62,4 +72,77 @@ func TestBrowserTakesCalls(t *testing.T) {
 	if row := h.cdrs(2)[0]; row.Outcome != "answered" || row.EndedBy != "caller" || row.SRTP != "agent" {
 		t.Errorf("second call record: %+v", row)
 	}
+	h.wantNoFailures()
+}
+
+// A page that is closed, or loaded anew, in the middle of a talk is a line that is
+// lost: the caller waits for the agent, and has them again as soon as the page is
+// back.
+func TestBrowserIsClosedInATalk(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Secure: true})
+	caller, agent := h.talkingByBrowser()
+	agent.kill()
+	lastSecond(t, "the caller hears that the agent is gone", caller, func(x []float64) bool {
+		return energy(x) > 100 && share(x, browserTone) < 0.1
+	})
+	agent = h.registerBrowser(0, browserTone)
+	agent.takes()
+	h.heardBothWays(caller, agent, "again")
+	agent.do("hangup")
+	caller.wait("CALL_CLOSED")
+	h.wantOutcome("answered", "agent")
+}
+
+// Keys pressed in the page reach the caller, by INFO as JsSIP sends them of itself
+// and as events of the browser's own; then the page gives the caller away.
+func TestBrowserPressesKeysAndTransfers(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Secure: true})
+	caller, agent := h.talkingByBrowser()
+	for _, by := range []string{"INFO", "RFC2833"} {
+		agent.do("press", "keys", "5", "by", by)
+		caller.wait("CALL_DTMF_START")
+		caller.wait("CALL_DTMF_END")
+	}
+	second := startBaresip(t, h.agent(1, "udp", baresipTone))
+	agent.do("transfer", "to", "sip:"+h.sw.Crew()[1].User+"@"+h.sw.Realm)
+	second.wait("CALL_INCOMING")
+	second.do("accept", "")
+	agent.wait("transferred")
+	agent.wait("ended")
+	h.hearsFor(caller, baresipTone)
+	h.hearsFor(second, carrierTone)
+	caller.do("hangup", "")
+	second.wait("CALL_CLOSED")
+	if row := h.wantOutcome("answered", "caller"); row.Agent != "agent0002" || row.TransferTo != "agent0002" {
+		t.Errorf("call record: %+v", row)
+	}
+}
+
+// A page declines, and the next agent has the call.
+func TestBrowserDeclines(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Secure: true})
+	agent := h.registerBrowser(0, browserTone)
+	p := h.agent(1, "tls", baresipTone)
+	p.auto = true
+	second := startBaresip(t, p)
+	caller := h.callFromBaresip("")
+	agent.wait("ringing")
+	agent.do("decline")
+	h.hearsFor(caller, baresipTone)
+	caller.do("hangup", "")
+	second.wait("CALL_CLOSED")
+	if row := h.wantOutcome("answered", "caller"); row.Agent != "agent0002" {
+		t.Errorf("call record: %+v", row)
+	}
+}
+
+// A page calls: the echo test gives back what it says.
+func TestBrowserTestsItsLine(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Secure: true})
+	agent := h.registerBrowser(0, browserTone)
+	agent.do("call", "to", "sip:*9@"+h.sw.Realm)
+	agent.wait("talking")
+	hears(t, "the browser", agent.heard, browserTone, agent.output)
+	h.logged("echo test", `"agent":"agent0001"`, `"line":`)
+	agent.wait("ended")
 }

@@ -8,6 +8,10 @@ const tell = (event, told = "") => test.send(JSON.stringify({ event, told: Strin
 
 let ua, session;
 
+// A tone is noise to whoever cleans up speech.
+const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const mediaConstraints = { audio, video: false };
+
 const commands = {
 	register({ server, user, domain, password }) {
 		ua = new JsSIP.UA({
@@ -19,14 +23,12 @@ const commands = {
 		ua.on("registered", () => tell("registered"));
 		ua.on("registrationFailed", (e) => tell("registration failed", e.cause));
 		ua.on("disconnected", () => tell("disconnected"));
-		ua.on("newRTCSession", (e) => rung(e.session));
+		ua.on("newRTCSession", (e) => begun(e.session));
 		ua.start();
 	},
-	answer() {
-		// A tone is noise to whoever cleans up speech.
-		const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-		session.answer({ mediaConstraints: { audio, video: false } });
-	},
+	call: ({ to }) => ua.call(to, { mediaConstraints }),
+	answer: () => session.answer({ mediaConstraints }),
+	decline: () => session.terminate({ status_code: 486 }),
 	hold: () => session.hold({}, () => tell("on hold")),
 	resume: () => session.unhold({}, () => tell("resumed")),
 	hangup: () => session.terminate(),
@@ -37,14 +39,22 @@ const commands = {
 	unregister: () => ua.stop(),
 };
 
-function rung(call) {
+function begun(call) {
 	session = call;
-	call.on("peerconnection", (e) => e.peerconnection.addEventListener("track", (t) => hear(t.streams[0])));
+	const listen = (connection) => connection.addEventListener("track", (e) => hear(e.streams[0]));
+	if (call.connection) {
+		listen(call.connection);
+	} else {
+		call.on("peerconnection", (e) => listen(e.peerconnection));
+	}
 	call.on("confirmed", () => tell("talking"));
 	call.on("getusermediafailed", (e) => tell("error", e));
+	call.on("newDTMF", (e) => e.originator === "remote" && tell("pressed", e.dtmf.tone));
 	call.on("ended", (e) => tell("ended", `${e.originator}: ${e.cause}`));
 	call.on("failed", (e) => tell("ended", `${e.originator}: ${e.cause}`));
-	tell("ringing", call.remote_identity.uri.user);
+	if (call.direction === "incoming") {
+		tell("ringing", call.remote_identity.uri.user);
+	}
 }
 
 // The receiver: one for all calls, and at telephone quality for the test.
