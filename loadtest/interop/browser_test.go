@@ -10,7 +10,7 @@ import (
 // talkingByBrowser is a caller who talks with the first agent's page.
 func (h *house) talkingByBrowser() (caller *baresip, agent *browser) {
 	h.t.Helper()
-	agent = h.registerBrowser(0, browserTone)
+	agent = h.registerBrowser(0, "wss")
 	caller = h.callFromBaresip("")
 	agent.takes()
 	h.heardBothWays(caller, agent, "at first")
@@ -20,8 +20,8 @@ func (h *house) talkingByBrowser() (caller *baresip, agent *browser) {
 // takes answers the call that comes.
 func (b *browser) takes() {
 	b.t.Helper()
-	if from := b.wait("ringing"); from != "+33612345678" {
-		b.t.Errorf("the page is called by %q", from)
+	if from := b.wait("ringing"); from != "+33612345678 for accueil" {
+		b.t.Errorf("the page is rung by %q", from)
 	}
 	b.do("answer")
 	b.wait("talking")
@@ -73,6 +73,10 @@ func TestBrowserTakesCalls(t *testing.T) {
 		t.Errorf("second call record: %+v", row)
 	}
 	h.wantNoFailures()
+
+	agent.do("unregister")
+	agent.wait("unregistered")
+	until(t, "the page is gone as soon as it says so", func() bool { return !h.agents()["agent0001"].Reachable }, h.sw.Tail)
 }
 
 // A page that is closed, or loaded anew, in the middle of a talk is a line that is
@@ -85,7 +89,7 @@ func TestBrowserIsClosedInATalk(t *testing.T) {
 	lastSecond(t, "the caller hears that the agent is gone", caller, func(x []float64) bool {
 		return energy(x) > 100 && share(x, browserTone) < 0.1
 	})
-	agent = h.registerBrowser(0, browserTone)
+	agent = h.registerBrowser(0, "wss")
 	agent.takes()
 	h.heardBothWays(caller, agent, "again")
 	agent.do("hangup")
@@ -121,7 +125,7 @@ func TestBrowserPressesKeysAndTransfers(t *testing.T) {
 // A page declines, and the next agent has the call.
 func TestBrowserDeclines(t *testing.T) {
 	h := newHouse(t, loadtest.Setup{Secure: true})
-	agent := h.registerBrowser(0, browserTone)
+	agent := h.registerBrowser(0, "wss")
 	p := h.agent(1, "tls", baresipTone)
 	p.auto = true
 	second := startBaresip(t, p)
@@ -136,13 +140,19 @@ func TestBrowserDeclines(t *testing.T) {
 	}
 }
 
-// A page calls: the echo test gives back what it says.
+// A page calls: the echo test gives back what it says. By WS too, as behind a proxy
+// that ends TLS.
 func TestBrowserTestsItsLine(t *testing.T) {
-	h := newHouse(t, loadtest.Setup{Secure: true})
-	agent := h.registerBrowser(0, browserTone)
-	agent.do("call", "to", "sip:*9@"+h.sw.Realm)
-	agent.wait("talking")
-	hears(t, "the browser", agent.heard, browserTone, agent.output)
-	h.logged("echo test", `"agent":"agent0001"`, `"line":`)
-	agent.wait("ended")
+	for _, scheme := range []string{"wss", "ws"} {
+		t.Run(scheme, func(t *testing.T) {
+			h := newHouse(t, loadtest.Setup{Secure: true})
+			agent := h.registerBrowser(0, scheme)
+			agent.do("call", "to", "sip:*9@"+h.sw.Realm)
+			agent.wait("talking")
+			hears(t, "the browser", agent.heard, browserTone, agent.output)
+			agent.do("hangup")
+			agent.wait("ended")
+			h.logged("echo test", `"agent":"agent0001"`)
+		})
+	}
 }

@@ -34,8 +34,8 @@ type browser struct {
 	samples []float64 // all that it has heard; guarded by mu
 }
 
-// startBrowser starts a Chromium that speaks a tone into its microphone.
-func (h *house) startBrowser(tone float64) *browser {
+// startBrowser starts a Chromium with a tone in its microphone.
+func (h *house) startBrowser() *browser {
 	h.t.Helper()
 	joined := make(chan net.Conn)
 	mux := http.NewServeMux()
@@ -57,7 +57,7 @@ func (h *house) startBrowser(tone float64) *browser {
 
 	dir := h.t.TempDir()
 	wav := filepath.Join(dir, "tone.wav")
-	writeTone(h.t, wav, tone)
+	writeTone(h.t, wav, browserTone)
 	cmd := exec.Command(tool(h.t, "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--no-first-run", "--user-data-dir="+filepath.Join(dir, "profile"),
 		"--enable-logging=stderr",
@@ -157,11 +157,14 @@ func (b *browser) heard() []float64 {
 	return append([]float64(nil), b.samples...)
 }
 
-// registerBrowser starts a browser as agent n's telephone.
-func (h *house) registerBrowser(n int, tone float64) *browser {
+// registerBrowser starts a browser as agent n's telephone, by wss or ws.
+func (h *house) registerBrowser(n int, scheme string) *browser {
 	h.t.Helper()
-	b, a := h.startBrowser(tone), h.sw.Crew()[n]
-	b.do("register", "server", fmt.Sprintf("wss://%s:%d/sip", h.sw.Realm, h.sw.WSSPort),
+	b, a, port := h.startBrowser(), h.sw.Crew()[n], h.sw.WSSPort
+	if scheme == "ws" {
+		port = h.sw.HTTPPort
+	}
+	b.do("register", "server", fmt.Sprintf("%s://%s:%d/sip", scheme, h.sw.Realm, port),
 		"user", a.User, "domain", h.sw.Realm, "password", a.Password)
 	b.wait("registered")
 	until(h.t, "the agent is reachable", func() bool { return h.agents()[a.User].Reachable }, h.sw.Tail)

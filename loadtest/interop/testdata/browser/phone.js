@@ -21,9 +21,9 @@ const commands = {
 			register_expires: 60,
 		});
 		ua.on("registered", () => tell("registered"));
-		ua.on("registrationFailed", (e) => tell("registration failed", e.cause));
-		ua.on("disconnected", () => tell("disconnected"));
-		ua.on("newRTCSession", (e) => begun(e.session));
+		ua.on("unregistered", () => tell("unregistered"));
+		ua.on("registrationFailed", (e) => tell("error", e.cause));
+		ua.on("newRTCSession", (e) => begun(e.session, e.request));
 		ua.start();
 	},
 	call: ({ to }) => ua.call(to, { mediaConstraints }),
@@ -34,12 +34,12 @@ const commands = {
 	hangup: () => session.terminate(),
 	press: ({ keys, by }) => session.sendDTMF(keys, { transportType: by }),
 	transfer: ({ to }) => session.refer(to, {
-		eventHandlers: { accepted: () => tell("transferred"), failed: (e) => tell("transfer failed", e.status_line) },
+		eventHandlers: { accepted: () => tell("transferred"), failed: (e) => tell("error", e.status_line) },
 	}),
-	unregister: () => ua.stop(),
+	unregister: () => ua.unregister(),
 };
 
-function begun(call) {
+function begun(call, invite) {
 	session = call;
 	const listen = (connection) => connection.addEventListener("track", (e) => hear(e.streams[0]));
 	if (call.connection) {
@@ -49,16 +49,16 @@ function begun(call) {
 	}
 	call.on("confirmed", () => tell("talking"));
 	call.on("getusermediafailed", (e) => tell("error", e));
-	call.on("newDTMF", (e) => e.originator === "remote" && tell("pressed", e.dtmf.tone));
 	call.on("ended", (e) => tell("ended", `${e.originator}: ${e.cause}`));
 	call.on("failed", (e) => tell("ended", `${e.originator}: ${e.cause}`));
 	if (call.direction === "incoming") {
-		tell("ringing", call.remote_identity.uri.user);
+		tell("ringing", `${call.remote_identity.uri.user} for ${invite.getHeader("X-Foyer-Queue")}`);
 	}
 }
 
 // The receiver: one for all calls, and at telephone quality for the test.
 const receiver = new Audio();
+receiver.autoplay = true;
 const graph = new AudioContext({ sampleRate: 8000 });
 let source, ear;
 
@@ -67,7 +67,6 @@ let source, ear;
 // flows into the graph only if the page plays it too.
 function hear(stream) {
 	receiver.srcObject = stream;
-	receiver.play();
 	source?.disconnect();
 	source = graph.createMediaStreamSource(stream);
 	source.connect(ear);
