@@ -94,7 +94,28 @@ func TestBrowserIsClosedInATalk(t *testing.T) {
 	h.heardBothWays(caller, agent, "again")
 	agent.do("hangup")
 	caller.wait("CALL_CLOSED")
+	h.wantChannels(carrierTone, browserTone) // of the one recording
 	h.wantOutcome("answered", "agent")
+}
+
+// The page's connection breaks in a talk and nothing else: they talk on, and when it
+// is there again the call is the page's, to hold and to be hung up on.
+func TestBrowserLosesItsConnectionInATalk(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Secure: true})
+	caller, agent := h.talkingByBrowser()
+	agent.do("cut")
+	agent.wait("registered")
+	h.heardBothWays(caller, agent, "by the new connection")
+	agent.do("hold")
+	agent.wait("on hold")
+	agent.do("resume")
+	agent.wait("resumed")
+	h.heardBothWays(caller, agent, "after a hold by the new connection")
+	caller.do("hangup", "")
+	if how := agent.wait("ended"); !strings.HasPrefix(how, "remote") {
+		t.Errorf("the call ended: %s", how)
+	}
+	h.wantOutcome("answered", "caller")
 }
 
 // Keys pressed in the page reach the caller, by INFO as JsSIP sends them of itself

@@ -6,7 +6,7 @@
 const test = new WebSocket(`ws://${location.host}/test`);
 const tell = (event, told = "") => test.send(JSON.stringify({ event, told: String(told) }));
 
-let ua, session;
+let ua, socket, session;
 
 // A tone is noise to whoever cleans up speech.
 const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -14,8 +14,9 @@ const mediaConstraints = { audio, video: false };
 
 const commands = {
 	register({ server, user, domain, password }) {
+		socket = new JsSIP.WebSocketInterface(server);
 		ua = new JsSIP.UA({
-			sockets: [new JsSIP.WebSocketInterface(server)],
+			sockets: [socket],
 			uri: `sip:${user}@${domain}`,
 			password,
 			register_expires: 60,
@@ -36,6 +37,7 @@ const commands = {
 	transfer: ({ to }) => session.refer(to, {
 		eventHandlers: { accepted: () => tell("transferred"), failed: (e) => tell("error", e.status_line) },
 	}),
+	cut: () => socket._ws.close(), // as a network does, behind JsSIP's back
 	unregister: () => ua.unregister(),
 };
 
