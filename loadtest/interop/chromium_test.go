@@ -75,7 +75,12 @@ func (h *house) startBrowser() *browser {
 	case <-time.After(patience):
 		h.t.Fatalf("not within %v: Chromium opens the page\n%s", patience, b.output())
 	}
-	h.t.Cleanup(func() { b.conn.Close() })
+	h.t.Cleanup(func() {
+		b.conn.Close()
+		if h.t.Failed() {
+			h.t.Logf("Chromium's words:\n%s", b.output())
+		}
+	})
 	go b.listen()
 	b.wait("there")
 	return b

@@ -43,7 +43,11 @@ const commands = {
 
 function begun(call, invite) {
 	session = call;
-	const listen = (connection) => connection.addEventListener("track", (e) => hear(e.streams[0]));
+	const listen = (connection) => {
+		connection.addEventListener("track", (e) => hear(e.streams[0]));
+		connection.addEventListener("connectionstatechange", () => console.log("media:", connection.connectionState));
+		connection.addEventListener("iceconnectionstatechange", () => console.log("ICE:", connection.iceConnectionState));
+	};
 	if (call.connection) {
 		listen(call.connection);
 	} else {
