@@ -34,10 +34,9 @@ type browser struct {
 	samples []float64 // all that it has heard; guarded by mu
 }
 
-// startBrowser starts a Chromium with a tone in its microphone.
-func (h *house) startBrowser() *browser {
-	h.t.Helper()
-	joined := make(chan net.Conn)
+// servePage serves the page, and gives the connections by which it asks what to do.
+func (h *house) servePage() (url string, joined <-chan net.Conn) {
+	pages := make(chan net.Conn)
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir(filepath.Join("testdata", "browser"))))
 	mux.HandleFunc("/test", func(w http.ResponseWriter, r *http.Request) {
@@ -47,14 +46,20 @@ func (h *house) startBrowser() *browser {
 			return
 		}
 		select {
-		case joined <- conn:
+		case pages <- conn:
 		case <-h.ctx.Done():
 			conn.Close()
 		}
 	})
-	page := httptest.NewServer(mux)
-	h.t.Cleanup(page.Close)
+	server := httptest.NewServer(mux)
+	h.t.Cleanup(server.Close)
+	return server.URL, pages
+}
 
+// startBrowser starts a Chromium with a tone in its microphone.
+func (h *house) startBrowser() *browser {
+	h.t.Helper()
+	page, joined := h.servePage()
 	dir := h.t.TempDir()
 	wav := filepath.Join(dir, "tone.wav")
 	writeTone(h.t, wav, browserTone)
@@ -65,7 +70,7 @@ func (h *house) startBrowser() *browser {
 		"--use-fake-device-for-media-stream", "--use-file-for-fake-audio-capture="+wav,
 		"--allow-loopback-in-peer-connection",
 		"--host-resolver-rules=MAP "+h.sw.Realm+" "+h.sw.IP, "--ignore-certificate-errors-spki-list="+h.pin(),
-		page.URL)
+		page)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	b := &browser{process: start(h.t, cmd)}
 	select {
