@@ -30,7 +30,7 @@ func TestDiversionsAreRead(t *testing.T) {
 			siptest.H("Diversion", "<sip:+33170000007@a.test>;privacy=full"),
 		}, "[{+33170000009 user-busy 0 false} {0170000008 unconditional 0 false} {+33170000007  0 true}]"},
 		{"nonsense beside it", []siptest.Header{siptest.H("Diversion", "<<>>"), siptest.H("Diversion", "<sip:a.test>"),
-			siptest.H("Diversion", "<sip:+33170000009@a.test>;counter=-4;reason=a b")}, "[{+33170000009  0 false}]"},
+			siptest.H("Diversion", "<sip:+33170000009@a.test>;counter=-4;reason=\"a b\"")}, "[{+33170000009  0 false}]"},
 		{"a counter to be laughed at", []siptest.Header{siptest.H("Diversion", "<sip:1@a.test>;counter=2000000000")}, "[{1  20 false}]"},
 		{"history", []siptest.Header{
 			siptest.H("History-Info", `<sip:+33170000009@a.test?Reason=SIP%3Bcause%3D486%3Btext%3D%22Busy%22>;index=1`),

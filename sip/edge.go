@@ -244,6 +244,9 @@ func (e *Edge) Serve(ctx context.Context) error {
 	e.shut()
 	serving.Wait()
 	e.running.Wait()
+	// Whoever sent a request after the sockets had gone has had the library open
+	// another in their place.
+	_ = e.tpl.Close()
 	return err
 }
 

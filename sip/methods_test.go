@@ -55,7 +55,7 @@ func TestEveryMethodFromEverybody(t *testing.T) {
 		{"INFO", 0, 481, 481, 481},
 		{"UPDATE", 0, 481, 481, 481},
 		{"PRACK", 0, 481, 481, 481},
-		{"REFER", 0, 405, 405, 405},
+		{"REFER", 0, 403, 403, 403},
 		{"PUBLISH", 0, 405, 405, 405},
 		{"EXOTIC", 0, 501, 501, 501},
 	}

@@ -175,7 +175,7 @@ func readAnswers(t *testing.T, c net.Conn, n int) string {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	var all []byte
-	for buf := make([]byte, 8192); strings.Count(string(all), "\r\n\r\n") < n; {
+	for buf := make([]byte, 8192); strings.Count(string(all), "SIP/2.0 ") < n || !bytes.HasSuffix(all, endOfHead); {
 		m, err := c.Read(buf)
 		if err != nil {
 			t.Fatalf("%v after %q", err, all)

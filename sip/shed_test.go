@@ -313,7 +313,9 @@ func (c *crowd) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 	c.after(c.sources)
 	c.sources--
-	n := copy(b, "X nothing that can be parsed, only long enough to be taken for it SIP/2.0\r\n\r\n")
+	// An answer that nobody waits for, whole enough to reach the parser.
+	n := copy(b, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\n"+
+		"Call-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n")
 	return n, &net.UDPAddr{IP: v4(uint32(c.sources)).AsSlice(), Port: 5060}, nil
 }
 

@@ -81,7 +81,6 @@ func TestConsultationFails(t *testing.T) {
 		{"someone", func() {}, "404"},
 		{"+33899123456", func() {}, "403"},
 		{"accueil", func() {}, "480"}, // ana is its only agent
-		{"*45", func() {}, "404"},
 	} {
 		second := x.asks(f.whom)
 		f.fail()

@@ -53,13 +53,26 @@ func TestPayloadsAreInert(t *testing.T) {
 	caller := s.caller(carrierHost, callerTone)
 	var last *siptest.Call // is up while the programs look
 	var first string
+	taken := 0
 	for i, p := range payloads {
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", "", "\n", "", "\x00", "").Replace(p)
 		out := caller.call("+33170000001",
 			siptest.H("From", fmt.Sprintf(`"%s" <sip:%s@carrier.test>;tag=t%d`, quoted, url.PathEscape(p), i)),
 			siptest.H("User-Agent", strings.NewReplacer("\r", "", "\n", "").Replace(p)),
 			siptest.H("Subject", quoted))
-		caller.expect(out, "200 INVITE")
+		var answer string
+		s.until("an answer", func() bool {
+			for _, e := range out.Events() {
+				if e.Name == "200 INVITE" || e.Name == "400 INVITE" {
+					answer = e.Name
+				}
+			}
+			return answer != ""
+		})
+		if answer == "400 INVITE" { // not even looked into
+			continue
+		}
+		taken++
 		in := ana.rings()
 		if raw := in.Invite().String(); strings.Contains(raw, "\nX-Injected") {
 			t.Errorf("a header of the caller's making reaches the agent:\n%s", raw)
@@ -81,9 +94,12 @@ func TestPayloadsAreInert(t *testing.T) {
 		}
 		wantInert(t, "foyer "+strings.Join(args, " "), out)
 	}
+	if taken < len(payloads)*3/4 {
+		t.Errorf("only %d of %d were taken", taken, len(payloads))
+	}
 	table, _, code := foyer(t, "cdr", "export", "--format", "csv", "-c", file)
 	rows, err := csv.NewReader(strings.NewReader(table)).ReadAll()
-	if code != 0 || err != nil || len(rows) < len(payloads) {
+	if code != 0 || err != nil || len(rows) < taken {
 		t.Errorf("exit %d, %v, %d rows", code, err, len(rows))
 	}
 	for _, row := range rows {

@@ -39,6 +39,8 @@ func (s *serveCmd) Run(c *cli) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before anybody can take us for ready
 	tuneRuntime()
 	log := newLogger(cfg, os.Stderr)
 	for _, w := range cfg.Warnings.List {
@@ -53,7 +55,7 @@ func (s *serveCmd) Run(c *cli) error {
 		return err
 	}
 	ex.banner(os.Stdout, cfg)
-	err = ex.serveUntil(ctx)
+	err = ex.serveUntil(ctx, hangup)
 	stop() // a second signal ends the process at once
 	ex.drain(s.Drain)
 	ex.shut()
@@ -62,10 +64,7 @@ func (s *serveCmd) Run(c *cli) error {
 
 // serveUntil waits for the end of ctx, or for what makes serving impossible. SIGHUP
 // reloads the configuration; how that went is in the log.
-func (ex *exchange) serveUntil(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (ex *exchange) serveUntil(ctx context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():

@@ -40,7 +40,7 @@ func TestDialTricks(t *testing.T) {
 		{client, "0800123456", "+33800123456", nil},
 		{client, "01133612345678", "", errNoNumber}, // an American's 011
 		{client, "001133612345678", "", errNoNumber},
-		{client, "+0033612345678", "", errNoNumber},
+		{client, "+0033612345678", "+33612345678", nil},
 		{client, "++33612345678", "", errNoNumber},
 		{client, "+33612345678;phone-context=+44", "", errNoNumber},
 		{client, "0170000001;phone-context=+882", "", errNoNumber},

@@ -27,8 +27,9 @@ func (h *house) trust() *tls.Config {
 	return &tls.Config{RootCAs: pool, ServerName: h.sw.Realm}
 }
 
-// A phone at /sip, beside the console on the same port, takes a call of the queue:
-// by WSS from anywhere, by WS from this machine.
+// A phone at /sip, beside the console on the same port, is rung for a call of the
+// queue: by WSS from anywhere, by WS from this machine. It is offered what browsers
+// know, DTLS and ICE, and refuses (browser_test.go has one that talks).
 func TestPhoneByWebSocket(t *testing.T) {
 	for _, scheme := range []string{"wss", "ws"} {
 		t.Run(scheme, func(t *testing.T) {
@@ -55,12 +56,14 @@ func TestPhoneByWebSocket(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			in.Answer(fmt.Sprintf("v=0\r\no=- 1 1 IN IP4 %[1]s\r\ns=-\r\nc=IN IP4 %[1]s\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n", "127.0.0.1"))
-			if err := in.Ended(h.ctx); err != nil {
-				t.Fatal(err)
+			for _, line := range []string{" UDP/TLS/RTP/SAVPF ", "a=fingerprint:sha-256 ", "a=ice-lite", "a=rtcp-mux", "a=setup:actpass"} {
+				if !strings.Contains(in.RemoteSDP(), line) {
+					t.Errorf("%q is not offered:\n%s", line, in.RemoteSDP())
+				}
 			}
+			in.Reject(488)
 			sipp.succeeded()
-			h.wantOutcome("answered", "caller")
+			h.wantOutcome("short_abandon", "caller")
 			p.Close()
 			until(t, "the agent is missed as soon as the connection is gone", func() bool { return !h.agents()[a.User].Reachable }, h.sw.Tail)
 		})

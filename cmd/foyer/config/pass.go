@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 )
 
@@ -46,6 +47,19 @@ func (s Secret) GobEncode() ([]byte, error) { return []byte(s.value), nil }
 func (s *Secret) GobDecode(b []byte) error {
 	s.value = string(b)
 	return nil
+}
+
+// GobEncode is for Pass: of two addresses both.
+func (a Addresses) GobEncode() ([]byte, error) {
+	return json.Marshal([2]netip.AddrPort{a.AddrPort, a.Other})
+}
+
+// GobDecode is for Receive.
+func (a *Addresses) GobDecode(b []byte) error {
+	var both [2]netip.AddrPort
+	err := json.Unmarshal(b, &both)
+	a.AddrPort, a.Other = both[0], both[1]
+	return err
 }
 
 // onlySite is a Site without its methods.

@@ -39,6 +39,14 @@ type Addresses struct {
 	Other netip.AddrPort // not valid when there is one
 }
 
+// String is the addresses as they are written in a configuration.
+func (a Addresses) String() string {
+	if !a.Other.IsValid() {
+		return a.AddrPort.String()
+	}
+	return fmt.Sprintf("[%s, %s]", a.AddrPort, a.Other)
+}
+
 // HTTPS is a web server.
 type HTTPS struct {
 	Addr netip.AddrPort `yaml:"addr" need:"yes"`
