@@ -10,7 +10,7 @@ FUZZTIME    ?= 20s
 BENCH       ?=
 # The load of a soak.
 SOAK        ?= -rates 200 -seconds 3600
-PACKAGES    := baresip-core sip-tester kamailio linphone-cli sox espeak-ng sipsak sipvicious tshark postgresql-15
+PACKAGES    := baresip-core chromium sip-tester kamailio linphone-cli sox espeak-ng sipsak sipvicious tshark postgresql-15
 STATICCHECK := $(GO) tool staticcheck
 
 .DEFAULT_GOAL := help

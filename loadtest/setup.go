@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,6 +75,7 @@ func (s Setup) complete() (Setup, error) {
 	if s.Probe == 0 {
 		s.Probe = 25 * time.Second
 	}
+	taken := []int{s.SIPPort, s.HTTPPort, s.TLSPort, s.WSSPort, s.SIPPort6}
 	for _, port := range []struct {
 		wanted bool
 		ip     string
@@ -86,9 +88,10 @@ func (s Setup) complete() (Setup, error) {
 			continue
 		}
 		var err error
-		if *port.into, err = freePort(port.ip); err != nil {
+		if *port.into, err = freePort(port.ip, taken); err != nil {
 			return s, err
 		}
+		taken = append(taken, *port.into)
 	}
 	return s, nil
 }
@@ -130,9 +133,10 @@ func (s Setup) sources() string {
 	return s.CallerIP + "/32"
 }
 
-// freePort finds a port that is free for UDP and TCP now. Another process may
-// still take it: the switch then says so.
-func freePort(ip string) (int, error) {
+// freePort finds a port that is free for UDP and TCP now, and none of those taken:
+// what was free a moment ago may be found twice. Another process may still take it:
+// the switch then says so.
+func freePort(ip string, taken []int) (int, error) {
 	for range 100 {
 		l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
 		if err != nil {
@@ -141,8 +145,11 @@ func freePort(ip string) (int, error) {
 		port := l.Addr().(*net.TCPAddr).Port
 		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(ip), Port: port})
 		l.Close()
-		if err == nil {
-			u.Close()
+		if err != nil {
+			continue
+		}
+		u.Close()
+		if !slices.Contains(taken, port) {
 			return port, nil
 		}
 	}

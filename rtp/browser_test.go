@@ -42,6 +42,8 @@ type browser struct {
 	prints  string        // what its SDP says its fingerprint is, "" for the truth
 	step    time.Duration // after which it repeats a flight of the handshake, 0: 100 ms
 
+	rewire func(net.Conn) net.Conn // what becomes of its wire after ICE; nil: nothing
+
 	tx, rx *srtp.Context
 	heard  chan pion.Packet
 	seq    uint16
@@ -185,6 +187,9 @@ func (b *browser) meets(ours []byte, st Stream) {
 	if b.agent != nil {
 		b.connect(ctx, d)
 	}
+	if b.rewire != nil {
+		b.wire = b.rewire(b.wire)
+	}
 	prints, _ := d.MediaDescriptions[0].Attribute("fingerprint")
 	b.listen()
 	if err := b.shake(ctx, prints); err != nil {
@@ -232,8 +237,7 @@ func (b *browser) connect(ctx context.Context, d *sdp.SessionDescription) {
 
 // listen sorts what comes (RFC 7983).
 func (b *browser) listen() {
-	b.lane = &handshake{leg: b.leg, in: make(chan []byte, 100), ended: make(chan struct{}), wait: deadline.New(), cancel: func() {}}
-	b.lane.from = newSockaddr(b.leg.Addr(), loopback)
+	b.lane = &handshake{leg: b.leg, name: net.UDPAddrFromAddrPort(b.leg.Addr()), in: make(chan []byte, 100), ended: make(chan struct{}), wait: deadline.New(), cancel: func() {}}
 	keys := make(chan struct{})
 	b.lane.cancel = sync.OnceFunc(func() { close(keys) })
 	b.run.Go(func() {

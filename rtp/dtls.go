@@ -30,7 +30,9 @@ const (
 // association is what a leg's DTLS is for: keys from whoever has the certificate
 // that the peer's SDP promised (RFC 5763). Everybody can send a ClientHello. So each
 // source that may be the peer has a handshake of its own, a failed one is forgotten,
-// and the first to prove itself ends the others. Belongs to the shard.
+// and the first to prove itself ends the others. Only sources that ICE vouches for
+// share one: they are the same peer's, who may go over from one to another in the
+// midst of it (RFC 8842 section 6). Belongs to the shard.
 type association struct {
 	terms   Handshake
 	tries   []*handshake
@@ -45,7 +47,8 @@ type association struct {
 // packets from the shard and gives the shard what it has to send.
 type handshake struct {
 	leg    *Leg
-	from   sockaddr
+	from   sockaddr // where the peer was last heard; belongs to the shard
+	name   net.Addr // what the library knows the peer by, wherever it is
 	born   int64
 	in     chan []byte
 	wait   *deadline.Deadline
@@ -110,12 +113,7 @@ func (s *shard) handOver(l *Leg, from *sockaddr, data []byte) {
 		s.unproven(l, DTLSStray)
 		return
 	}
-	var h *handshake
-	for _, one := range a.tries {
-		if one.from.same(from) {
-			h = one
-		}
-	}
+	h := a.of(l, from)
 	if h == nil && a.mayBegin(l, from, data) {
 		h = s.shake(l, from)
 	}
@@ -125,10 +123,22 @@ func (s *shard) handOver(l *Leg, from *sockaddr, data []byte) {
 		}
 		return
 	}
+	h.from = *from
 	select {
 	case h.in <- append([]byte(nil), data...):
 	default:
 	}
+}
+
+// of is the handshake that what comes from a source belongs to, nil if there is none.
+func (a *association) of(l *Leg, from *sockaddr) *handshake {
+	vouched := l.checked() && l.shield.checks.vouched(from)
+	for _, h := range a.tries {
+		if vouched || h.from.same(from) {
+			return h
+		}
+	}
+	return nil
 }
 
 // mayBegin tells whether a packet is a ClientHello (a handshake record, RFC 6347
@@ -180,7 +190,7 @@ func (s *shard) pursue(l *Leg) {
 func (s *shard) shake(l *Leg, from *sockaddr) *handshake {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
 	h := &handshake{
-		leg: l, from: *from, born: s.now, cancel: cancel,
+		leg: l, from: *from, name: net.UDPAddrFromAddrPort(from.addrPort()), born: s.now, cancel: cancel,
 		in: make(chan []byte, handshakeRoom), ended: make(chan struct{}), wait: deadline.New(),
 	}
 	a := l.shield.association
@@ -234,21 +244,20 @@ func (h *handshake) agree(ctx context.Context, identity tls.Certificate, terms H
 }
 
 func (h *handshake) open(both []dtls.Option, active, guarded bool) (*dtls.Conn, error) {
-	to := net.UDPAddrFromAddrPort(h.from.addrPort())
 	if active {
 		// The fingerprint is checked instead of a chain of signatures.
 		options := []dtls.ClientOption{dtls.WithInsecureSkipVerify(true)}
 		for _, o := range both {
 			options = append(options, o)
 		}
-		return dtls.ClientWithOptions(h, to, options...)
+		return dtls.ClientWithOptions(h, h.name, options...)
 	}
 	// Where ICE has shown that the source is there the cookie shows nothing new.
 	options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert), dtls.WithInsecureSkipVerifyHello(guarded)}
 	for _, o := range both {
 		options = append(options, o)
 	}
-	return dtls.ServerWithOptions(h, to, options...)
+	return dtls.ServerWithOptions(h, h.name, options...)
 }
 
 // keysOf derives the keys of SRTP from a handshake (RFC 5764 section 4.2).
@@ -334,7 +343,7 @@ func (s *shard) proven(l *Leg) {
 func (h *handshake) ReadFrom(b []byte) (int, net.Addr, error) {
 	select {
 	case data := <-h.in:
-		return copy(b, data), net.UDPAddrFromAddrPort(h.from.addrPort()), nil
+		return copy(b, data), h.name, nil
 	case <-h.wait.Done():
 		return 0, nil, os.ErrDeadlineExceeded
 	case <-h.ended:

@@ -3,9 +3,12 @@ package rtp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -286,6 +289,98 @@ func TestClientHelloSpray(t *testing.T) {
 		})
 	}
 }
+
+// A browser with two ways to us may go over to the other one in the midst of the
+// handshake: to ICE both are the same peer's.
+func TestBrowserChangesItsWayInTheHandshake(t *testing.T) {
+	m := open(t, nil)
+	a := newPeer(t, m, nil, alaw())
+	b := newBrowser(t, m, a.leg, true)
+	b.rewire = func(first net.Conn) net.Conn {
+		second, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(b.leg.Addr()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, password, err := b.agent.GetRemoteUserCredentials()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, _, err := b.agent.GetLocalUserCredentials()
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ours+":"+theirs),
+			stun.NewShortTermIntegrity(password), stun.Fingerprint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := second.Write(msg.Raw); err != nil {
+			t.Fatal(err)
+		}
+		if answer := nextCheck(t, second); answer.Type != stun.BindingSuccess {
+			t.Fatalf("the check of the second way: %s", answer.Type)
+		}
+		_ = second.SetReadDeadline(time.Time{})
+		return newTwoWays(first, second)
+	}
+	b.calls()
+	Bridge(a.leg, b.leg)
+	a.sync()
+	for i := range byte(20) {
+		b.say(frame(i))
+		a.hear()
+		a.say(8, frame(i))
+		b.hear()
+	}
+	if got := b.troubles(); got != (SRTPErrors{}) {
+		t.Errorf("counted: %+v", got)
+	}
+}
+
+// twoWays sends what is first by the first way, and everything after it by the
+// second. It hears on both.
+type twoWays struct {
+	net.Conn
+	second net.Conn
+	moved  atomic.Bool
+	came   chan []byte
+}
+
+func newTwoWays(first, second net.Conn) *twoWays {
+	w := &twoWays{Conn: first, second: second, came: make(chan []byte, 100)}
+	var both sync.WaitGroup
+	for _, way := range []net.Conn{first, second} {
+		both.Go(func() {
+			for {
+				b := make([]byte, 2000)
+				n, err := way.Read(b)
+				if err != nil {
+					return
+				}
+				w.came <- b[:n]
+			}
+		})
+	}
+	go func() { both.Wait(); close(w.came) }()
+	return w
+}
+
+func (w *twoWays) Read(b []byte) (int, error) {
+	data, ok := <-w.came
+	if !ok {
+		return 0, net.ErrClosed
+	}
+	return copy(b, data), nil
+}
+
+func (w *twoWays) Write(b []byte) (int, error) {
+	if w.moved.Swap(true) {
+		return w.second.Write(b)
+	}
+	return w.Conn.Write(b)
+}
+
+func (w *twoWays) Close() error { return errors.Join(w.Conn.Close(), w.second.Close()) }
 
 // Checks: only one who knows the password is answered with success, and only such a
 // one is sent to.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,15 +35,19 @@ func (c *call) phoneMoved(p *phone) {
 }
 
 // agentQuiet: nothing comes from the agent's phone. Whether that is a muted phone
-// or a dead line is found out by asking the phone.
+// or a dead line is found out by asking the phone, if there is a way left to ask it.
 func (c *call) agentQuiet() {
 	o := c.agent
 	if c.phase != talking || o == nil || o.taken == nil || o.lost {
 		return
 	}
+	o.quiet = true
+	if !c.there(o) {
+		c.linkLost(o)
+		return
+	}
 	c.ex.registrar.ReportUnreachable(o.taken.binding)
 	time.AfterFunc(probeTime, func() { c.box.post(probed{o}) })
-	o.quiet = true
 }
 
 // agentHeard: the agent's phone sends again.
@@ -61,15 +66,16 @@ func (c *call) agentHeard() {
 
 func (c *call) probed(p probed) {
 	o := p.offer
-	if c.phase != talking || c.agent != o || !o.quiet {
-		return
+	if c.phase == talking && c.agent == o && o.quiet && !c.there(o) {
+		c.linkLost(o)
 	}
-	for _, b := range reachable(c.ex.registrar.Bindings(string(o.agent))) {
-		if b.Source == o.taken.binding.Source {
-			return // silent, but there
-		}
-	}
-	c.linkLost(o)
+}
+
+// there says whether the phone in the talk can be reached, as far as is known.
+func (c *call) there(o *offer) bool {
+	return slices.ContainsFunc(reachable(c.ex.registrar.Bindings(string(o.agent))), func(b sip.Binding) bool {
+		return b.Source == o.taken.binding.Source
+	})
 }
 
 // linkLost tells the floor that an agent's link is gone.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -279,6 +280,26 @@ func TestAgentsConnectionDropsWhileTalking(t *testing.T) {
 	if got := s.agentState("ana"); got != acd.Off {
 		t.Errorf("ana is %s after the call, without a phone", got)
 	}
+}
+
+// A page that was closed: with its connection and its sound gone, there is nobody to
+// ask whether it is still there.
+func TestAgentsConnectionDropsAndSoundStops(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, with("media_timeout: 2s", "media_timeout: 40s"))
+	ana, conn := s.connectedAgent("ana", anaTone)
+	caller, out := s.waits(callerTone)
+	ana.picksUp(ana.rings())
+	caller.hears(anaTone)
+	conn.Close()
+	ana.voice.silence(true)
+	// 5 s of silence; a probe would take probeTime more.
+	s.until("the link counts as lost", func() bool {
+		return slices.ContainsFunc(s.agents(), func(a acd.AgentView) bool { return a.ID == "ana" && !a.LinkLost.IsZero() })
+	})
+	caller.hearsPrompt("agent-lost")
+	out.Bye()
+	s.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
 }
 
 func TestRegisteringAgainChangesNothing(t *testing.T) {

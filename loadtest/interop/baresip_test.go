@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -19,11 +18,9 @@ import (
 // baresip is one running baresip, driven over its control socket.
 type baresip struct {
 	*process
+	events
 	dir  string
 	conn net.Conn
-
-	mu     sync.Mutex
-	events []string // types of events not waited for yet; guarded by mu
 }
 
 const baresipConfig = `sip_listen %[1]s:%[2]d
@@ -132,9 +129,7 @@ func (b *baresip) listen() {
 			Type  string `json:"type"`
 		}
 		if json.Unmarshal(body[:n], &e) == nil && e.Event {
-			b.mu.Lock()
-			b.events = append(b.events, e.Type)
-			b.mu.Unlock()
+			b.happened(e.Type, "")
 		}
 	}
 }
@@ -142,20 +137,7 @@ func (b *baresip) listen() {
 // wait takes the next event of a type.
 func (b *baresip) wait(event string) {
 	b.t.Helper()
-	until(b.t, "baresip: "+event, func() bool { return b.take(event) }, b.output)
-}
-
-// take tells whether an event of a type has come, and forgets it.
-func (b *baresip) take(event string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i, e := range b.events {
-		if e == event {
-			b.events = append(b.events[:i], b.events[i+1:]...)
-			return true
-		}
-	}
-	return false
+	until(b.t, "baresip: "+event, func() bool { _, ok := b.take(event); return ok }, b.output)
 }
 
 // do sends a command: dial, accept, hangup, hold, resume.

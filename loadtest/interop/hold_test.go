@@ -49,11 +49,17 @@ func TestSippHoldsTheAgent(t *testing.T) {
 
 // lastSecond waits until what a telephone has heard in the last second is as wanted,
 // leaving out what it heard before.
-func lastSecond(t *testing.T, what string, b *baresip, ok func(second []float64) bool) {
+func lastSecond(t *testing.T, what string, p listener, ok func(second []float64) bool) {
 	t.Helper()
-	before := len(b.heard())
+	before := len(p.heard())
 	until(t, what, func() bool {
-		x := b.heard()
+		x := p.heard()
 		return len(x) > before+rate && ok(x[len(x)-rate:])
-	}, b.output)
+	}, p.output)
+}
+
+// listener is a telephone whose receiver can be listened to during the call.
+type listener interface {
+	heard() []float64
+	output() string
 }
