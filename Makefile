@@ -46,10 +46,17 @@ arrows: ## which package may import which, and what the floor must not touch
 race: ## quick tests under the race detector
 	$(GO) test -race -short -timeout 15m ./...
 
+# Go before 1.27 may report its own deadline at the end of FUZZTIME as a failure
+# (go.dev/issue/75804); there is none without a failing input or a process that died.
 fuzz: ## every fuzz target for FUZZTIME (20s), two at a time
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed -E 's|/[^/]*:func | |' | xargs -P 2 -L 1 sh -c '\
 		out=$$($(GO) test -run "^$$" -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x -parallel 1 $$1 2>&1) || \
-			{ echo "$$out"; echo "FAIL $$1 $$2"; exit 255; }; \
+			case "$$out" in \
+			*"Failing input"*|*panic*|*"terminated unexpectedly"*|*"build failed"*) bad=1;; \
+			*"    context deadline exceeded"*) bad=;; \
+			*) bad=1;; \
+			esac; \
+		if [ -n "$$bad" ]; then echo "$$out"; echo "FAIL $$1 $$2"; exit 255; fi; \
 		echo "$$1 $$2: $$(echo "$$out" | grep elapsed | tail -1)"' fuzz
 
 soak: build ## a minute of spray on every media port; a million random days and 20,000 long ones against every invariant of the floor; an hour of 200 calls/s (SOAK=) on the whole switch, where nothing may grow

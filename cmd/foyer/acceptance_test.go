@@ -68,6 +68,7 @@ var acceptance = [...]accepted{
 // TestAcceptance plays what is played here, and sees that every other flow has a
 // test that exists. With -v it prints the list.
 func TestAcceptance(t *testing.T) {
+	t.Parallel()
 	wire := testsOf(t, filepath.Join("..", "..", "sip"))
 	results := make([]string, len(acceptance))
 	t.Run("flows", func(t *testing.T) {

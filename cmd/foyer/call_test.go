@@ -342,6 +342,7 @@ func TestDoors(t *testing.T) {
 
 // What a door's prompt says is said before the caller goes where it leads.
 func TestDoorToVoicemail(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with("empty: {to: hangup}", "empty: {to: voicemail, prompt: connecting}"))
 	caller := s.caller(carrierHost, callerTone)

@@ -15,6 +15,7 @@ import (
 // The operator asks about trunks: one that answers, one that does not, one that
 // only brings calls, and one whose registration is refused.
 func TestOperatorLooksAtTrunks(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	file, sipAt, web := smallest(t, t.TempDir())
 	text, err := os.ReadFile(file)

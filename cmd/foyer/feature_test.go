@@ -116,6 +116,7 @@ func (p *person) hearsThat(code string, prompts ...string) {
 
 // An agent's day by telephone alone.
 func TestAgentDialsTheirDay(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with("wrapup: {seconds: 0}", "wrapup: {mode: coded, seconds: 60}"), with("observability:", `reasons:
   pause: [{id: repas}, {id: formation}]
@@ -183,6 +184,7 @@ func (s *stage) view(id acd.AgentID) (a acd.AgentView, ok bool) {
 // Whoever calls the echo test hears themselves and what their line is worth: an agent
 // by the code, anybody by a number. It leaves no call record.
 func TestEchoTest(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with("dids:\n", "dids:\n  - {number: \"+33170000009\", to: echo}\n"))
 	for _, x := range []struct {

@@ -194,6 +194,7 @@ func TestOverflowToANumber(t *testing.T) {
 
 // The number is busy, and so is every way to it: the caller is told, not left alone.
 func TestOverflowToANumberThatIsBusy(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, far := withCarrier(t, with(`overflow: [{after: 1s, to: hangup}]`, `overflow: [{after: 1s, to: "+33140000000"}]`))
 	cara, out := s.rang("+33170000004", 1300)
@@ -204,6 +205,7 @@ func TestOverflowToANumberThatIsBusy(t *testing.T) {
 }
 
 func TestOverflowToVoicemail(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with(`overflow: [{after: 1s, to: hangup}]`, `overflow: [{after: 1s, to: voicemail}]`))
 	cara, out := s.rang("+33170000004", 1300)
@@ -230,6 +232,7 @@ func TestOverflowToVoicemail(t *testing.T) {
 // A carrier that sends key presses as tones in the audio: the same message, ended by
 // such a key, and nothing taken for one before.
 func TestKeysInTheAudio(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with(`overflow: [{after: 1s, to: hangup}]`, `overflow: [{after: 1s, to: voicemail}]`),
 		with(`{id: carrier, auth`, `{id: carrier, dtmf: inband, auth`))
@@ -253,6 +256,7 @@ func TestKeysInTheAudio(t *testing.T) {
 
 // Who speaks to a closed queue's box has a call record like any other.
 func TestClosedQueueTakesMessages(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with("client: essai, calendar: never}", "client: essai, calendar: never, closed: {to: voicemail}}"))
 	cara, out := s.rang("+33170000002", 1300)
@@ -266,6 +270,7 @@ func TestClosedQueueTakesMessages(t *testing.T) {
 }
 
 func TestCallerHearsPlaceAndWait(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with("require: [fr], ring: {timeout: 3s}", "require: [fr], announce: {position: true, estimated_wait: true, first: 1s, every: 10s}"))
 	ana := s.agent("ana", 500)
@@ -305,6 +310,7 @@ func (s *stage) asksForCallback() {
 }
 
 func TestCallbackAgentFirst(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, far := withCarrier(t, callbacks("agent_first"))
 	s.asksForCallback()
@@ -337,6 +343,7 @@ func TestCallbackAgentFirst(t *testing.T) {
 }
 
 func TestCallbackCallerFirst(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, far := withCarrier(t, callbacks("caller_first"))
 	s.asksForCallback()
@@ -358,6 +365,7 @@ func TestCallbackCallerFirst(t *testing.T) {
 
 // The customer does not answer: the agent is free at once, the promise stands.
 func TestCallbackCustomerDoesNotAnswer(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, far := withCarrier(t, callbacks("agent_first"))
 	s.asksForCallback()
@@ -379,6 +387,7 @@ func TestCallbackCustomerDoesNotAnswer(t *testing.T) {
 
 // A promise outlives the switch: the next life calls back, at the old place.
 func TestCallbackIsMadeByTheNextLife(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	dir := t.TempDir()
 	s, _ := openWithCarrier(t, dir, callbacks("agent_first"))
@@ -400,6 +409,7 @@ func TestCallbackIsMadeByTheNextLife(t *testing.T) {
 
 // The switch stops while the customer's phone rings: the next life calls again.
 func TestCallbackInFlightIsMadeByTheNextLife(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	dir := t.TempDir()
 	s, far := openWithCarrier(t, dir, callbacks("agent_first"))
@@ -477,6 +487,7 @@ const noticed = 30 * time.Second
 // The agent's router dies in the middle of a talk. The caller is told, and rung
 // for by the phone that comes back from somewhere else.
 func TestAgentsLineIsLostAndFoundAgain(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, hasty, with("media_timeout: 2s", "media_timeout: 40s"), with("require: [fr], ring: {timeout: 3s}", "require: [fr], rejoin: 30s, ring: {timeout: 5s}"))
 	cara, ana := s.caller("127.0.0.2", 1300), s.agent("ana", 500)
@@ -511,6 +522,7 @@ func TestAgentsLineIsLostAndFoundAgain(t *testing.T) {
 // Not found again: the caller goes to the head of the line, before one who has
 // waited longer, and another agent takes the call.
 func TestAgentsLineIsLostForGood(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, hasty, with("media_timeout: 2s", "media_timeout: 40s"), with("require: [fr], ring: {timeout: 3s}", "require: [fr], rejoin: 1s, ring: {timeout: 5s}"))
 	cara, ana := s.caller("127.0.0.2", 1300), s.agent("ana", 500)
@@ -543,6 +555,7 @@ func TestAgentsLineIsLostForGood(t *testing.T) {
 
 // A muted phone that saves its packets is silent and there: nothing is lost.
 func TestMutedPhoneIsNoLostLine(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with("media_timeout: 2s", "media_timeout: 40s"))
 	cara, ana := s.caller("127.0.0.2", 1300), s.agent("ana", 500)
@@ -566,6 +579,7 @@ func (s *stage) agents() (list []acd.AgentView) {
 
 // Everything above, told by the journal again.
 func TestJournalOfTheFloorReplays(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, far := withCarrier(t, callbacks("agent_first"))
 	s.asksForCallback()

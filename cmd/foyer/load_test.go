@@ -192,6 +192,7 @@ func TestBrokenAtTheWorstMoment(t *testing.T) {
 }
 
 func TestCallsGoOnWithoutAJournal(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t)
 	ana := s.agent("ana", anaTone)

@@ -91,6 +91,7 @@ func TestCodedWrapUpIsFinishedFromOutside(t *testing.T) {
 // A code may ask for a note and for when to call back; the caller is called back then,
 // and not before.
 func TestWrapUpMakesAnAppointment(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, far := withCarrier(t, callbacks("agent_first"), func(st *staging) {
 		st.yaml += "reasons: {wrapup: [{id: rappel, requires: [callback_at, note]}]}\n"

@@ -285,6 +285,7 @@ func TestAgentsConnectionDropsWhileTalking(t *testing.T) {
 // A page that was closed: with its connection and its sound gone, there is nobody to
 // ask whether it is still there.
 func TestAgentsConnectionDropsAndSoundStops(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s := newStage(t, with("media_timeout: 2s", "media_timeout: 40s"))
 	ana, conn := s.connectedAgent("ana", anaTone)

@@ -56,6 +56,14 @@ func program(t *testing.T) string {
 	return built.path
 }
 
+// slow leaves a test that waits long for real clocks to `make test`, so that
+// `make check` is quick enough for every change.
+func slow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for real clocks for more than five seconds: make test runs it")
+	}
+}
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// Tests here wait for phones most of the time: more of them than there are

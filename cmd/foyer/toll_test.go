@@ -237,6 +237,7 @@ func TestDialHours(t *testing.T) {
 // The gate stands before real calls: with no call left to the client, a caller whom
 // a queue passes on is not put through, is told so, and the carrier sees no INVITE.
 func TestGateStopsOverflow(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, far := withCarrier(t, with("overflow: [{after: 1s, to: hangup}]", `overflow: [{after: 1s, to: "+33612345678"}]`),
 		with("agents:\n", "outbound: {client: {calls: 0}}\nagents:\n"))

@@ -46,6 +46,7 @@ func withTwoCarriers(t *testing.T, wishes string, opts ...stageOption) (s *stage
 // A trunk that does not answer OPTIONS is left out at once, and taken again at its
 // first answer.
 func TestTrunkThatIsDownIsLeftOut(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, first, second := withTwoCarriers(t, "options_ping: 5s, ")
 	s.metrics(`foyer_trunk_up{trunk="carrier"} 1`, `foyer_trunk_options_rtt_seconds{trunk="second"} `)
@@ -102,6 +103,7 @@ var refusals = map[int]bool{
 
 // Each call is told by its caller's number.
 func TestRefusalsOfTrunks(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, first, second := withTwoCarriers(t, "caller_id: passthrough, ", with("caller_id: passthrough, ", "caller_id: passthrough, max_calls: 100, "),
 		with("auth: {mode: ip, allow: [127.0.0.2/32]}, max_calls: 20", "auth: {mode: ip, allow: [127.0.0.2/32]}"),
@@ -186,6 +188,7 @@ func TestRedirectionsOfTrunks(t *testing.T) {
 
 // A caller who is passed on keeps name, history and signature.
 func TestCallerIsPassedOn(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const signature = "eyJhbGciOiJFUzI1NiJ9.eyJhdHRlc3QiOiJBIn0.c2ln;info=<https://cert.test/c.pem>;alg=ES256"
 	s, first, _ := withTwoCarriers(t, "caller_id: passthrough, number_format: national, identity: ppi, forwarded_by: both, ")
@@ -223,6 +226,7 @@ func TestCallerIsPassedOn(t *testing.T) {
 
 // Calls that go round are refused before anybody hears music.
 func TestCallsThatGoRound(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, _, _ := withTwoCarriers(t, "")
 	by := func(number, counter string) siptest.Header {
