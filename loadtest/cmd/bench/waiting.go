@@ -81,7 +81,10 @@ func (b *bench) waitingForMany(ctx context.Context, callers, crew int) error {
 	if err != nil {
 		return err
 	}
-	full := func(t loadtest.Status) bool { return t.Talking == crew && t.Waiting >= callers }
+	over := 0 // calls that agents have ended; before these are gone the agents only seem to be talking
+	full := func(t loadtest.Status) bool {
+		return t.Answered == over && t.Talking == crew && t.Waiting >= callers
+	}
 	for range 3 {
 		if err := s.until(ctx, time.Duration(callers/40+30)*time.Second, full); err != nil {
 			return s.abandon(ctx, err)
@@ -90,8 +93,9 @@ func (b *bench) waitingForMany(ctx context.Context, callers, crew int) error {
 		if n := s.load.HangUpAgents(); n != crew {
 			b.fault("%s: only %d were talking", what, n)
 		}
+		over += crew
 	}
-	if err := s.until(ctx, 30*time.Second, func(t loadtest.Status) bool { return t.Talking == crew }); err != nil {
+	if err := s.until(ctx, 30*time.Second, full); err != nil {
 		return s.abandon(ctx, err)
 	}
 	res, err := s.end(ctx, what)
