@@ -347,8 +347,9 @@ func sameURI(one, other string) bool {
 	if one == other {
 		return true
 	}
-	var a, b sip.Uri
-	if sip.ParseUri(one, &a) != nil || sip.ParseUri(other, &b) != nil {
+	a, oneOK := readURI(one)
+	b, otherOK := readURI(other)
+	if !oneOK || !otherOK {
 		return false
 	}
 	if a.Scheme != b.Scheme || a.User != b.User || a.Password != b.Password ||

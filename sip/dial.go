@@ -71,8 +71,9 @@ func (l *Leg) aim(d *Dial) (first func() *sip.Request, err error) {
 	if d.Trunk != "" {
 		return l.aimAtNumber(d)
 	}
-	if err := sip.ParseUri(d.To.Contact, &l.dialog.target); err != nil {
-		return nil, fmt.Errorf("contact: %w", err)
+	var ok bool
+	if l.dialog.target, ok = readURI(d.To.Contact); !ok {
+		return nil, fmt.Errorf("contact: %q is no URI", d.To.Contact)
 	}
 	l.user = d.To.User
 	l.dialog.flow = flow{d.To.Transport, d.To.Source}

@@ -211,9 +211,9 @@ func (r *Registrar) ask(ctx context.Context, a *Asked) error {
 // options builds the request of a probe. It goes to the address the phone
 // registered from: what its Contact says is only the Request-URI.
 func (r *Registrar) options(b Binding) (*sip.Request, error) {
-	var target sip.Uri
-	if err := sip.ParseUri(b.Contact, &target); err != nil {
-		return nil, fmt.Errorf("contact of %s: %w", b.User, err)
+	target, ok := readURI(b.Contact)
+	if !ok {
+		return nil, fmt.Errorf("contact of %s: %q is no URI", b.User, b.Contact)
 	}
 	req := sip.NewRequest(sip.OPTIONS, target)
 	from := &sip.FromHeader{Address: sip.Uri{Scheme: "sip", Host: r.realm}}

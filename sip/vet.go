@@ -98,7 +98,7 @@ func (p *paper) startLine(line string) bool {
 	}
 	u, ok := readURI(uri)
 	switch {
-	case !ok || u.Headers != nil || strings.HasPrefix(u.Host, "[") && len(u.Host) > longestReference:
+	case !ok || u.Headers != nil || !legible(uri, &u):
 		p.bad("Bad Request-URI") // RFC 3261 section 19.1.1: no headers in one
 	case method != strings.ToUpper(method):
 		p.refuse(notImplemented()) // the library would take invite for INVITE
@@ -108,9 +108,16 @@ func (p *paper) startLine(line string) bool {
 	return true
 }
 
-// longestReference is the longest IPv6 reference the library reads in a
-// Request-URI. Only one that ends in an IPv4 address written out can be longer.
-const longestReference = 42
+// legible reports whether the library, which reads the Request-URI after us,
+// understands it as we do. It reads no IPv6 reference longer than 42 characters, as
+// only one that ends in an IPv4 address written out can be; and where there is no
+// user it takes the first bracket for the host, be it in a parameter.
+func legible(uri string, u *sip.Uri) bool {
+	if strings.HasPrefix(u.Host, "[") {
+		return len(u.Host) <= 42
+	}
+	return u.User != "" || !strings.Contains(uri, "[")
+}
 
 // header takes one header.
 func (p *paper) header(name, value string) {
