@@ -43,6 +43,12 @@ func (w *wheel) remove(l *Leg) {
 	w.count--
 }
 
+// next is up to n of the legs that pop will give.
+func (w *wheel) next(at uint64, n int) []*Leg {
+	slot := w.slots[at%wheelSize]
+	return slot[max(len(slot)-n, 0):]
+}
+
 // pop takes a leg due at this tick out of the wheel, nil when there is none left.
 func (w *wheel) pop(at uint64) *Leg {
 	slot := w.slots[at%wheelSize]
