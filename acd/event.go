@@ -134,6 +134,9 @@ const (
 	// Transfer: the caller of a talk is given to the agent To, to Queue, or to Number
 	// outside, which has answered. By the switch: the agent has hung up meanwhile.
 	Transfer
+	// Continued: the switch died, and goes on with the calls it had (Floor.Pending). Calls
+	// that did not outlive it are Gone after it.
+	Continued
 )
 
 // Event is one thing that happened to a call or an agent. It is a value: it goes

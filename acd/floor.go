@@ -148,8 +148,8 @@ func (f *Floor) apply(ev *Event) {
 			f.applyTo(a, ev)
 		}
 	}
-	// Rejected, Closed and Tick are for the journal and the CDR: no queue saw the
-	// call, it is over, or nobody becomes free by it.
+	// Rejected, Closed, Tick and Continued are for the journal and the CDR: no queue saw
+	// the call, it is over, or nobody becomes free by it.
 }
 
 func (f *Floor) applyTo(a *agent, ev *Event) {

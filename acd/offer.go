@@ -17,7 +17,7 @@ func (f *Floor) offer(c *call, s *seat) {
 	if c.back != nil && !c.back.present && l.cfg.Callback.CallerFirst {
 		r.kept, r.until = true, f.now.Add(l.dialFor())
 		f.due.set(&r.due, r.until.Add(dialGrace))
-		f.emit(Dial{Call: c.id, Agent: s.agent.id, Queue: l.cfg.ID, Offer: r.id, Timeout: l.dialFor(), Number: c.back.number})
+		f.emit(r.dial(false))
 	} else {
 		f.emit(r.offer(f.now, m))
 	}
@@ -37,6 +37,16 @@ func (r *reservation) offer(now time.Time, m *Match) Offer {
 		o.Number = b.number
 	}
 	return o
+}
+
+// dial is the action that calls the customer of a callback; waiting says that the
+// agent is on the line already.
+func (r *reservation) dial(waiting bool) Dial {
+	l := r.call.line
+	return Dial{
+		Call: r.call.id, Agent: r.agent.id, Queue: l.cfg.ID, Offer: r.id,
+		Timeout: l.dialFor(), Number: r.call.back.number, Waiting: waiting,
+	}
 }
 
 func (f *Floor) alerting(ev *Event) {
@@ -71,10 +81,7 @@ func (f *Floor) takeUp(r *reservation) {
 	if b := c.back; b != nil && !b.present {
 		r.dialled = true
 		f.due.set(&r.due, f.now.Add(c.line.dialFor()+dialGrace))
-		f.emit(Dial{
-			Call: c.id, Agent: a.id, Queue: c.line.cfg.ID, Offer: r.id,
-			Timeout: c.line.dialFor(), Number: b.number, Waiting: true,
-		})
+		f.emit(r.dial(true))
 	} else {
 		f.connect(r)
 	}

@@ -22,6 +22,7 @@ var kindWords = []string{
 	CallbackAsked: "callback_asked", CallerBack: "caller_back", CallerMissed: "caller_missed",
 	CallbacksOpen: "callbacks_open", CallbacksShut: "callbacks_shut",
 	Consult: "consult", ConsultOver: "consult_over", Transfer: "transfer",
+	Continued: "continued",
 }
 
 var causeWords = []string{
