@@ -1,13 +1,9 @@
 package rtp
 
-import (
-	"encoding/json"
-	"fmt"
-	"net/netip"
-)
+import "net/netip"
 
-// savedSession is a Session as it is kept for another process.
-type savedSession struct {
+// KeptSession is a Session as it is kept for another process. It holds keys.
+type KeptSession struct {
 	Local   netip.AddrPort
 	ID      uint64
 	Version uint64
@@ -15,11 +11,11 @@ type savedSession struct {
 	Silent  bool `json:",omitempty"`
 	Protect Protection
 	Held    bool           `json:",omitempty"`
-	Keys    *savedKeys     `json:",omitempty"`
+	Keys    *KeptKeys      `json:",omitempty"`
 	ICE     [3]string      `json:",omitzero"` // name, password, the peer's name
 	Client  bool           `json:",omitempty"`
 	Said    savedSide      `json:",omitzero"`
-	Last    []byte         `json:",omitempty"`
+	Last    string         `json:",omitempty"`
 	Agreed  savedSide      `json:",omitzero"`
 	Offerer bool           `json:",omitempty"`
 	Open    bool           `json:",omitempty"`
@@ -43,13 +39,6 @@ type savedSide struct {
 	Bundle  string        `json:",omitempty"`
 }
 
-// A Secret is not written by itself, lest it be by mistake.
-type savedKeys struct {
-	Suite        Suite
-	Ours, Theirs []byte
-	MKI          string `json:",omitempty"`
-}
-
 type savedCrypto struct {
 	Tag   int
 	Suite Suite
@@ -57,37 +46,78 @@ type savedCrypto struct {
 	MKI   string `json:",omitempty"`
 }
 
-// MarshalJSON keeps a session for ResumeSession. Its keys are in it.
-func (s *Session) MarshalJSON() ([]byte, error) {
-	var keys *savedKeys
-	if k := s.keys; k != nil {
-		keys = &savedKeys{k.Suite, []byte(k.Ours), []byte(k.Theirs), k.MKI}
-	}
-	return json.Marshal(savedSession{
-		Local: s.local, ID: s.id, Version: s.version, Codecs: s.codecs, Silent: s.silent, Protect: s.protection, Held: s.held, Keys: keys,
+// Keep is the session for ResumeSession.
+func (s *Session) Keep() KeptSession {
+	return KeptSession{
+		Local: s.local, ID: s.id, Version: s.version, Codecs: s.codecs, Silent: s.silent, Protect: s.protection, Held: s.held, Keys: s.keys.keep(),
 		ICE: [3]string{s.ice.name, string(s.ice.password), s.ice.peer}, Client: s.client,
-		Said: s.said.save(), Last: s.last, Agreed: s.agreed.save(), Offerer: s.offerer, Open: s.open, Codec: s.codec,
+		Said: s.said.save(), Last: string(s.last), Agreed: s.agreed.save(), Offerer: s.offerer, Open: s.open, Codec: s.codec,
 		Numbers: [3]uint8{s.numbers.pcma, s.numbers.pcmu, s.numbers.event}, Taken: s.numbers.taken, Remote: s.remote,
-	})
+	}
 }
 
 // ResumeSession is a session that another process has kept.
-func ResumeSession(kept []byte) (*Session, error) {
-	var k savedSession
-	if err := json.Unmarshal(kept, &k); err != nil {
-		return nil, fmt.Errorf("kept session: %w", err)
-	}
+func ResumeSession(k KeptSession) *Session {
 	s := NewSession(k.Local, k.ID)
 	s.codecs, s.silent, s.protection = k.Codecs, k.Silent, k.Protect
-	s.version, s.held, s.client = k.Version, k.Held, k.Client
-	if k := k.Keys; k != nil {
-		s.keys = &Keys{k.Suite, Secret(k.Ours), Secret(k.Theirs), k.MKI}
-	}
+	s.version, s.held, s.keys, s.client = k.Version, k.Held, k.Keys.keys(), k.Client
 	s.ice = iceSide{k.ICE[0], Secret(k.ICE[1]), k.ICE[2]}
-	s.said, s.last, s.agreed, s.offerer, s.open, s.codec = k.Said.ours(), k.Last, k.Agreed.ours(), k.Offerer, k.Open, k.Codec
+	s.said, s.agreed, s.offerer, s.open, s.codec = k.Said.ours(), k.Agreed.ours(), k.Offerer, k.Open, k.Codec
+	if k.Last != "" {
+		s.last = []byte(k.Last)
+	}
 	s.numbers = numbers{k.Numbers[0], k.Numbers[1], k.Numbers[2], k.Taken}
 	s.remote = k.Remote
-	return s, nil
+	return s
+}
+
+// KeptStream is a Stream as it is kept for another process. It holds keys.
+type KeptStream struct {
+	Stream
+	Keys *KeptKeys  `json:",omitempty"`
+	ICE  *[4]string `json:",omitempty"` // names and passwords, ours first
+}
+
+// Keep is the stream for KeptStream.Resume.
+func (s Stream) Keep() KeptStream {
+	k := KeptStream{Stream: s, Keys: s.Keys.keep()}
+	if c := s.ICE; c != nil {
+		k.ICE = &[4]string{c.OurName, c.TheirName, string(c.OurPassword), string(c.TheirSecret)}
+	}
+	k.Stream.Keys, k.Stream.ICE = nil, nil
+	return k
+}
+
+// Resume is the stream that was kept.
+func (k KeptStream) Resume() Stream {
+	s := k.Stream
+	s.Keys = k.Keys.keys()
+	if c := k.ICE; c != nil {
+		s.ICE = &Checks{OurName: c[0], TheirName: c[1], OurPassword: Secret(c[2]), TheirSecret: Secret(c[3])}
+	}
+	return s
+}
+
+// KeptKeys are Keys as they are kept. A Secret is not written by itself, lest it be by
+// mistake.
+type KeptKeys struct {
+	Suite        Suite
+	Ours, Theirs []byte
+	MKI          string `json:",omitempty"`
+}
+
+func (k *Keys) keep() *KeptKeys {
+	if k == nil {
+		return nil
+	}
+	return &KeptKeys{k.Suite, []byte(k.Ours), []byte(k.Theirs), k.MKI}
+}
+
+func (k *KeptKeys) keys() *Keys {
+	if k == nil {
+		return nil
+	}
+	return &Keys{k.Suite, Secret(k.Ours), Secret(k.Theirs), k.MKI}
 }
 
 func (o *ours) save() savedSide {
