@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -126,6 +127,12 @@ func (ex *exchange) tellKeeper(what string, tell func() error) {
 	if err := tell(); err != nil {
 		ex.log.Warn("the keeper was not told", zap.String("what", what), zap.Error(err))
 	}
+}
+
+// stopping says that this is an end, not a crash: the next life reads the
+// configuration anew.
+func (ex *exchange) stopping() error {
+	return errors.Join(ex.keeper.Remove(keptName), ex.keeper.Stopping())
 }
 
 // forgetUnclaimed lets go of what nobody has taken over: a later release may have

@@ -32,9 +32,13 @@ import (
 // serve is the switch, in this process, until SIGTERM or SIGINT and what is left of
 // the calls then. With a keeper it takes over what the last life left there.
 func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
-	cfg, err := loadConfig(c.Config)
-	if err != nil {
-		return err
+	cfg := keptConfig(kept, c.Config)
+	again := cfg != nil
+	if !again {
+		var err error
+		if cfg, err = loadConfig(c.Config); err != nil {
+			return err
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -42,8 +46,10 @@ func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody can take us for ready
 	tuneRuntime()
 	log := newLogger(cfg, os.Stderr)
-	for _, w := range cfg.Warnings.List {
-		log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
+	if !again {
+		for _, w := range cfg.Warnings.List {
+			log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
+		}
 	}
 	ex, err := openExchange(cfg, log, tuning{keeper: kept})
 	if err != nil {
@@ -53,12 +59,15 @@ func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
 		ex.shut()
 		return err
 	}
-	ex.forgetUnclaimed()
-	ex.banner(os.Stdout, cfg)
 	ex.tellKeeper("ready", kept.Ready)
+	ex.banner(os.Stdout, cfg)
+	ex.forgetUnclaimed()
+	if !again {
+		ex.keepConfig()
+	}
 	err = ex.serveUntil(ctx, hangup)
 	stop() // a second signal ends the process at once
-	ex.tellKeeper("stopping", kept.Stopping)
+	ex.tellKeeper("stopping", ex.stopping)
 	ex.drain(patience)
 	ex.shut()
 	return err
