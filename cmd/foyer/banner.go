@@ -57,17 +57,22 @@ func (ex *exchange) banner(w io.Writer, cfg *config.Config) {
 // logPause is how long a line of the log may wait for others.
 const logPause = 100 * time.Millisecond
 
-// newLogger writes JSON lines (or plain ones, log.format console) to out.
+// newLogger writes the log that the configuration asks for to out.
 func newLogger(cfg *config.Config, out *os.File) *zap.Logger {
 	level, err := zapcore.ParseLevel(cfg.Observability.Log.Level)
 	if err != nil {
 		level = zapcore.InfoLevel
 	}
+	return logTo(out, level, cfg.Observability.Log.Format)
+}
+
+// logTo writes JSON lines, or plain ones in format console.
+func logTo(out *os.File, level zapcore.Level, format string) *zap.Logger {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	enc.EncodeDuration = zapcore.StringDurationEncoder
 	encoder := zapcore.NewJSONEncoder(enc)
-	if cfg.Observability.Log.Format == "console" {
+	if format == "console" {
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
 	// A line each would be a system call each: lines go out together, at the

@@ -14,6 +14,7 @@ import (
 
 	"foyer/acd"
 	"foyer/cmd/foyer/config"
+	"foyer/cmd/foyer/keeper"
 	"foyer/ledger"
 	"foyer/recorder"
 	"foyer/rtp"
@@ -56,6 +57,7 @@ type tuning struct {
 	read    func(path string) (*config.Config, error) // reads the configuration again; nil: readApart
 	stall   time.Duration                             // how long the board may do without listening; 0: stallAfter
 	minute  time.Duration                             // how often the hours of callbacks are looked at; 0: a minute
+	keeper  *keeper.Client                            // has kept what must outlive us; nil: nobody does
 }
 
 // carry hands a decision of the floor to the goroutine that can carry it out.

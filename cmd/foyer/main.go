@@ -22,7 +22,7 @@ var version = "0.1.0-dev"
 type cli struct {
 	Config string `short:"c" help:"Configuration file." default:"/etc/foyer/foyer.yaml" env:"FOYER_CONFIG" type:"path"`
 
-	Serve     serveCmd     `cmd:"" help:"Run the switch in the foreground until SIGTERM, which drains."`
+	Serve     serveCmd     `cmd:"" help:"Run the switch until SIGTERM, which drains, and start it again if it dies."`
 	Demo      demoCmd      `cmd:"" help:"Run the switch with simulated carriers and agents, and watch."`
 	Check     checkCmd     `cmd:"" help:"Read the configuration and say what is wrong with it. Exit 0 or 3."`
 	Reload    reloadCmd    `cmd:"" help:"Let the running switch serve by the configuration as it is now; no call notices."`
@@ -41,6 +41,7 @@ type cli struct {
 	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
 	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
+	Switch    switchCmd    `cmd:"" hidden:""`
 	Read      readCmd      `cmd:"" hidden:""`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -237,6 +237,7 @@ func newGauges(ex *exchange) *gauges {
 		g.desc[name] = prometheus.NewDesc("foyer_"+name, help, labels, nil)
 	}
 	add("draining", "1 while the switch takes no new calls.")
+	add("keeper_up", "1 while somebody, `foyer serve` or systemd, keeps what must outlive the switch.")
 	add("sip_legs", "SIP legs not yet ended.")
 	add("sip_connections", "Connections that phones and carriers have opened.", "transport")
 	add("tls_certificate_left_seconds", "Time until the certificate in use expires; below 0 it has.", "listen")
@@ -306,6 +307,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	ex := g.ex
 	send("draining", truth(ex.draining.Load()))
+	send("keeper_up", truth(ex.keeper.Kept()))
 	send("sip_legs", float64(ex.edge.Legs()))
 	for transport, n := range ex.edge.Connections() {
 		send("sip_connections", float64(n), transport)

@@ -42,6 +42,7 @@ func (ex *exchange) reload(ctx context.Context, dry bool) ([]config.Change, erro
 		return changes, fmt.Errorf("%w: the switch is draining; what is new counts when it is started again", console.ErrUnavailable)
 	}
 	ex.takeOver(ctx, next)
+	ex.keepConfig()
 	return changes, nil
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"foyer/acd"
 	"foyer/cmd/foyer/config"
+	"foyer/cmd/foyer/keeper"
 	"foyer/console"
 	"foyer/ledger"
 	"foyer/recorder"
@@ -28,14 +29,16 @@ import (
 	"foyer/sip"
 )
 
-type serveCmd struct {
-	Drain time.Duration `help:"How long SIGTERM lets calls go on before they are ended." default:"30s"`
-}
-
-func (s *serveCmd) Run(c *cli) error {
-	cfg, err := loadConfig(c.Config)
-	if err != nil {
-		return err
+// serve is the switch, in this process, until SIGTERM or SIGINT and what is left of
+// the calls then. With a keeper it takes over what the last life left there.
+func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
+	cfg := keptConfig(kept, c.Config)
+	again := cfg != nil
+	if !again {
+		var err error
+		if cfg, err = loadConfig(c.Config); err != nil {
+			return err
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -43,10 +46,12 @@ func (s *serveCmd) Run(c *cli) error {
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody can take us for ready
 	tuneRuntime()
 	log := newLogger(cfg, os.Stderr)
-	for _, w := range cfg.Warnings.List {
-		log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
+	if !again {
+		for _, w := range cfg.Warnings.List {
+			log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
+		}
 	}
-	ex, err := openExchange(cfg, log, tuning{})
+	ex, err := openExchange(cfg, log, tuning{keeper: kept})
 	if err != nil {
 		return err
 	}
@@ -54,10 +59,16 @@ func (s *serveCmd) Run(c *cli) error {
 		ex.shut()
 		return err
 	}
+	ex.tellKeeper("ready", kept.Ready)
 	ex.banner(os.Stdout, cfg)
+	ex.forgetUnclaimed()
+	if !again {
+		ex.keepConfig()
+	}
 	err = ex.serveUntil(ctx, hangup)
 	stop() // a second signal ends the process at once
-	ex.drain(s.Drain)
+	ex.tellKeeper("stopping", ex.stopping)
+	ex.drain(patience)
 	ex.shut()
 	return err
 }
@@ -130,7 +141,7 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	if ex.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
-	if ex.sockets, err = openSockets(cfg, log); err != nil {
+	if ex.sockets, err = openSockets(cfg, log, t.keeper); err != nil {
 		return nil, err
 	}
 	var p *plan
@@ -287,6 +298,7 @@ func (ex *exchange) start() error {
 	ex.wait.Go(func() { ex.hours(edgeCtx) })
 	ex.wait.Go(func() { ex.watchBoard(edgeCtx) })
 	ex.wait.Go(func() { ex.watchToll(edgeCtx) })
+	ex.wait.Go(func() { ex.watchKeeper(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }

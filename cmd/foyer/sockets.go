@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"foyer/cmd/foyer/config"
+	"foyer/cmd/foyer/keeper"
 	"foyer/sip"
 )
 
@@ -26,10 +27,12 @@ type sockets struct {
 	http, https         net.Listener
 	metrics, admin      net.Listener
 	sipCert, secureCert *sip.Certificate // of SIP, and of HTTPS; nil where nothing needs one
+	keeping
 }
 
-func openSockets(cfg *config.Config, log *zap.Logger) (*sockets, error) {
-	var s sockets
+// openSockets opens what the configuration says, or takes it over from the last life.
+func openSockets(cfg *config.Config, log *zap.Logger, kept *keeper.Client) (*sockets, error) {
+	s := sockets{keeping: keeping{kept, log.Named("sockets")}}
 	l := &cfg.Listen
 	err := s.openCertificates(l, log)
 	if err == nil {
@@ -67,18 +70,18 @@ func (s *sockets) openCertificates(l *config.Listen, log *zap.Logger) error {
 
 func (s *sockets) openAll(l *config.Listen) error {
 	for _, udp := range []struct {
+		name string
 		addr netip.AddrPort
 		into *net.PacketConn
-	}{{l.SIPUDP.AddrPort, &s.udp}, {l.SIPUDP.Other, &s.udp6}} {
+	}{{"sip_udp", l.SIPUDP.AddrPort, &s.udp}, {"sip_udp6", l.SIPUDP.Other, &s.udp6}} {
 		if !udp.addr.IsValid() {
+			s.forget(udp.name)
 			continue
 		}
-		c, err := net.ListenUDP(family("udp", udp.addr, l.SIPUDP), net.UDPAddrFromAddrPort(whole(udp.addr)))
+		c, err := s.listenUDP(udp.name, family("udp", udp.addr, l.SIPUDP), udp.addr)
 		if err != nil {
 			return unopened("sip_udp", udp.addr.String(), err)
 		}
-		// A burst of a few thousand messages must not be lost while the edge is busy.
-		_ = c.SetReadBuffer(4 << 20)
 		*udp.into = c
 	}
 	one := func(a netip.AddrPort) config.Addresses { return config.Addresses{AddrPort: a} }
@@ -92,10 +95,12 @@ func (s *sockets) openAll(l *config.Listen) error {
 	} {
 		for i, into := range []*net.Listener{tcp.into, tcp.other} {
 			addr := [...]netip.AddrPort{tcp.addrs.AddrPort, tcp.addrs.Other}[i]
+			name := tcp.key + [...]string{"", "6"}[i]
 			if !addr.IsValid() {
+				s.forget(name)
 				continue
 			}
-			c, err := net.ListenTCP(family("tcp", addr, tcp.addrs), net.TCPAddrFromAddrPort(whole(addr)))
+			c, err := s.listenTCP(name, family("tcp", addr, tcp.addrs), addr)
 			if err != nil {
 				return unopened(tcp.key, addr.String(), err)
 			}

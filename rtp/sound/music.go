@@ -1,6 +1,7 @@
 package sound
 
 import (
+	_ "embed"
 	"fmt"
 
 	"github.com/zaf/g711"
@@ -24,9 +25,15 @@ func Music(name string) (*rtp.Sound, error) {
 	return nil, fmt.Errorf("music on hold %q is not one of calm, tick and silence", name)
 }
 
+// computed is what encode(calm()) gives. Computing it takes 30 ms, for which calls
+// would wait whenever the switch is started again.
+//
+//go:embed calm.al
+var computed []byte
+
 // Calm is half a minute of slow chords with a quiet melody over them. It loops
 // without a seam.
-func Calm() *rtp.Sound { return rtp.NewSound("calm", encode(calm())) }
+func Calm() *rtp.Sound { return rtp.NewSound("calm", computed) }
 
 // Tick is a soft knock every two seconds: enough to know the line is alive. It
 // loops without a seam.

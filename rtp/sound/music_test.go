@@ -1,8 +1,10 @@
 package sound
 
 import (
+	"flag"
 	"math"
 	"math/cmplx"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -46,6 +48,30 @@ func TestLevel(t *testing.T) {
 		}
 	}
 }
+
+// The music that is kept is the music that is computed. After a change to the score:
+// go test ./rtp/sound -run TestCalmIsWhatTheScoreSays -compose
+func TestCalmIsWhatTheScoreSays(t *testing.T) {
+	want := encode(calm())
+	if *compose {
+		if err := os.WriteFile("calm.al", want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	// Where the processor multiplies and adds at once the last bit may differ.
+	differ := 0
+	for i := range min(len(want), len(computed)) {
+		if want[i] != computed[i] {
+			differ++
+		}
+	}
+	if len(want) != len(computed) || differ > len(want)/1000 {
+		t.Errorf("calm.al has %d bytes, the score %d; %d differ", len(computed), len(want), differ)
+	}
+}
+
+var compose = flag.Bool("compose", false, "write calm.al anew")
 
 // No stretch of calm may be so loud or so faint that a caller moves the handset.
 func TestCalmIsEven(t *testing.T) {
