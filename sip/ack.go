@@ -10,8 +10,9 @@ import (
 // unacked is a 2xx of ours to an INVITE. Repeating it until its ACK comes is not
 // the transaction's work but ours, over TCP too (RFC 3261 section 13.3.1.4).
 type unacked struct {
-	tx      *sip.ServerTx
+	tx      *sip.ServerTx // nil: it was that of the process before
 	res     *sip.Response
+	since   time.Time // it was sent
 	cseq    uint32
 	initial bool // of the INVITE that began the call
 	owed    bool // it carries our offer: the ACK brings the answer
@@ -24,7 +25,12 @@ type unacked struct {
 // holds mu.
 func (l *Leg) awaitAck(u *unacked) {
 	l.acknowledged()
-	u.wait = l.e.timing.t1
+	u.wait, u.since = l.e.timing.t1, l.e.o.Now()
+	l.repeatAfter(u)
+}
+
+// repeatAfter begins to repeat a 2xx. The caller holds mu.
+func (l *Leg) repeatAfter(u *unacked) {
 	u.timer = time.AfterFunc(u.wait, func() { l.e.start("repeating a 200", func() { l.unheard(u) }) })
 	l.unacked = u
 }
@@ -34,7 +40,9 @@ func (l *Leg) awaitAck(u *unacked) {
 func (l *Leg) acknowledged() {
 	if u := l.unacked; u != nil {
 		u.timer.Stop()
-		u.tx.Terminate()
+		if u.tx != nil {
+			u.tx.Terminate()
+		}
 		l.unacked = nil
 	}
 }
@@ -53,12 +61,23 @@ func (l *Leg) unheard(u *unacked) {
 		l.post(Ended{Why: NoAck})
 		return
 	}
-	if err := u.tx.Connection().WriteMsg(u.res); err != nil {
-		l.e.o.Log.Debug("200 not repeated", zap.Error(err))
-	}
-	l.e.o.Count.Retransmission("INVITE")
+	l.sayAgain(u)
 	u.wait = min(2*u.wait, t.t2, t.give-u.waited)
 	u.timer.Reset(u.wait)
+}
+
+// sayAgain sends a 2xx once more. The caller holds mu.
+func (l *Leg) sayAgain(u *unacked) {
+	l.e.o.Count.Retransmission("INVITE")
+	var conn sip.Connection
+	if u.tx != nil {
+		conn = u.tx.Connection()
+	} else if conn = l.e.connectionOf(l.dialog.flow); conn == nil {
+		return // until the phone is heard again
+	}
+	if err := conn.WriteMsg(u.res); err != nil {
+		l.e.o.Log.Debug("200 not repeated", zap.Error(err))
+	}
 }
 
 // acked takes an ACK. Those of other responses than our last 2xx are copies.
@@ -73,6 +92,9 @@ func (l *Leg) acked(req *sip.Request) {
 	l.acknowledged()
 	if u.owed {
 		l.heard = req.Body()
+	}
+	l.keep()
+	if u.owed {
 		l.post(Acked{SDP: req.Body()})
 	} else if u.initial {
 		l.post(Acked{})
@@ -87,6 +109,7 @@ func (l *Leg) acknowledge(cseq uint32) {
 	l.ack = l.e.inside(l.id, &l.dialog, sip.ACK, cseq)
 	l.ack.SetBody(nil)
 	l.ackSince = l.e.o.Now()
+	l.keep()
 	l.sendAck()
 }
 

@@ -1,7 +1,8 @@
 package sip
 
 import (
-	"hash/maphash"
+	"crypto/sha256"
+	"encoding/binary"
 	"strconv"
 
 	"github.com/emiago/sipgo/sip"
@@ -19,6 +20,7 @@ type arrival struct {
 	refused *refusal
 	leg     *Leg // whose dialog it belongs to
 	letter  *letter
+	again   *takenUp // it came to the process before
 }
 
 func arrivalOf(req *sip.Request) *arrival {
@@ -35,7 +37,10 @@ func arrivalOf(req *sip.Request) *arrival {
 // order of the wire, before the library gives it a goroutine of its own.
 func (e *Edge) arrived(msg sip.Message) {
 	e.guard("reading a message", func() {
-		e.intake.address(msg)
+		if a := e.intake.address(msg); a != nil {
+			msg.AppendHeader(&arrival{Header: e.nameless, from: a.flow, again: a})
+			return
+		}
 		if e.counting {
 			e.countReceived(msg)
 		}
@@ -142,20 +147,18 @@ func (e *Edge) tagFor(req *sip.Request) string {
 	return e.hash(string(*req.CallID()), tagOf(req.From()), branch, strconv.FormatUint(uint64(req.CSeq().SeqNo), 10))
 }
 
-// hash makes a token of words that nobody else can.
+// hash makes a token of words that nobody else can: half of a SHA-256 that begins
+// with a secret.
 func (e *Edge) hash(words ...string) string {
-	var b [40]byte
-	token := b[:0]
-	for _, seed := range e.seeds {
-		var h maphash.Hash
-		h.SetSeed(seed)
-		for _, w := range words {
-			h.WriteString(w)
-			h.WriteByte(0)
-		}
-		token = strconv.AppendUint(token, h.Sum64(), 36)
+	var room [512]byte
+	text := append(room[:0], e.secret[:]...)
+	for _, w := range words {
+		text = append(append(text, w...), 0)
 	}
-	return string(token)
+	sum := sha256.Sum256(text)
+	var b [40]byte
+	token := strconv.AppendUint(b[:0], binary.BigEndian.Uint64(sum[:]), 36)
+	return string(strconv.AppendUint(token, binary.BigEndian.Uint64(sum[8:]), 36))
 }
 
 func tagOf(from *sip.FromHeader) string {
@@ -194,6 +197,10 @@ func (e *Edge) route(req *sip.Request, tx *sip.ServerTx) {
 		tx.Terminate() // never answered; its leg has had it from stamp
 	case a == nil:
 		e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError})
+	case a.again != nil:
+		again := a.again
+		a.again = nil // the request is kept for long, the leg need not be
+		e.invitedAgain(req, tx, again)
 	case a.refused != nil:
 		e.refuse(req, tx, a.refused)
 	case a.letter != nil:
@@ -202,6 +209,8 @@ func (e *Edge) route(req *sip.Request, tx *sip.ServerTx) {
 		if !leg.box.arrived(letter, req, tx) {
 			e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError})
 		}
+	case a.leg != nil && a.leg.repeats(req):
+		tx.Terminate()
 	case a.leg != nil:
 		// RFC 3261 section 12.2.2: a number below what we have seen.
 		e.refuse(req, tx, &refusal{code: sip.StatusInternalServerError, reason: "CSeq Out Of Order"})

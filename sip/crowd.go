@@ -11,10 +11,9 @@ const (
 	crowdLook = 1 << 10
 )
 
-// serveDatagrams serves a UDP socket and bounds what the library remembers of its
+// serve serves a UDP socket and bounds what the library remembers of its
 // sources: that belongs to one reading of the socket and goes with it.
-func (e *Edge) serveDatagrams(conn net.PacketConn) error {
-	r := e.read(conn)
+func (r *reading) serve() error {
 	for {
 		err := <-r.ended
 		if r.next == nil {
@@ -47,6 +46,7 @@ func (e *Edge) read(conn net.PacketConn) *reading {
 func (r *reading) ReadFrom(b []byte) (int, net.Addr, error) {
 	if r.reads == 0 {
 		close(r.begun)
+		r.e.open()
 	}
 	if r.reads++; r.reads%crowdLook == 0 && r.e.tpl.Pool("udp").Size() > crowded {
 		r.next = r.e.read(r.PacketConn)

@@ -138,8 +138,9 @@ func (l *Leg) dial(first func() *sip.Request) {
 // try sends an INVITE and follows it. It returns another INVITE if that is to be
 // tried instead.
 func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
-	if l.givenUp() {
-		l.finish() // hung up before it left: nobody ever hears of it
+	if !l.leaves(inv) {
+		l.takeBack(inv)
+		l.finish()
 		return nil
 	}
 	tx, err := l.e.send(context.Background(), inv)
@@ -182,11 +183,17 @@ func (l *Leg) try(inv *sip.Request) (again *sip.Request) {
 	}
 }
 
-// givenUp reports whether Hangup has been called.
-func (l *Leg) givenUp() bool {
+// leaves notes that an INVITE is about to be sent, and reports whether it may: not
+// after Hangup, when nobody has heard of it.
+func (l *Leg) leaves(inv *sip.Request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.phase != opening
+	if l.phase != opening {
+		return false
+	}
+	l.invite = l.e.toKeep(inv)
+	l.keep()
+	return true
 }
 
 // finish ends a client leg that we gave up.
@@ -271,18 +278,18 @@ func (l *Leg) finally(tx *sip.ClientTx, inv *sip.Request, res *sip.Response) (ag
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.established(res)
-	l.acknowledge(inv.CSeq().SeqNo)
-	if l.phase == giving {
-		l.leave(l.why) // it crossed our CANCEL, or came before we could send it
-		return nil
-	}
 	if !l.move(up) {
+		l.acknowledge(inv.CSeq().SeqNo)
+		if l.phase == giving {
+			l.leave(l.why) // it crossed our CANCEL, or came before we could send it
+		}
 		return nil
 	}
 	if sdp := sdpOf(res); sdp != nil || !l.agreedEarly {
 		l.heard = sdp
 	}
 	l.agree(accepted(askOf(res)))
+	l.acknowledge(inv.CSeq().SeqNo)
 	l.post(Answered{SDP: l.heard})
 	if l.goodbye != nil {
 		l.move(over)

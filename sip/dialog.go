@@ -61,7 +61,9 @@ func routeSet(msg sip.Message) []sip.Uri {
 // request builds a request inside the dialog with the next number. The caller
 // holds mu.
 func (l *Leg) request(method sip.RequestMethod) *sip.Request {
-	l.dialog.cseq++
+	if l.dialog.cseq++; l.dialog.cseq > l.reserved {
+		l.keep()
+	}
 	return l.e.inside(l.id, &l.dialog, method, l.dialog.cseq)
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -52,6 +51,8 @@ type Options struct {
 	// are not answered. nil: nothing is shed, everybody is answered.
 	Flood *FloodPolicy
 	Now   func() time.Time // nil: time.Now
+	// Keep is where legs are kept for the next process (Resume). nil: they are not.
+	Keep Keep
 
 	// Unanswered is how long a phone may leave an INVITE without any response
 	// before it counts as unreachable; 0: 4 s, in which it is sent four times.
@@ -98,17 +99,20 @@ type Edge struct {
 	timing   timing
 	gate     *gate // nil: nothing is shed
 	counting bool
-	seeds    [2]maphash.Seed
+	secret   [32]byte
+	parser   *sip.Parser
 
 	nameless, userAgent, server, allow, supports sip.Header
 
+	ready   chan struct{} // closed when what was resumed is in its place and sockets are read
 	stop    context.CancelFunc
 	stopped context.Context
 	running sync.WaitGroup // goroutines that carry a request, a call being dialled or a timer
 
-	mu     sync.Mutex
-	closed bool // no goroutine joins running any more
-	served chan struct{}
+	mu      sync.Mutex
+	closed  bool // no goroutine joins running any more
+	served  chan struct{}
+	resumed []*Leg // until Serve
 }
 
 // NewEdge makes an edge. It answers nothing before Serve.
@@ -121,12 +125,16 @@ func NewEdge(o Options) (*Edge, error) {
 	}
 	e := &Edge{
 		o: o.orDefault(), trunks: newTrunks(o.Trunks), outgoing: newOutgoing(), intake: newIntake(), legs: newLegs(), counting: o.Count != nil,
-		seeds:     [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		ready:     make(chan struct{}),
 		nameless:  sip.NewHeader("", ""),
 		userAgent: sip.NewHeader("User-Agent", printable(o.UserAgent)),
 		server:    sip.NewHeader("Server", printable(o.UserAgent)),
 		allow:     sip.NewHeader("Allow", allowed),
 		supports:  sip.NewHeader("Supported", supported),
+	}
+	var err error
+	if e.secret, err = secretIn(o.Keep, tagsKey); err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
 	}
 	e.sheets.New = func() any { return new(bytes.Buffer) }
 	e.door = newDoor(e, max(e.o.PerSource, 0))
@@ -143,8 +151,8 @@ func NewEdge(o Options) (*Edge, error) {
 		return nil, err
 	}
 	log := slog.New(libraryLog{log: e.o.Log, unparsed: e.unparsed})
-	parser := sip.NewParser(sip.WithHeadersParsers(headerParsers()))
-	e.tpl = sip.NewTransportLayer(nowhere(), parser, nil,
+	e.parser = sip.NewParser(sip.WithHeadersParsers(headerParsers()))
+	e.tpl = sip.NewTransportLayer(nowhere(), e.parser, nil,
 		sip.WithTransportLayerLogger(log),
 		sip.WithTransportLayerReadFilter(e.filter))
 	// Before the transaction layer, which registers itself: what it gets has been
@@ -218,12 +226,15 @@ func (e *Edge) Serve(ctx context.Context) error {
 	ended := make(chan error, 8)
 	var serving sync.WaitGroup
 	for _, c := range e.o.packets() {
+		r := e.read(datagrams{c, e.sent})
+		<-r.begun // the library can write to it
 		serving.Go(func() {
-			err := e.serveDatagrams(datagrams{c, e.sent})
+			err := r.serve()
 			ended <- fmt.Errorf("edge: UDP socket ended: %w", errors.Join(err, net.ErrClosed))
 		})
 	}
 	serving.Go(func() { _ = e.tpl.ServeUDP(e.intake) })
+	e.takeUp()
 	for _, l := range e.o.listeners() {
 		serving.Go(func() {
 			ended <- fmt.Errorf("edge: %s socket ended: %w", l.transport, e.door.accept(l, l.transport))
@@ -366,6 +377,9 @@ func (e *Edge) send(ctx context.Context, req *sip.Request) (*sip.ClientTx, error
 	remote, err := netip.ParseAddrPort(req.Destination())
 	if err != nil {
 		return nil, fmt.Errorf("destination of %s: %w", req.Method, err)
+	}
+	if !e.open() {
+		return nil, fmt.Errorf("%s to %s: %w", req.Method, remote, errClosed)
 	}
 	f := flow{sip.NetworkToLower(req.Transport()), remote}
 	if err := e.reach(ctx, f); err != nil {

@@ -8,10 +8,12 @@ package sip
 // reachedBy notes by which flow the peer has been heard. The caller holds mu, and
 // delivers.
 func (l *Leg) reachedBy(f flow) {
-	if l.dialog.flow == f {
+	if l.dialog.flow == f && l.adrift == nil {
 		return
 	}
 	l.dialog.flow = f
+	l.ashore()
+	l.keep()
 	if l.phase == up && l.trunk == "" { // a carrier has many addresses, and means nothing by that
 		l.post(Moved{})
 	}
@@ -32,8 +34,9 @@ func (l *Leg) follow(user string, from, to flow) {
 	if l.trunk != "" || l.dialog.flow != from || l.dialog.to.Address.User != escapeUser(user) {
 		return
 	}
+	afloat := l.adrift == nil
 	l.reachedBy(to)
-	if l.phase == leaving {
+	if l.phase == leaving && afloat {
 		l.sayGoodbye() // the BYE has gone to where nobody is
 	}
 }

@@ -11,6 +11,7 @@ import (
 // and ACK+BYE when a 200 crosses it), a final response, or BYE. Idempotent. No
 // event follows.
 func (l *Leg) Hangup(r Reason) {
+	l.e.open()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = nil
@@ -24,6 +25,7 @@ func (l *Leg) Hangup(r Reason) {
 	case l.phase == opening:
 		l.why = r
 		l.move(giving)
+		l.keep()
 		close(l.quit)
 	case l.phase == up:
 		l.leave(r)
@@ -40,9 +42,14 @@ func (l *Leg) leave(why Reason) {
 
 // sayGoodbye sends a BYE. The caller holds mu; the leg is leaving.
 func (l *Leg) sayGoodbye() {
+	if l.adrift != nil {
+		l.keep()
+		return // when the phone is heard again, or never
+	}
 	bye := l.request(sip.BYE)
 	l.why.write(bye)
 	bye.SetBody(nil)
+	l.keep()
 	told := l.told
 	if !l.e.start("sending BYE", func() {
 		awaitNotices(told)

@@ -29,9 +29,12 @@ type intake struct {
 
 // parcel is one message on its way from a connection to the library.
 type parcel struct {
-	from *stream
-	data []byte
-	read bool // the library understood it and handed it on
+	from  *stream
+	flow  flow
+	again *takenUp // from no connection: what the process before had in hand
+	data  []byte
+	read  bool // the library understood it and handed it on
+	told  chan bool
 }
 
 // inside is the source of what comes by the intake, as the library spells it.
@@ -50,8 +53,19 @@ func newIntake() *intake {
 // waits while others are read, and fails when the edge closes.
 func (i *intake) hand(from *stream, data []byte) bool {
 	select {
-	case i.parcels <- parcel{from: from, data: data}:
+	case i.parcels <- parcel{from: from, flow: from.flow, data: data, told: from.read}:
 		return <-from.read
+	case <-i.closed:
+		return false
+	}
+}
+
+// handAgain gives the library an INVITE that the process before had in hand.
+func (i *intake) handAgain(a *takenUp, invite []byte) bool {
+	told := make(chan bool, 1)
+	select {
+	case i.parcels <- parcel{flow: a.flow, again: a, data: invite, told: told}:
+		return <-told
 	case <-i.closed:
 		return false
 	}
@@ -59,9 +73,9 @@ func (i *intake) hand(from *stream, data []byte) bool {
 
 // ReadFrom is called when the library is done with the message before.
 func (i *intake) ReadFrom(b []byte) (int, net.Addr, error) {
-	if i.held.from != nil {
+	if i.held.told != nil {
 		i.reading.Store(false)
-		i.held.from.read <- i.held.read
+		i.held.told <- i.held.read
 		i.held = parcel{}
 	}
 	select {
@@ -74,14 +88,16 @@ func (i *intake) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 // address gives a message of the intake the transport and the source it really
-// came by. It runs on the goroutine that called ReadFrom.
-func (i *intake) address(msg sip.Message) {
-	if msg.Source() != inside || i.held.from == nil {
-		return
+// came by, and returns what it is if the process before had it in hand. It runs on
+// the goroutine that called ReadFrom.
+func (i *intake) address(msg sip.Message) *takenUp {
+	if msg.Source() != inside || i.held.told == nil {
+		return nil
 	}
 	i.held.read = true
-	msg.SetTransport(sip.NetworkToUpper(i.held.from.flow.transport))
-	msg.SetSource(i.held.from.flow.remote.String())
+	msg.SetTransport(sip.NetworkToUpper(i.held.flow.transport))
+	msg.SetSource(i.held.flow.remote.String())
+	return i.held.again
 }
 
 // The rest makes a socket of it, to which nothing is ever written.

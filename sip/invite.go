@@ -30,20 +30,9 @@ func (e *Edge) invited(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 		e.answerOnce(tx, r)
 		return
 	}
-	trying := e.respond(req, sip.StatusTrying, "")
-	trying.To().Params.Remove("tag")
 	// Its failure is seen by Wait.
-	_ = e.tell(req, tx, trying)
-	asked := l.asking
-	if !tx.OnCancel(func(cancel *sip.Request) {
-		// Called inside the transaction, before its 487 has been sent. The library
-		// keeps this function for 32 s after the answer; it must not keep the leg.
-		if l := asked.Load(); l != nil {
-			e.start("taking a CANCEL", func() { l.cancelled(tx, cancel) })
-		}
-	}) {
-		l.cancelled(tx, req) // it came before the INVITE got this far
-	}
+	_ = e.tell(req, tx, e.trying(req))
+	l.mayBeCancelled(req, tx)
 	e.guard("a call", func() {
 		if user != "" {
 			e.o.AgentInvite(l, user)
@@ -55,6 +44,27 @@ func (e *Edge) invited(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 	absorbAck(tx)
 }
 
+// trying builds the 100, which begins no dialog.
+func (e *Edge) trying(req *sip.Request) *sip.Response {
+	res := e.respond(req, sip.StatusTrying, "")
+	res.To().Params.Remove("tag")
+	return res
+}
+
+// mayBeCancelled lets the CANCEL of a leg's INVITE reach it.
+func (l *Leg) mayBeCancelled(req *sip.Request, tx *sip.ServerTx) {
+	e, asked := l.e, l.asking
+	if !tx.OnCancel(func(cancel *sip.Request) {
+		// Called inside the transaction, before its 487 has been sent. The library
+		// keeps this function for 32 s after the answer; it must not keep the leg.
+		if l := asked.Load(); l != nil {
+			e.start("taking a CANCEL", func() { l.cancelled(tx, cancel) })
+		}
+	}) {
+		l.cancelled(tx, req) // it came before the INVITE got this far
+	}
+}
+
 // repeated takes an INVITE that we have already in hand or have had: a copy that
 // outlived its transaction is absorbed, one that came by another way is a loop
 // (RFC 3261 section 8.2.2.2).
@@ -64,6 +74,9 @@ func (e *Edge) repeated(req *sip.Request, tx *sip.ServerTx) bool {
 	case ended || l != nil && l.first == req.CSeq().SeqNo && l.tag == toTag(req.To()):
 		e.o.Count.Retransmission("INVITE")
 		tx.Terminate()
+		if l != nil {
+			l.askedAgain()
+		}
 	case l != nil:
 		e.refuse(req, tx, &refusal{code: sip.StatusLoopDetected})
 	default:
@@ -132,6 +145,10 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 		free() // the same INVITE twice at the same moment
 		return refused(&refusal{code: sip.StatusLoopDetected})
 	}
+	l.mu.Lock()
+	l.invite = e.toKeep(req)
+	l.keep()
+	l.mu.Unlock()
 	return l, user, nil
 }
 
@@ -191,6 +208,7 @@ func acceptsSDP(req *sip.Request) bool {
 // Wait blocks until the INVITE of a server leg has its final response. It is for
 // Options.Invite.
 func (l *Leg) Wait() {
+	l.e.open()
 	l.mu.Lock()
 	a := l.asServer
 	l.mu.Unlock()
@@ -219,6 +237,7 @@ func (l *Leg) callerGone() {
 // 183, with early media if there is sdp. It fails when the INVITE has its final
 // response or cannot be answered.
 func (l *Leg) Ring(code int, sdp []byte) error {
+	l.e.open()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.phase != opening || !l.server {
@@ -227,23 +246,36 @@ func (l *Leg) Ring(code int, sdp []byte) error {
 	if code <= sip.StatusTrying || code > 199 {
 		return fmt.Errorf("ring %s: %d is not a provisional code", l.id, code)
 	}
-	a := l.asServer
-	res := l.e.respond(a.req, code, "")
-	res.AppendHeader(l.dialog.contact(l.e))
-	describe(res, sdp)
+	res := l.provisional(code, sdp)
+	l.remember(sdp)
 	if l.reliably {
-		l.remember(sdp)
 		return l.sendReliably(res)
 	}
-	if err := l.e.tell(a.req, a.tx, res); err != nil {
+	before := l.rang
+	l.rang = res
+	l.keep()
+	if err := l.e.tell(l.asServer.req, l.asServer.tx, res); err != nil {
+		l.rang = before
 		return fmt.Errorf("ring %s: %w", l.id, err)
 	}
-	l.remember(sdp)
+	l.keepRinging()
+	return nil
+}
+
+// provisional builds a provisional response to the INVITE of a server leg. The caller
+// holds mu.
+func (l *Leg) provisional(code int, sdp []byte) *sip.Response {
+	res := l.e.respond(l.asServer.req, code, "")
+	res.AppendHeader(l.dialog.contact(l.e))
+	describe(res, sdp)
+	return res
+}
+
+// keepRinging lets a provisional response be repeated. The caller holds mu.
+func (l *Leg) keepRinging() {
 	if l.ringing == nil {
 		l.ringing = time.AfterFunc(ringAgain, func() { l.e.start("ringing on", l.ringOn) })
 	}
-	l.rang = res
-	return nil
 }
 
 // ringAgain is how often a provisional response is repeated: proxies on the way
@@ -263,6 +295,7 @@ func (l *Leg) ringOn() {
 // is our answer, or our offer when the INVITE had none. It fails when the INVITE
 // has its final response, by CANCEL too, or cannot be answered.
 func (l *Leg) Answer(sdp []byte) error {
+	l.e.open()
 	defer l.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -284,6 +317,9 @@ func (l *Leg) answer(sdp []byte) error {
 	a := l.asServer
 	timer := l.session.session
 	res := l.okay(a.req, sdp, timer)
+	u := &unacked{tx: a.tx, res: res, since: l.e.o.Now(), cseq: l.first, initial: true, owed: l.offer == nil && !l.agreedEarly}
+	l.session.agreed(l.e.o.Now(), timer)
+	l.keepAs(up, u, nil)
 	if err := l.e.tell(a.req, a.tx, res); err != nil {
 		// After a CANCEL, cancelled tells the rest.
 		if !errors.Is(err, sip.ErrTransactionCanceled) && l.move(over) {
@@ -292,7 +328,7 @@ func (l *Leg) answer(sdp []byte) error {
 		return fmt.Errorf("answer %s: %w", l.id, err)
 	}
 	l.move(up)
-	l.awaitAck(&unacked{tx: a.tx, res: res, cseq: l.first, initial: true, owed: l.offer == nil && !l.agreedEarly})
+	l.awaitAck(u)
 	l.agree(timer)
 	return nil
 }

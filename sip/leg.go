@@ -44,8 +44,9 @@ type Leg struct {
 	theirs   atomic.Pointer[string]       // their tag; nil until it is known
 	places   atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says
 	box      inbox
-	place    place // legs to phones: whose; else zero
-	last     *Leg  // the one to the same phone before, until this one's INVITE leaves
+	place    place     // legs to phones: whose; else zero
+	last     *Leg      // the one to the same phone before, until this one's INVITE leaves
+	left     *leftover // of a leg that was resumed; else nil
 
 	mu          sync.Mutex
 	phase       phase
@@ -69,7 +70,7 @@ type Leg struct {
 	heard       []byte            // last description they sent
 	updates     bool              // they allow UPDATE
 	pending     *pending          // re-INVITE or UPDATE of theirs that the call has not answered
-	ours        bool              // a re-INVITE or UPDATE of ours is out
+	ours        *wanted           // a re-INVITE or UPDATE of ours that is out
 	want        *wanted           // an offer or refresh of ours that waits for its turn
 	truce       *time.Timer       // after glare: runs until it may be our turn again
 	referral    *referral         // a REFER of theirs that has no final word
@@ -83,8 +84,14 @@ type Leg struct {
 	rseqs       map[string]uint32 // client legs: of the last one, by the tag of its sender
 	agreedEarly bool              // a description was agreed on before the answer
 	tokens      uint64
-	presses     []Info // keys that wait to be pressed for the peer
-	pressing    bool   // a goroutine presses them
+	adrift      chan struct{} // the connection died with the process before; closed when the peer is heard by another
+	drift       *time.Timer   // gives up waiting for that
+	invite      []byte        // the INVITE until it is answered, to be kept
+	reserved    uint32        // the CSeq number of ours up to which all may be used without keeping that
+	heeded      uint32        // CSeq of the last request of theirs that changed what is kept; 0: none
+	unkept      bool          // there is no record
+	presses     []Info        // keys that wait to be pressed for the peer
+	pressing    bool          // a goroutine presses them
 	sink        func(LegEvent)
 	events      []LegEvent // not yet handed to sink
 	delivering  bool
@@ -109,6 +116,18 @@ var moves = [...][]phase{
 	leaving: {over},
 	over:    {},
 }
+
+// Phase is how far a leg has come, for the owner of one that was resumed.
+type Phase = phase
+
+// The phases of a leg.
+const (
+	Opening  = opening // not answered yet
+	GivingUp = giving  // ours, and being cancelled
+	Up       = up      // answered
+	Leaving  = leaving // BYE is on its way
+	Over     = over
+)
 
 func (p phase) String() string {
 	return [...]string{"opening", "giving up", "up", "leaving", "over"}[p]
@@ -230,6 +249,10 @@ func (l *Leg) move(to phase) bool {
 		l.end.acknowledged()
 		l.e.legs.remove(l)
 		l.leaveAck()
+		l.unkeep()
+	}
+	if to == up || to == over {
+		l.invite = nil
 	}
 	return true
 }
@@ -241,6 +264,9 @@ func (l *Leg) stopTimers() {
 	}
 	if l.truce != nil {
 		l.truce.Stop()
+	}
+	if l.drift != nil && l.phase == over {
+		l.drift.Stop()
 	}
 	l.acknowledged()
 }

@@ -57,17 +57,31 @@ func (l *Leg) sendReliably(res *sip.Response) error {
 	if l.rseq == 0 {
 		l.rseq = 1 // no secret: PRACK is only taken inside the dialog
 	}
-	res.AppendHeader(sip.NewHeader("Require", "100rel"))
-	res.AppendHeader(sip.NewHeader("RSeq", strconv.FormatUint(uint64(l.rseq), 10)))
+	demandPrack(res, l.rseq)
 	a := l.asServer
-	if err := l.e.tell(a.req, a.tx, res); err != nil {
-		return fmt.Errorf("ring %s: %w", l.id, err)
-	}
 	u := &unpracked{res: res, rseq: l.rseq, sdp: len(res.Body()) > 0, wait: l.e.timing.t1}
 	l.rseq++
+	l.awaitPrack(u)
+	l.keep()
+	if err := l.e.tell(a.req, a.tx, res); err != nil {
+		u.timer.Stop()
+		l.unpracked = nil
+		return fmt.Errorf("ring %s: %w", l.id, err)
+	}
+	return nil
+}
+
+// demandPrack makes a provisional response one that is acknowledged.
+func demandPrack(res *sip.Response, rseq uint32) {
+	res.AppendHeader(sip.NewHeader("Require", "100rel"))
+	res.AppendHeader(sip.NewHeader("RSeq", strconv.FormatUint(uint64(rseq), 10)))
+}
+
+// awaitPrack begins to wait for the PRACK of a provisional response. The caller holds
+// mu.
+func (l *Leg) awaitPrack(u *unpracked) {
 	u.timer = time.AfterFunc(u.wait, func() { l.e.start("repeating a provisional response", func() { l.unheardEarly(u) }) })
 	l.unpracked = u
-	return nil
 }
 
 // unheardEarly repeats a provisional response, each time after twice as long, or
@@ -110,12 +124,16 @@ func (l *Leg) pracked(req *sip.Request, tx *sip.ServerTx) {
 	u.timer.Stop()
 	l.unpracked = nil
 	l.agreedEarly = l.agreedEarly || u.sdp
+	answers := len(req.Body()) > 0 && u.sdp && l.offer == nil // our offer
+	if answers {
+		l.heard = req.Body()
+	}
+	l.keep()
 	switch {
 	case len(req.Body()) == 0:
 		l.e.reply(tx, l.e.respond(req, sip.StatusOK, ""))
-	case u.sdp && l.offer == nil: // the answer to our offer
+	case answers:
 		l.e.reply(tx, l.e.respond(req, sip.StatusOK, ""))
-		l.heard = req.Body()
 		l.post(Acked{SDP: req.Body()})
 	case l.agreedEarly && l.pending == nil:
 		l.ask(&pending{req: req, tx: tx, timer: l.session.session})
@@ -179,6 +197,7 @@ func (l *Leg) acknowledgeEarly(inv *sip.Request, res *sip.Response) (news bool) 
 	d.to, d.routes = res.To(), reversed(slices.Clone(routeSet(res)))
 	d.retarget(res.Contact())
 	l.dialog.cseq++
+	l.keep()
 	prack := l.e.inside(l.id, &d, sip.PRACK, l.dialog.cseq)
 	prack.AppendHeader(sip.NewHeader("RAck", fmt.Sprintf("%d %d INVITE", number, inv.CSeq().SeqNo)))
 	prack.SetBody(nil)

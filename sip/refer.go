@@ -114,11 +114,13 @@ func (l *Leg) AcceptReferral(r Referred) error {
 		return fmt.Errorf("referral of %s: %w", l.id, errOver)
 	}
 	a.answered = true
+	l.heeded = a.req.CSeq().SeqNo
 	res := l.e.respond(a.req, sip.StatusAccepted, "Accepted")
 	res.AppendHeader(l.e.contact(l.dialog.flow))
 	if a.quiet {
 		res.AppendHeader(sip.NewHeader("Refer-Sub", "false"))
 	}
+	l.keepAs(l.phase, l.unacked, res)
 	l.e.reply(a.tx, res)
 	l.notify(a, sip.StatusTrying, "")
 	return nil
@@ -151,6 +153,7 @@ func (l *Leg) Report(r Referred, code int, reason string) {
 	}
 	if code >= 200 {
 		l.referral = nil
+		l.keep()
 	}
 	l.notify(a, code, reason)
 }

@@ -130,6 +130,7 @@ func (r Reject) refusal() *refusal {
 // Reject answers the INVITE of a server leg with a refusal and ends the leg. It
 // does nothing when the INVITE has its final response.
 func (l *Leg) Reject(r Reject) {
+	l.e.open()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.phase == opening && l.server {

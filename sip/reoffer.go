@@ -42,8 +42,10 @@ func (p *pending) done() {
 // wanted is a re-INVITE or UPDATE of ours.
 type wanted struct {
 	sdp     []byte
-	refresh bool // only to keep the session alive
-	again   bool // it has been sent before
+	refresh bool   // only to keep the session alive
+	again   bool   // it has been sent before
+	request []byte // the request that is out, to be kept
+	resumed bool   // that left in the process before
 }
 
 // offered takes a re-INVITE or UPDATE.
@@ -56,7 +58,7 @@ func (l *Leg) offered(req *sip.Request, tx *sip.ServerTx) {
 	switch {
 	case l.phase == leaving || l.phase == over:
 		r = &refusal{code: sip.StatusCallTransactionDoesNotExists}
-	case l.phase != up && !l.server && !l.early(), l.ours:
+	case l.phase != up && !l.server && !l.early(), l.ours != nil:
 		r = &refusal{code: sip.StatusRequestPending} // glare: RFC 3261 section 14.2, RFC 3311 section 5.2
 	case l.phase != up && !(l.early() && req.Method == sip.UPDATE), l.pending != nil:
 		r = later()
@@ -141,15 +143,28 @@ func (l *Leg) Accept(o Reoffered, sdp []byte) {
 // accept answers 200. The caller holds mu.
 func (l *Leg) accept(p *pending, sdp []byte) {
 	res := l.okay(p.req, sdp, p.timer)
-	if err := l.e.tell(p.req, p.tx, res); err != nil {
-		return // withdrawn, or its connection is gone; a BYE will tell
-	}
+	was, heard, session, heeded := l.dialog, l.heard, l.session, l.heeded
 	l.retarget(p.req.Contact())
 	if len(p.req.Body()) > 0 {
 		l.heard = p.req.Body()
 	}
+	var u *unacked
 	if p.req.Method == sip.INVITE {
-		l.awaitAck(&unacked{tx: p.tx, res: res, cseq: p.req.CSeq().SeqNo, owed: len(p.req.Body()) == 0})
+		u = &unacked{tx: p.tx, res: res, since: l.e.o.Now(), cseq: p.req.CSeq().SeqNo, owed: len(p.req.Body()) == 0}
+	}
+	if l.phase == up {
+		l.session.agreed(l.e.o.Now(), p.timer)
+	}
+	l.heeded = p.req.CSeq().SeqNo
+	l.keepAs(l.phase, u, res)
+	if err := l.e.tell(p.req, p.tx, res); err != nil {
+		// Withdrawn, or its connection is gone; a BYE will tell.
+		l.dialog, l.heard, l.session, l.heeded = was, heard, session, heeded
+		l.keep()
+		return
+	}
+	if u != nil {
+		l.awaitAck(u)
 	}
 	if l.phase == up {
 		l.agree(p.timer)
@@ -188,7 +203,7 @@ func (l *Leg) Reoffer(sdp []byte) error {
 // not before an earlier INVITE is acknowledged (RFC 3261 section 14.1). The
 // caller holds mu.
 func (l *Leg) turn() {
-	if l.phase != up || l.want == nil || l.ours || l.pending != nil || l.unacked != nil || l.truce != nil {
+	if l.phase != up || l.want == nil || l.ours != nil || l.pending != nil || l.unacked != nil || l.truce != nil || l.adrift != nil {
 		return
 	}
 	w := l.want
@@ -207,10 +222,20 @@ func (l *Leg) turn() {
 		l.e.o.Session.write(req, l.session.session, l.least)
 	}
 	describe(req, w.sdp)
-	l.ours = l.e.start("offering anew", func() {
+	w.request = l.e.toKeep(req)
+	l.ours = w
+	l.keep()
+	l.offerOut(w, req)
+}
+
+// offerOut sends a re-INVITE or UPDATE of ours. The caller holds mu.
+func (l *Leg) offerOut(w *wanted, req *sip.Request) {
+	if !l.e.start("offering anew", func() {
 		res, err := l.e.askAny(req)
 		l.reanswered(w, req, res, err)
-	})
+	}) {
+		l.ours = nil
+	}
 }
 
 // askAny sends a request, an INVITE too, and waits for its final response.
@@ -245,21 +270,34 @@ func (l *Leg) reanswered(w *wanted, req *sip.Request, res *sip.Response, err err
 	defer l.deliver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ours = false
-	if err == nil && res.IsSuccess() && req.IsInvite() {
+	l.ours = nil
+	success := err == nil && res.IsSuccess()
+	if l.phase == up && success {
+		l.renewed(w, res)
+	}
+	if success && req.IsInvite() {
 		l.acknowledge(req.CSeq().SeqNo) // also when we have hung up meanwhile
+	} else {
+		l.keep()
 	}
 	if l.phase != up {
 		return
 	}
 	switch {
+	case success:
+	case w.resumed && (err != nil || res.StatusCode == sip.StatusRequestTimeout):
+		// It may have been answered to the process before, and says nothing now.
+		if w.refresh {
+			l.session.failed(l.e.o.Now())
+			l.schedule()
+		} else {
+			l.post(Reanswered{Code: sip.StatusRequestTimeout})
+		}
 	case err != nil || res.StatusCode == sip.StatusRequestTimeout || res.StatusCode == sip.StatusCallTransactionDoesNotExists:
 		// RFC 3261 section 12.2.1.2: there is no dialog any more.
 		l.leave(Reason{SIP: sip.StatusRequestTimeout, Text: "Dialog lost"})
 		l.post(Ended{Why: FlowLost})
 		return
-	case res.IsSuccess():
-		l.renewed(w, res)
 	case res.StatusCode == sip.StatusRequestPending:
 		l.makeTruce(w)
 	case res.StatusCode == 422 && !w.again && askOf(res).min > 0:

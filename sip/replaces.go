@@ -81,4 +81,12 @@ func (e *Edge) replaced(req *sip.Request, user string) (*Leg, *refusal) {
 
 // Instead returns, on a server leg, the leg whose place its INVITE wants; nil for an
 // ordinary call. It has been seen to be up, and the same agent's.
-func (l *Leg) Instead() *Leg { return l.instead }
+func (l *Leg) Instead() *Leg {
+	if l.instead == nil && l.left != nil {
+		name := strings.TrimPrefix(l.left.instead, LegPrefix)
+		if i := strings.LastIndexByte(name, '/'); i >= 0 {
+			return l.e.legs.find(name[:i], name[i+1:])
+		}
+	}
+	return l.instead
+}

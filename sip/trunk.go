@@ -214,12 +214,22 @@ func (l line) acquire() (release func(), err error) {
 			break
 		}
 	}
+	return l.release(), nil
+}
+
+// take is acquire for a call that was there before: the limit has been asked.
+func (l line) take() (release func()) {
+	l.calls.Add(1)
+	return l.release()
+}
+
+func (l line) release() func() {
 	var given atomic.Bool
 	return func() {
 		if given.CompareAndSwap(false, true) {
 			l.calls.Add(-1)
 		}
-	}, nil
+	}
 }
 
 // host is where calls by the trunk go.

@@ -1,0 +1,232 @@
+package sip
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// recordVersion changes when what a field means does. Fields that are new are not
+// known to older releases, which pass over them.
+const recordVersion = 1
+
+// legRecord is a leg in memory that outlives the process. Times are those of a wall
+// clock: the next process counts on from there.
+type legRecord struct {
+	Version int    `json:"v"`
+	Phase   Phase  `json:"phase"`
+	Server  bool   `json:"server,omitempty"`
+	CallID  string `json:"call_id"`
+	Tag     string `json:"tag"`
+	Theirs  string `json:"theirs,omitempty"`
+
+	Caller   Caller      `json:"caller,omitzero"`
+	Called   string      `json:"called,omitempty"`
+	To       string      `json:"to,omitempty"`
+	Diverted []Diversion `json:"diverted,omitempty"`
+	Vouched  *Vouched    `json:"vouched,omitempty"`
+	Hops     int         `json:"hops,omitempty"`
+	Instead  string      `json:"instead,omitempty"` // key of the leg whose place it wants
+	Trunk    string      `json:"trunk,omitempty"`
+	User     string      `json:"user,omitempty"`
+	Contact  string      `json:"contact,omitempty"` // of the phone that was rung
+
+	Transport string         `json:"transport"`
+	Remote    netip.AddrPort `json:"remote"`
+	Places    []netip.Addr   `json:"places,omitempty"`
+	FromUs    string         `json:"from_us"`
+	ToThem    string         `json:"to_them"`
+	Target    string         `json:"target"`
+	Routes    []string       `json:"routes,omitempty"`
+	SIPS      bool           `json:"sips,omitempty"`
+	As        string         `json:"as,omitempty"`
+	CSeq      uint32         `json:"cseq"`             // the last of ours that may have been used
+	Heeded    uint32         `json:"heeded,omitempty"` // the last of theirs that changed something; 0: none
+	First     uint32         `json:"first,omitempty"`
+
+	Sent     []byte          `json:"sent,omitempty"`
+	Heard    []byte          `json:"heard,omitempty"`
+	Early    bool            `json:"early,omitempty"`
+	Updates  bool            `json:"updates,omitempty"`
+	Reliably bool            `json:"reliably,omitempty"`
+	RSeq     uint32          `json:"rseq,omitempty"`
+	Session  *sessionRecord  `json:"session,omitempty"`
+	Least    time.Duration   `json:"least,omitempty"`
+	Why      Reason          `json:"why,omitzero"`
+	Tokens   uint64          `json:"tokens,omitempty"`
+	Refers   int             `json:"refers,omitempty"`
+	Referral *referralRecord `json:"referral,omitempty"`
+
+	Invite    []byte           `json:"invite,omitempty"` // until it is answered
+	Rang      *rangRecord      `json:"rang,omitempty"`
+	Challenge int              `json:"challenge,omitempty"` // how many of the INVITE were answered
+	Ahead     []netip.AddrPort `json:"ahead,omitempty"`
+	Said      *saidRecord      `json:"said,omitempty"`
+	Acked     uint32           `json:"acked,omitempty"` // CSeq of the INVITE of ours whose 2xx was acknowledged last
+	Offering  *offeringRecord  `json:"offering,omitempty"`
+}
+
+type sessionRecord struct {
+	Expires time.Duration `json:"expires"`
+	By      refresher     `json:"by,omitempty"`
+	Require bool          `json:"require,omitempty"`
+	Refresh time.Time     `json:"refresh,omitzero"`
+	Last    time.Time     `json:"last,omitzero"`
+}
+
+// rangRecord is our last provisional response.
+type rangRecord struct {
+	Code int    `json:"code"`
+	SDP  []byte `json:"sdp,omitempty"`
+	RSeq uint32 `json:"rseq,omitempty"` // it waits for its PRACK; 0: it does not
+}
+
+// saidRecord is our last answer inside the dialog: a 2xx to an INVITE without its
+// ACK, or the last that changed something and may have been lost on the way.
+type saidRecord struct {
+	Response []byte    `json:"response"`
+	To       string    `json:"to"`                // where it is sent
+	Unacked  bool      `json:"unacked,omitempty"` // it is to be repeated until its ACK
+	Initial  bool      `json:"initial,omitempty"`
+	Owed     bool      `json:"owed,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+}
+
+// offeringRecord is a re-INVITE or UPDATE of ours that has no answer.
+type offeringRecord struct {
+	Request []byte `json:"request"`
+	Refresh bool   `json:"refresh,omitempty"`
+}
+
+// referralRecord is a REFER of theirs that we have accepted and not finished.
+type referralRecord struct {
+	Token uint64 `json:"token"`
+	Event string `json:"event"`
+	Quiet bool   `json:"quiet,omitempty"`
+}
+
+// record makes the record of a leg. The caller holds mu.
+func (l *Leg) record(p Phase, u *unacked, said *sip.Response) *legRecord {
+	d := &l.dialog
+	r := &legRecord{
+		Version: recordVersion, Phase: p, Server: l.server, CallID: l.id, Tag: l.tag,
+		Caller: l.caller, Called: l.called, To: l.to, Diverted: l.diverted, Hops: l.hops,
+		Trunk: l.trunk, User: l.user, Contact: l.place.contact,
+		Transport: d.flow.transport, Remote: d.flow.remote,
+		Target: d.target.String(), SIPS: d.sips, As: d.as, CSeq: l.reserved, Heeded: l.heeded, First: l.first,
+		Sent: l.sdp, Heard: l.heard, Early: l.agreedEarly, Updates: l.updates, Reliably: l.reliably, RSeq: l.rseq,
+		Least: l.least, Why: l.why, Tokens: l.tokens, Refers: l.refers,
+		Invite: l.invite, Challenge: l.account.answered, Ahead: l.ahead,
+	}
+	if theirs := l.theirs.Load(); theirs != nil {
+		r.Theirs = *theirs
+	}
+	if v := &l.vouched; v.Verstat != "" || v.Attest != "" || v.Identity != nil {
+		r.Vouched = v
+	}
+	if instead := l.Instead(); instead != nil && p == Opening {
+		r.Instead = instead.Key()
+	}
+	if places := l.places.Load(); places != nil {
+		r.Places = *places
+	}
+	if d.from != nil {
+		r.FromUs = d.from.Value()
+	}
+	if d.to != nil {
+		r.ToThem = d.to.Value()
+	}
+	for i := range d.routes {
+		r.Routes = append(r.Routes, d.routes[i].String())
+	}
+	if s := &l.session; s.expires > 0 {
+		r.Session = &sessionRecord{s.expires, s.by, s.require, s.refresh.Round(0), s.last.Round(0)}
+	}
+	if a := l.referral; a != nil && a.answered {
+		r.Referral = &referralRecord{a.token, a.event, a.quiet}
+	}
+	if w := l.ours; w != nil {
+		r.Offering = &offeringRecord{w.request, w.refresh}
+	}
+	if l.ack != nil {
+		r.Acked = l.ack.CSeq().SeqNo
+	}
+	l.recordAnswers(r, p, u, said)
+	return r
+}
+
+// recordAnswers notes which of our responses may have to be sent again.
+func (l *Leg) recordAnswers(r *legRecord, p Phase, u *unacked, said *sip.Response) {
+	switch {
+	case p != Opening:
+	case l.unpracked != nil:
+		r.Rang = &rangRecord{l.unpracked.res.StatusCode, l.unpracked.res.Body(), l.unpracked.rseq}
+	case l.rang != nil:
+		r.Rang = &rangRecord{Code: l.rang.StatusCode, SDP: l.rang.Body()}
+	}
+	if u != nil {
+		r.Said = &saidRecord{[]byte(u.res.String()), u.res.Destination(), true, u.initial, u.owed, u.since.Round(0)}
+	} else if said != nil {
+		r.Said = &saidRecord{Response: []byte(said.String()), To: said.Destination()}
+	}
+}
+
+var errRecord = errors.New("record of a leg")
+
+// flow is the one the leg was last reached by.
+func (r *legRecord) flow() flow { return flow{r.Transport, r.Remote} }
+
+// dialog reads the dialog back.
+func (r *legRecord) dialog() (d dialog, err error) {
+	from, _, fromOK := readAddress(r.FromUs)
+	to, _, toOK := readAddress(r.ToThem)
+	target, targetOK := readURI(r.Target)
+	if !fromOK || !toOK || !targetOK {
+		return d, fmt.Errorf("%w: from %q to %q at %q", errRecord, r.FromUs, r.ToThem, r.Target)
+	}
+	d = dialog{
+		flow: r.flow(), target: target, cseq: r.CSeq, sips: r.SIPS, as: r.As,
+		from: &sip.FromHeader{DisplayName: from.display, Address: from.uri, Params: from.params},
+		to:   &sip.ToHeader{DisplayName: to.display, Address: to.uri, Params: to.params},
+	}
+	for _, text := range r.Routes {
+		route, ok := readURI(text)
+		if !ok {
+			return d, fmt.Errorf("%w: route %q", errRecord, text)
+		}
+		d.routes = append(d.routes, route)
+	}
+	return d, nil
+}
+
+// timer reads the session timer back.
+func (r *legRecord) timer() (t sessionTimer) {
+	if s := r.Session; s != nil {
+		t = sessionTimer{session{s.Expires, s.By, s.Require}, s.Refresh, s.Last}
+	}
+	return t
+}
+
+// request reads a request back, as the library would from the wire.
+func (e *Edge) requestFrom(text []byte) (*sip.Request, error) {
+	msg, err := e.parser.ParseSIP(text)
+	req, ok := msg.(*sip.Request)
+	if err != nil || !ok {
+		return nil, fmt.Errorf("%w: no request in it: %w", errRecord, errors.Join(err, errRecord))
+	}
+	return req, nil
+}
+
+func (e *Edge) responseFrom(r *legRecord, s *saidRecord) (*sip.Response, error) {
+	msg, err := e.parser.ParseSIP(s.Response)
+	res, ok := msg.(*sip.Response)
+	if err != nil || !ok {
+		return nil, fmt.Errorf("%w: no response in it: %w", errRecord, errors.Join(err, errRecord))
+	}
+	res.SetTransport(sip.NetworkToUpper(r.Transport))
+	res.SetDestination(s.To)
+	return res, nil
+}

@@ -1,0 +1,511 @@
+package sip
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+)
+
+// A process that was killed leaves the records of its legs. The next one takes them
+// over before it reads its sockets: what came meanwhile is still in them. To the
+// peers nothing has happened but silence, so whatever they wait for is sent again as
+// a repetition of what it was, by the same branch and with the same tags, and what
+// may have been said already is never said again with another content.
+
+var (
+	errServes = errors.New("the edge serves already")
+	errTwice  = errors.New("the leg is there already")
+	errClosed = errors.New("the edge is closed")
+)
+
+// takenUp is an INVITE that a caller sent to the process before, and that goes through
+// the library once more to get a transaction.
+type takenUp struct {
+	leg  *Leg
+	flow flow
+	done chan struct{} // closed when its leg has the transaction
+}
+
+// rebuilding is how long the library may take for that; it takes microseconds.
+const rebuilding = 5 * time.Second
+
+// Standing is what the owner of a resumed leg has to know. That the leg is Up, or
+// that Acked is set, may be news to it: the process may have died before the event
+// was carried on. A leg of which there is no record any more is over.
+type Standing struct {
+	Phase  Phase
+	Server bool
+	Sent   []byte // last description we sent
+	Heard  []byte // last description they sent
+	Early  bool   // a description was agreed on before the answer
+	Acked  bool   // server legs that are up: the ACK has come
+	// Referral is the Token of the Referred that was accepted and has had no final
+	// Report; 0: there is none.
+	Referral uint64
+}
+
+// Standing tells how the leg stands.
+func (l *Leg) Standing() Standing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := Standing{Phase: l.phase, Server: l.server, Sent: l.sdp, Heard: l.heard, Early: l.agreedEarly}
+	s.Acked = l.server && l.phase == Up && (l.unacked == nil || !l.unacked.initial)
+	if l.referral != nil {
+		s.Referral = l.referral.token
+	}
+	return s
+}
+
+// Resume takes over a leg that the process before has kept, before Serve. Its
+// methods may be called at once; nothing is sent and no event comes before Serve.
+// The error says that the record is none, and had better be deleted by its key.
+//
+// Legs go on as they were: requests inside the dialog both ways, the session timer
+// at its own time, a 200 without its ACK, an INVITE of ours, a BYE. An INVITE that
+// came by a connection is lost with it: its leg is Over, with Cancelled to be told. A
+// leg to a phone by a connection is not: it waits 32 s for the phone to be heard by
+// another, with what it has to say, and goes on from there.
+//
+// Once only, events may be told again, and Info of a key that was pressed at that
+// very moment.
+func (e *Edge) Resume(record []byte) (*Leg, error) {
+	var r legRecord
+	if err := json.Unmarshal(record, &r); err != nil {
+		return nil, fmt.Errorf("resume: %w: %w", errRecord, err)
+	}
+	if r.Version != recordVersion || r.Phase >= Over || r.CallID == "" || r.Tag == "" || r.Server && r.Theirs == "" {
+		return nil, fmt.Errorf("resume: %w: version %d, phase %d", errRecord, r.Version, r.Phase)
+	}
+	l, err := e.legOf(&r)
+	if err != nil {
+		return nil, fmt.Errorf("resume %s: %w", r.CallID, err)
+	}
+	e.mu.Lock()
+	serves := e.served != nil || e.closed
+	if !serves {
+		e.resumed = append(e.resumed, l)
+	}
+	e.mu.Unlock()
+	if serves {
+		return nil, fmt.Errorf("resume %s: %w", r.CallID, errServes)
+	}
+	if !e.legs.add(l) {
+		l.phase = Over
+		return nil, fmt.Errorf("resume %s: %w", r.CallID, errTwice)
+	}
+	l.last = nil // it has been waited for
+	if t, known := e.trunks.named(l.trunk); known && l.phase != Leaving {
+		l.free = t.take()
+	}
+	if l.phase == Opening && l.server && l.dialog.flow.transport != "udp" {
+		l.lose()
+	}
+	return l, nil
+}
+
+// legOf makes the leg of a record.
+func (e *Edge) legOf(r *legRecord) (*Leg, error) {
+	d, err := r.dialog()
+	if err != nil {
+		return nil, err
+	}
+	l := &Leg{
+		e: e, server: r.Server, id: r.CallID, tag: r.Tag, free: func() {},
+		caller: r.Caller, called: r.Called, to: r.To, diverted: r.Diverted, hops: r.Hops, trunk: r.Trunk, user: r.User,
+		first: r.First, phase: r.Phase, dialog: d, why: r.Why, ahead: r.Ahead, sdp: r.Sent, heard: r.Heard,
+		updates: r.Updates, reliably: r.Reliably, agreedEarly: r.Early, rseq: r.RSeq, least: r.Least,
+		tokens: r.Tokens, refers: r.Refers, session: r.timer(),
+		invite: r.Invite, reserved: r.CSeq, heeded: r.Heeded, left: &leftover{instead: r.Instead, rang: r.Rang},
+	}
+	l.box.open = l.opened
+	if r.Heeded > 0 || r.Server {
+		l.box.begin(max(r.Heeded, r.First))
+	}
+	if r.Theirs != "" {
+		l.theirs.Store(&r.Theirs)
+	}
+	if r.Vouched != nil {
+		l.vouched = *r.Vouched
+	}
+	if r.Places != nil {
+		l.places.Store(&r.Places)
+	}
+	if a := r.Referral; a != nil {
+		l.referral = &referral{token: a.Token, event: a.Event, quiet: a.Quiet, answered: true}
+	}
+	l.findFlow()
+	restore := l.asCallee
+	if r.Server {
+		restore = l.asCaller
+	}
+	return l, errors.Join(restore(r), l.restoreSaid(r), l.restoreOffer(r))
+}
+
+// leftover is what of a resumed leg waits for Serve.
+type leftover struct {
+	invite  *sip.Request  // of ours
+	offer   *sip.Request  // of ours, inside the dialog
+	said    *sip.Response // an answer of ours that the peer may ask for again
+	rang    *rangRecord
+	instead string // key of the leg whose place it wants
+}
+
+// asCaller restores what only a leg has that a caller began.
+func (l *Leg) asCaller(r *legRecord) error {
+	l.final = make(chan struct{})
+	l.asking = new(atomic.Pointer[Leg])
+	if l.phase != Opening {
+		close(l.final)
+		return nil
+	}
+	l.asking.Store(l)
+	if l.rseq > 1 && r.Rang == nil {
+		l.overtaken = l.rseq - 1 // its PRACK may come again
+	}
+	invite, err := l.e.requestFrom(r.Invite)
+	if err == nil && len(invite.Body()) > 0 {
+		l.offer = invite.Body()
+	}
+	return err
+}
+
+// asCallee restores what only a leg has that we began.
+func (l *Leg) asCallee(r *legRecord) (err error) {
+	l.quit = make(chan struct{})
+	if r.Contact != "" {
+		l.place = place{l.dialog.flow, r.Contact}
+		l.end.told = make(chan struct{})
+	}
+	if t, known := l.e.trunks.named(l.trunk); known {
+		l.account = t.account()
+		l.account.answered = r.Challenge
+	}
+	if r.Acked > 0 {
+		l.ack = l.e.inside(l.id, &l.dialog, sip.ACK, r.Acked)
+		l.ack.SetBody(nil)
+		l.ackSince = l.e.o.Now()
+	}
+	if l.phase == Opening || l.phase == GivingUp {
+		l.left.invite, err = l.e.requestFrom(r.Invite)
+	}
+	if l.phase != Opening {
+		close(l.quit)
+	}
+	return err
+}
+
+// restoreSaid restores an answer of ours that may have to be sent again.
+func (l *Leg) restoreSaid(r *legRecord) error {
+	s := r.Said
+	if s == nil {
+		return nil
+	}
+	res, err := l.e.responseFrom(r, s)
+	if err != nil {
+		return err
+	}
+	if s.Unacked {
+		l.unacked = &unacked{res: res, since: s.Since, cseq: res.CSeq().SeqNo, initial: s.Initial, owed: s.Owed}
+	} else {
+		l.left.said = res
+	}
+	return nil
+}
+
+// restoreOffer restores a re-INVITE or UPDATE of ours that is out. By a connection
+// that is gone nothing is repeated, but said anew.
+func (l *Leg) restoreOffer(r *legRecord) error {
+	o := r.Offering
+	if o == nil || l.phase != Up {
+		return nil
+	}
+	req, err := l.e.requestFrom(o.Request)
+	if err != nil {
+		return err
+	}
+	w := &wanted{refresh: o.Refresh, resumed: true, request: o.Request}
+	if len(req.Body()) > 0 {
+		w.sdp = req.Body()
+	}
+	if l.dialog.flow.transport != "udp" {
+		l.want = &wanted{sdp: w.sdp, refresh: w.refresh}
+	} else {
+		l.ours, l.left.offer = w, req
+	}
+	return nil
+}
+
+// findFlow sees by which way a resumed leg's peer is reached, if its connection died
+// with the process before: a trunk is called again, a phone calls.
+func (l *Leg) findFlow() {
+	f := &l.dialog.flow
+	if f.transport == "udp" {
+		return
+	}
+	if l.trunk == "" {
+		l.adrift = make(chan struct{})
+		return
+	}
+	t, known := l.e.trunks.named(l.trunk)
+	if !known {
+		return
+	}
+	if l.server {
+		// Where the carrier's connection came from it does not listen (RFC 3261
+		// section 12.2.1.1).
+		hop := &l.dialog.target
+		if len(l.dialog.routes) > 0 {
+			hop = &l.dialog.routes[0]
+		}
+		if addr, err := netip.ParseAddr(strings.Trim(hop.Host, "[]")); err == nil && l.admits(addr) {
+			f.remote = netip.AddrPortFrom(addr.Unmap(), uint16(portOf(hop)))
+		}
+	}
+	l.e.outgoing.mayCall(*f, &t.Trunk)
+}
+
+// takeUp puts resumed legs to work and then lets messages be sent and read.
+func (e *Edge) takeUp() {
+	e.mu.Lock()
+	legs := e.resumed
+	e.resumed = nil
+	e.mu.Unlock()
+	for _, l := range legs {
+		if !l.rebuild() {
+			l.lose()
+		}
+	}
+	close(e.ready)
+	for _, l := range legs {
+		e.guard("going on with a call", l.goOn)
+	}
+}
+
+// open waits until the edge serves. It reports whether it does.
+func (e *Edge) open() bool {
+	select {
+	case <-e.ready:
+		return true
+	default:
+	}
+	select {
+	case <-e.ready:
+		return true
+	case <-e.stopped.Done():
+		return false
+	}
+}
+
+// rebuild gives a leg whose INVITE waits for its answer a transaction. It reports
+// whether there is one, where there must be.
+func (l *Leg) rebuild() bool {
+	l.mu.Lock()
+	waits, f, invite := l.server && l.phase == Opening, l.dialog.flow, l.invite
+	l.mu.Unlock()
+	if !waits {
+		return true
+	}
+	e := l.e
+	conn := e.connectionOf(f)
+	if conn == nil {
+		return false
+	}
+	// Where the library has not heard from it would open a socket to answer.
+	e.tpl.Pool("udp").Add(f.remote.String(), conn)
+	a := &takenUp{l, f, make(chan struct{})}
+	if !e.intake.handAgain(a, invite) {
+		return false
+	}
+	patience := time.NewTimer(rebuilding)
+	defer patience.Stop()
+	select {
+	case <-a.done:
+		return true
+	case <-patience.C:
+		e.o.Log.Error("an INVITE was not taken up again", zap.String("call_id", l.id))
+		return false
+	}
+}
+
+// invitedAgain is invited for an INVITE that the process before had in hand: it is
+// the same leg's, and the same response is the last.
+func (e *Edge) invitedAgain(req *sip.Request, tx *sip.ServerTx, a *takenUp) {
+	l := a.leg
+	l.mu.Lock()
+	l.asServer = &asked{req, tx}
+	res := e.trying(req)
+	if r := l.left.rang; r != nil {
+		res = l.provisional(r.Code, r.SDP)
+		if r.RSeq > 0 {
+			demandPrack(res, r.RSeq)
+			l.awaitPrack(&unpracked{res: res, rseq: r.RSeq, sdp: len(r.SDP) > 0, wait: e.timing.t1})
+		} else {
+			l.rang = res
+			l.keepRinging()
+		}
+	}
+	_ = e.tell(req, tx, res) // its failure is seen by Wait
+	l.mu.Unlock()
+	l.mayBeCancelled(req, tx)
+	close(a.done)
+	l.Wait()
+	absorbAck(tx)
+}
+
+// goOn does what a resumed leg has been waiting to do.
+func (l *Leg) goOn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.phase == Over:
+		return
+	case !l.server && l.phase <= GivingUp:
+		l.e.start("dialling again", func() { l.dial(l.redial) })
+		return
+	case l.adrift != nil:
+		l.drift = time.AfterFunc(l.e.timing.give, func() { l.e.start("giving a phone up", l.stranded) })
+	}
+	now := l.e.o.Now()
+	switch l.phase {
+	case Leaving:
+		l.sayGoodbye()
+	case Up:
+		if u := l.unacked; u != nil {
+			u.wait, u.waited = l.e.timing.t1, max(now.Sub(u.since), 0)
+			l.sayAgain(u)
+			l.repeatAfter(u)
+		}
+		if l.ours != nil {
+			l.e.by(l.left.offer, l.dialog.flow)
+			l.offerOut(l.ours, l.left.offer)
+		} else if s := &l.session; s.by == we && s.refresh.IsZero() {
+			s.refresh = now // it waited for its turn
+		}
+		l.schedule()
+	}
+}
+
+// redial returns the INVITE of a leg that was ringing: the same, by the same branch,
+// so that the phone takes it for a copy and repeats what it last said. It waits for a
+// phone whose connection is gone.
+func (l *Leg) redial() *sip.Request {
+	l.mu.Lock()
+	adrift := l.adrift
+	l.mu.Unlock()
+	if adrift != nil {
+		patience := time.NewTimer(l.e.timing.give)
+		defer patience.Stop()
+		select {
+		case <-adrift:
+		case <-patience.C:
+			l.unreachable(sip.StatusServiceUnavailable)
+			return nil
+		case <-l.e.stopped.Done():
+			return nil
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	inv := l.left.invite
+	l.e.by(inv, l.dialog.flow)
+	return inv
+}
+
+// takeBack cancels an INVITE that was given up in the process before, or while
+// nobody could be told. What comes of it goes to unmatched.
+func (l *Leg) takeBack(inv *sip.Request) {
+	if l.left != nil && l.left.invite == inv {
+		l.e.legs.forget(inv)
+		l.cancel(inv)
+	}
+}
+
+// ashore says what a leg had to say when the peer's connection was gone. The caller
+// holds mu.
+func (l *Leg) ashore() {
+	if l.adrift == nil {
+		return
+	}
+	close(l.adrift)
+	l.adrift = nil
+	switch l.phase {
+	case Leaving:
+		l.sayGoodbye()
+	case Up:
+		if l.unacked != nil {
+			l.sayAgain(l.unacked)
+		}
+		l.turn()
+	}
+}
+
+// stranded stops waiting for a phone to be heard by another connection. What there
+// is to say is said into the void, and fails.
+func (l *Leg) stranded() {
+	defer l.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.adrift == nil {
+		return
+	}
+	l.adrift = nil
+	if l.phase == Leaving {
+		l.move(Over)
+	}
+	l.turn()
+}
+
+// askedAgain answers a copy of an INVITE that the process before has answered.
+func (l *Leg) askedAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if u := l.unacked; u != nil && u.tx == nil && u.initial {
+		l.sayAgain(u)
+	}
+}
+
+// repeats answers a copy of a request inside the dialog that the process before has
+// answered, and reports whether it is one. Within a process that is done by the
+// request's transaction.
+func (l *Leg) repeats(req *sip.Request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if u := l.unacked; u != nil && u.tx == nil && isTo(u.res, req) {
+		l.sayAgain(u)
+		return true
+	}
+	if l.left == nil || !isTo(l.left.said, req) {
+		return false
+	}
+	if conn := l.e.connectionOf(l.dialog.flow); conn != nil {
+		if err := conn.WriteMsg(l.left.said); err != nil {
+			l.e.o.Log.Debug("response not repeated", zap.Error(err))
+		}
+	}
+	return true
+}
+
+// isTo reports whether a response is to a request.
+func isTo(res *sip.Response, req *sip.Request) bool {
+	return res != nil && res.CSeq().SeqNo == req.CSeq().SeqNo && res.CSeq().MethodName == req.Method
+}
+
+// connectionOf is what a flow is written to; nil if it is gone.
+func (e *Edge) connectionOf(f flow) sip.Connection {
+	if f.transport == "udp" {
+		own := e.listening(f).name
+		if c, err := e.tpl.GetConnection("udp", own.String()); err == nil {
+			return c
+		}
+	} else if s := e.streamTo(f); s != nil {
+		return s
+	}
+	return nil
+}
