@@ -26,6 +26,10 @@ type Options struct {
 	Quarantine   time.Duration // a released port rests this long, 0: 60 s (shortened only when the pool would otherwise be exhausted)
 	MediaTimeout time.Duration // a leg told to watch is reported silent after this long; 0: 30 s
 	Log          *zap.Logger
+
+	// TapMemory gives the tap of a shard memory that outlives the process: TapMemory
+	// bytes, all zero when new, aligned to a page. nil: taps are lost with it.
+	TapMemory func(shard int) ([]byte, error)
 }
 
 // Media owns the port pool and the shards. Any goroutine may call its methods.
@@ -62,8 +66,11 @@ func Open(o Options) (*Media, error) {
 		return nil, err
 	}
 	m := &Media{addr: o.Addr, public: o.Public, ports: ports, identity: identity}
-	for range o.Shards {
+	for i := range o.Shards {
 		s, err := newShard(&o, ports)
+		if err == nil && o.TapMemory != nil {
+			err = s.keepTap(i, o.TapMemory)
+		}
 		if err != nil {
 			for _, s := range m.shards {
 				s.release()
