@@ -31,6 +31,10 @@ type Options struct {
 	// of the last one. Both or none; without them nothing is kept and nothing is spent.
 	Memory  Memory
 	Sockets Store
+
+	// TapMemory gives the tap of a shard memory that outlives the process: TapMemory
+	// bytes, all zero when new, aligned to a page. nil: taps are lost with it.
+	TapMemory func(shard int) ([]byte, error)
 }
 
 // Media owns the port pool and the shards. Any goroutine may call its methods.
@@ -76,8 +80,11 @@ func Open(o Options) (*Media, error) {
 		return nil, err
 	}
 	m := &Media{addr: o.Addr, public: o.Public, ports: ports, identity: identity, log: o.Log, memory: o.Memory, store: o.Sockets}
-	for range o.Shards {
+	for i := range o.Shards {
 		s, err := newShard(&o, ports)
+		if err == nil && o.TapMemory != nil {
+			err = s.keepTap(i, o.TapMemory)
+		}
 		if err != nil {
 			for _, s := range m.shards {
 				s.release()

@@ -153,6 +153,20 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 	return s, nil
 }
 
+// keepTap puts the tap into memory that outlives the process. Before run.
+func (s *shard) keepTap(number int, memory func(int) ([]byte, error)) error {
+	b, err := memory(number)
+	if err == nil && len(b) != TapMemory {
+		err = fmt.Errorf("%d bytes, want %d", len(b), TapMemory)
+	}
+	if err != nil {
+		s.release()
+		return fmt.Errorf("memory of tap %d: %w", number, err)
+	}
+	s.tap = tapIn(b)
+	return nil
+}
+
 func (s *shard) release() {
 	_ = unix.Close(s.epoll)
 	_ = unix.Close(s.wake)
