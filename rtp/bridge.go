@@ -41,6 +41,7 @@ func (s *shard) pass(l *Leg, p *packet) {
 	s.send(l, packet, len(packet)-headerSize)
 	if !l.up {
 		l.up = true
+		s.change(l)
 		l.tell(BridgeUp{})
 	}
 }
@@ -87,8 +88,13 @@ func (s *shard) strike(l *Leg) {
 
 func (s *shard) press(l *Leg) {
 	e, first, ok := l.presser.step()
+	if first {
+		l.presser.after = l.out.seq
+		s.change(l)
+	}
 	if !l.presser.busy() {
 		l.presser = nil
+		s.change(l)
 	}
 	if !ok || !l.audible || l.terms.eventPT == 0 {
 		l.out.cut()
@@ -114,15 +120,19 @@ func (s *shard) play(l *Leg, n int) {
 	if late := s.tick - l.beat.due; late > 0 {
 		for left := int(late) * tickUnits; left > 0 && l.player.active(); {
 			if left -= l.player.skip(left); left > 0 {
-				l.played()
+				s.played(l)
 			}
 		}
 		l.out.cut()
 	}
+	if l.kept != nil && l.kept.began == 0 {
+		l.kept.began = s.mono + s.now
+		s.change(l)
+	}
 	packet, got := s.out[:headerSize+n], 0
 	for got < n && l.player.active() {
 		if got += l.player.fill(packet[headerSize+got:], l.terms.codec); got < n {
-			l.played()
+			s.played(l)
 		}
 	}
 	for i := headerSize + got; i < len(packet); i++ {
@@ -138,4 +148,7 @@ func (s *shard) play(l *Leg, n int) {
 }
 
 // played tells that what was heard has come to its end.
-func (l *Leg) played() { l.tell(PlaybackEnded{Token: l.player.drop()}) }
+func (s *shard) played(l *Leg) {
+	s.change(l)
+	l.tell(PlaybackEnded{Token: l.player.drop()})
+}

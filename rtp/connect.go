@@ -20,13 +20,18 @@ import (
 // connect splits the leg's port in two. It is done when the leg is visited, not
 // at the lock itself, as it reads what still waits in the first socket.
 func (s *shard) connect(l *Leg) {
-	fd, err := connectSocket(l.fd, l.local, l.latch.peer)
+	fd, err := l.spare, error(nil)
+	if fd != noSocket {
+		err = attach(fd, l.local, l.latch.peer)
+	} else {
+		fd, err = connectSocket(l.fd, l.local, l.latch.peer)
+	}
 	if err != nil {
 		s.log.Warn("media leg stays unconnected", zap.Error(err)) // and costs a little more
 		l.single = true
 		return
 	}
-	l.open, l.fd = l.fd, fd
+	l.open, l.fd, l.spare = l.fd, fd, noSocket
 	if l.lazy {
 		s.watch(l, unix.EPOLL_CTL_ADD, l.open, readyOpen)
 	} else {
@@ -68,7 +73,15 @@ func (s *shard) disconnect(l *Leg) {
 	if l.open == noSocket {
 		return
 	}
-	closeSockets(l.fd)
+	if l.kept == nil {
+		closeSockets(l.fd)
+	} else {
+		s.unwatch(l.fd)
+		if err := detach(l.fd, l.local); err != nil {
+			s.log.Warn("media leg keeps its old peer's socket", zap.Error(err))
+		}
+		l.spare = l.fd
+	}
 	l.fd, l.open, l.own = l.open, noSocket, false
 	if l.lazy {
 		s.watch(l, unix.EPOLL_CTL_DEL, l.fd, readyRTP)

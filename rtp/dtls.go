@@ -68,6 +68,7 @@ func (s *shard) associate(l *Leg, terms Handshake) {
 	}
 	c.abandon()
 	c.association = &association{terms: terms}
+	s.change(l)
 }
 
 // abandon ends every handshake. Keys that are in force stay.

@@ -119,9 +119,10 @@ type presser struct {
 	queue  []press
 	active bool
 	now    press
-	sent   int // clock units told so far
-	ends   int // packets with the E bit sent
-	pause  int // steps of silence left before the next key
+	sent   int    // clock units told so far
+	ends   int    // packets with the E bit sent
+	pause  int    // steps of silence left before the next key
+	after  uint16 // number of the newest packet when the key began, none of its own
 }
 
 type press struct {

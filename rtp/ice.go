@@ -106,10 +106,16 @@ func (s *shard) check(l *Leg, fd int32, from *sockaddr, data []byte) {
 	if !s.replyCheck(l, fd, from, 0) {
 		return
 	}
+	if !c.vouched(from) {
+		s.change(l)
+	}
 	c.vouch(from)
 	// RFC 8445 section 7.3.2: the peer has chosen. The socket of RTCP is not asked
 	// where RTP goes.
 	if m.Contains(stun.AttrUseCandidate) && fd != l.rtcp {
+		if !c.chosen {
+			s.change(l)
+		}
 		c.chosen = true
 		s.moveTo(l, from)
 	}

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"strings"
@@ -38,6 +39,37 @@ func newIdentity(now time.Time) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("media certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// identityKey is what the certificate is kept under.
+const identityKey = keyPrefix + "identity"
+
+// keptIdentity is the certificate of the last process, or a new one: what phones were
+// promised in SDP holds for their calls, and another would mean another handshake (RFC
+// 8842 section 3.1).
+func keptIdentity(memory Memory, now time.Time) (tls.Certificate, error) {
+	if memory == nil {
+		return newIdentity(now)
+	}
+	if b, ok := memory.Get(identityKey); ok {
+		if old, err := tls.X509KeyPair(b, b); err == nil {
+			return old, nil
+		}
+	}
+	identity, err := newIdentity(now)
+	if err != nil {
+		return identity, err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(identity.PrivateKey)
+	if err != nil {
+		return identity, fmt.Errorf("media certificate: %w", err)
+	}
+	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: identity.Certificate[0]})
+	b = append(b, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	if err := memory.Put(identityKey, b); err != nil {
+		return identity, fmt.Errorf("media certificate: %w", err)
+	}
+	return identity, nil
 }
 
 // Fingerprint is that of the certificate of our DTLS handshakes, for SDP.

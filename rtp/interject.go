@@ -24,6 +24,7 @@ func (l *Leg) Interject(sounds []*Sound, token uint64) {
 			s.hear(l, list)
 		default:
 			l.player.next = list
+			s.change(l)
 		}
 	})
 }

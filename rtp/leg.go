@@ -24,6 +24,10 @@ type LegOptions struct {
 	Role   Role
 	Beside *Leg             // same shard as this leg: two legs that will be bridged must share one
 	Sink   func(MediaEvent) // called on the shard: must not block
+
+	// Playlist gives Resume the one that the leg was hearing, by its Name; nil if there
+	// is none of that name any more.
+	Playlist func(name string) *Playlist
 }
 
 // Leg is one RTP and RTCP socket pair, and the one stream we send from it. Its
@@ -47,12 +51,14 @@ type Leg struct {
 	silent  bool // Silent has been told for it
 	lazy    bool // not in epoll: read when visited
 	own     bool // fd gives the peer's packets alone
+	changed bool // the record does not say yet what the leg is
 	channel uint8
-	since   int64    // hears or player began: packets older are not relayed
-	presser *presser // while keys are to be pressed
-	shield  *shield  // nil: the stream is not protected
-	hearers []*Leg   // who hears this leg's peer
-	hearer  [1]*Leg  // where hearers begins: nearly always there is one
+	since   int64      // hears or player began: packets older are not relayed
+	presser *presser   // while keys are to be pressed
+	shield  *shield    // nil: the stream is not protected
+	hearers []*Leg     // who hears this leg's peer
+	hearer  [1]*Leg    // where hearers begins: nearly always there is one
+	cell    *[8]uint64 // nil: not kept
 	out     outflow
 
 	// What a packet from the peer touches besides.
@@ -69,10 +75,12 @@ type Leg struct {
 	target sockaddr // where RTP goes; not valid: nowhere
 
 	// The rest is touched when visited, or less.
-	shard       *shard // fixed
-	rtcp        int32  // the RTCP socket
-	index       int32  // in shard.legs
-	visits      int    // slot in shard.visits
+	shard       *shard   // fixed
+	rtcp        int32    // the RTCP socket
+	spare       int32    // waits for a peer, to be connected to it; else noSocket
+	kept        *keeping // nil: not kept
+	index       int32    // in shard.legs
+	visits      int      // slot in shard.visits
 	closed      bool
 	single      bool // fd could not be connected
 	watched     bool
@@ -116,6 +124,7 @@ func (l *Leg) post(f func(s *shard)) {
 func (l *Leg) Set(st Stream) {
 	l.post(func(s *shard) {
 		l.stream, l.terms = st, st.terms()
+		s.change(l)
 		s.protect(l, &st)
 		switch inband := st.Inband && st.EventPT == 0; {
 		case !inband:
@@ -157,7 +166,10 @@ func Bridge(a, b *Leg) {
 // Watch arms (or disarms) the media timeout: only while talking, never on hold
 // or waiting.
 func (l *Leg) Watch(on bool) {
-	l.post(func(s *shard) { l.watched, l.quiet, l.silent, l.watching = on, false, false, s.now })
+	l.post(func(s *shard) {
+		l.watched, l.quiet, l.silent, l.watching = on, false, false, s.now
+		s.change(l)
+	})
 }
 
 // Tap copies what this leg receives into the shard's Tap under (recording,
@@ -189,6 +201,7 @@ func (l *Leg) SendDigit(d byte, length time.Duration) {
 			l.presser = new(presser)
 		}
 		l.presser.add(d, length)
+		s.change(l)
 		s.pace(l)
 	})
 }
@@ -282,9 +295,45 @@ func (s *shard) end(l *Leg) {
 	}
 	s.legs[l.index] = nil
 	s.vacant = append(s.vacant, l.index)
-	closeSockets(l.fd, l.open, l.rtcp)
-	s.ports.release(l.local.Port(), time.Now())
+	l.forget()
+	s.giveBack(l)
 	s.load.Add(-1)
+}
+
+// giveBack returns the leg's port: its sockets closed or, if they are kept, resting.
+func (s *shard) giveBack(l *Leg) {
+	port := l.local.Port()
+	if s.store == nil {
+		closeSockets(l.fd, l.open, l.rtcp)
+		s.ports.release(port, time.Now())
+		return
+	}
+	k := l.sockets()
+	for _, fd := range [...]int32{k.rtp, k.rtcp, k.peer} {
+		s.unwatch(fd)
+	}
+	free := func() {
+		if err := s.store.Remove(socketName(port)); err != nil {
+			s.log.Warn("media sockets stay stored", zap.Uint16("port", port), zap.Error(err))
+		}
+		k.close()
+		s.ports.release(port, time.Now())
+	}
+	switch {
+	case s.stop:
+		free()
+	case k.rest(l.local) != nil || !s.ports.park(port, k, time.Now()):
+		s.beside.Go(free)
+	}
+}
+
+// sockets are those of a leg that is kept.
+func (l *Leg) sockets() sockets {
+	k := sockets{rtp: l.unconnected(), rtcp: l.rtcp, peer: l.spare}
+	if l.open != noSocket {
+		k.peer = l.fd
+	}
+	return k
 }
 
 // tapTo ends the tap of a leg and begins another.
@@ -297,6 +346,7 @@ func (s *shard) tapTo(l *Leg, recording uint64, channel uint8, at int64) {
 		s.tap.put(&mark)
 	}
 	l.recording, l.channel, l.tapSince, l.tapUntil = recording, channel, at, math.MaxInt64
+	s.change(l)
 	if recording != 0 {
 		mark.Kind, mark.Recording, mark.Channel = TapStart, recording, channel
 		s.tap.put(&mark)
@@ -350,6 +400,9 @@ func (s *shard) hear(l *Leg, source Source) {
 	l.player = player{}
 	l.out.cut()
 	l.since, l.up = s.now, false
+	if s.change(l); l.kept != nil {
+		l.kept.began = 0
+	}
 	switch source := source.(type) {
 	case *Leg:
 		s.listen(l, source)

@@ -26,6 +26,15 @@ type Options struct {
 	Quarantine   time.Duration // a released port rests this long, 0: 60 s (shortened only when the pool would otherwise be exhausted)
 	MediaTimeout time.Duration // a leg told to watch is reported silent after this long; 0: 30 s
 	Log          *zap.Logger
+
+	// Memory and Sockets keep legs beyond the process: Resume and Resumed take up those
+	// of the last one. Both or none; without them nothing is kept and nothing is spent.
+	Memory  Memory
+	Sockets Store
+
+	// TapMemory gives the tap of a shard memory that outlives the process: TapMemory
+	// bytes, all zero when new, aligned to a page. nil: taps are lost with it.
+	TapMemory func(shard int) ([]byte, error)
 }
 
 // Media owns the port pool and the shards. Any goroutine may call its methods.
@@ -41,6 +50,12 @@ type Media struct {
 	run      sync.WaitGroup
 	close    sync.Once
 	closed   atomic.Bool
+	log      *zap.Logger
+
+	memory  Memory // nil: nothing is kept
+	store   Store
+	resume  sync.Mutex
+	resumed []*resumption // by Resume, until Resumed; nil afterwards
 }
 
 // Open starts the shards. Errors say what of the options cannot be used.
@@ -57,20 +72,26 @@ func Open(o Options) (*Media, error) {
 	if ports.limit == 0 {
 		return nil, fmt.Errorf("media ports: no even port with its odd neighbour in %d-%d", o.MinPort, o.MaxPort)
 	}
-	identity, err := newIdentity(time.Now())
+	if (o.Memory == nil) != (o.Sockets == nil) {
+		return nil, errors.New("media: memory without sockets, or sockets without memory")
+	}
+	identity, err := keptIdentity(o.Memory, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	m := &Media{addr: o.Addr, public: o.Public, ports: ports, identity: identity}
-	for range o.Shards {
+	m := &Media{addr: o.Addr, public: o.Public, ports: ports, identity: identity, log: o.Log, memory: o.Memory, store: o.Sockets}
+	for i := range o.Shards {
 		s, err := newShard(&o, ports)
+		if err == nil && o.TapMemory != nil {
+			err = s.keepTap(i, o.TapMemory)
+		}
 		if err != nil {
 			for _, s := range m.shards {
 				s.release()
 			}
 			return nil, err
 		}
-		s.beside, s.identity = &m.run, identity
+		s.beside, s.identity, s.store = &m.run, identity, o.Sockets
 		m.shards = append(m.shards, s)
 	}
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))
@@ -100,17 +121,39 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Close ends the shards and waits for them. Legs still open are closed.
+// Close ends the shards and waits for them. Legs still open are closed, and nothing of
+// them is kept.
 func (m *Media) Close() error {
+	m.end(false)
+	return nil
+}
+
+// Leave ends the shards and waits for them, and leaves legs, records and sockets to
+// the next process, which goes on as after a kill. It is not needed for that.
+func (m *Media) Leave() { m.end(m.memory != nil) }
+
+func (m *Media) end(leave bool) {
 	m.close.Do(func() {
 		m.closed.Store(true)
 		for _, s := range m.shards {
-			s.post(func() { s.stop = true })
+			s.post(func() { s.stop, s.leave = true, leave })
 		}
 		m.run.Wait()
+		for port, open := range m.ports.clear() {
+			if !leave {
+				m.remove(port)
+			}
+			open.close()
+		}
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0)-len(m.shards), 1))
 	})
-	return nil
+}
+
+// remove ends the storing of a port's sockets.
+func (m *Media) remove(port uint16) {
+	if err := m.store.Remove(socketName(port)); err != nil {
+		m.log.Warn("media sockets stay stored", zap.Uint16("port", port), zap.Error(err))
+	}
 }
 
 // Taps are the ways to the recorder, one for each shard.
@@ -148,20 +191,24 @@ func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
 	if m.closed.Load() {
 		return nil, errors.New("media leg: media is closed")
 	}
-	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl(), open: noSocket}
+	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl(), open: noSocket, spare: noSocket}
 	l.terms = l.stream.terms()
 	if err := m.bind(l); err != nil {
 		return nil, fmt.Errorf("media leg: %w", err)
+	}
+	if err := m.keep(l); err != nil {
+		m.log.Error("media leg not kept", zap.Stringer("port", l.local), zap.Error(err))
 	}
 	l.shard.load.Add(1)
 	l.shard.post(func() {
 		if l.shard.stop {
 			l.closed, l.last = true, new(Report)
-			closeSockets(l.fd, l.rtcp)
-			m.ports.release(l.local.Port(), time.Now())
+			l.forget()
+			l.shard.giveBack(l)
 			return
 		}
 		l.shard.join(l)
+		l.shard.change(l)
 	})
 	return l, nil
 }
@@ -192,11 +239,15 @@ func (m *Media) bind(l *Leg) error {
 		}
 		l.local = netip.AddrPortFrom(m.addr, port)
 		l.addr = netip.AddrPortFrom(m.public, port)
-		if l.fd, err = openSocket(l.local, false); err == nil {
-			if l.rtcp, err = openSocket(netip.AddrPortFrom(m.addr, port+1), false); err == nil {
-				return nil
+		if m.store != nil {
+			err = m.bindKept(l)
+		} else if l.fd, err = openSocket(l.local, false); err == nil {
+			if l.rtcp, err = openSocket(netip.AddrPortFrom(m.addr, port+1), false); err != nil {
+				closeSockets(l.fd)
 			}
-			closeSockets(l.fd)
+		}
+		if err == nil {
+			return nil
 		}
 		m.ports.release(port, time.Now())
 		if !errors.Is(err, unix.EADDRINUSE) {
@@ -204,6 +255,28 @@ func (m *Media) bind(l *Leg) error {
 		}
 	}
 	return ErrPortsFull
+}
+
+// bindKept gives a leg the sockets that its port has rested with, or new ones, which
+// are stored.
+func (m *Media) bindKept(l *Leg) error {
+	port := l.local.Port()
+	k, open := m.ports.unpark(port)
+	var err error
+	if open {
+		err = k.rouse()
+	} else if k, err = openSockets(l.local); err == nil {
+		err = m.store.Store(socketName(port), int(k.rtp), int(k.rtcp), int(k.peer))
+	}
+	if err != nil {
+		k.close()
+		if !errors.Is(err, unix.EADDRINUSE) {
+			m.remove(port)
+		}
+		return err
+	}
+	l.fd, l.rtcp, l.spare = k.rtp, k.rtcp, k.peer
+	return nil
 }
 
 // noSocket stands where there is none.

@@ -16,6 +16,7 @@ type Playlist struct {
 	Sounds []*Sound
 	Loop   bool
 	Token  uint64 // PlaybackEnded carries it
+	Name   string // what LegOptions.Playlist knows it by in the next process
 }
 
 // Sound is audio at 8 kHz held in both G.711 laws, shared by all legs.

@@ -96,6 +96,7 @@ func (s *shard) believe(l *Leg, from *sockaddr, p *packet) bool {
 	case accept:
 		return true
 	case lock:
+		s.change(l)
 		s.disconnect(l)
 		s.aim(l)
 		s.settle(l)
@@ -133,6 +134,7 @@ func (s *shard) take(l *Leg, p *packet) {
 			return
 		}
 		if d, ok := l.keypad.step(p.at, stamp{p.ssrc, p.ts}, e); ok {
+			s.change(l)
 			l.tell(d)
 		}
 	case p.codec != NoCodec:
@@ -148,6 +150,9 @@ func (s *shard) take(l *Leg, p *packet) {
 	case p.pt == comfortNoise:
 	default:
 		l.unknown++
+	}
+	if l.cell != nil {
+		l.noteHeard()
 	}
 	if len(l.hearers) > 0 && l.terms.receive {
 		s.relay(l, p)
@@ -174,6 +179,7 @@ func (s *shard) visit(l *Leg) {
 		s.drain(l, l.fd)
 	}
 	if d, ok := l.keypad.expire(s.now); ok {
+		s.change(l)
 		l.tell(d)
 	}
 	if l.ear != nil && s.now-l.heard > int64(keyTimeout) {
@@ -191,6 +197,9 @@ func (s *shard) visit(l *Leg) {
 		l.sampled = s.now
 		l.in.sample()
 		s.count(l)
+		if l.kept != nil && s.now-l.kept.written > int64(refreshEvery) {
+			s.change(l)
+		}
 	}
 	if s.now >= l.control.due {
 		s.sendReport(l)
@@ -208,14 +217,17 @@ func (s *shard) overhear(l *Leg) {
 	case quiet <= after:
 		if l.quiet {
 			l.quiet = false
+			s.change(l)
 			l.tell(Heard{})
 		}
 		l.silent = false
 	case !l.quiet:
 		l.quiet = true
+		s.change(l)
 		l.tell(Quiet{For: quiet})
 	case !l.silent && quiet > s.timeout:
 		l.silent = true
+		s.change(l)
 		l.tell(Silent{For: quiet})
 	}
 }

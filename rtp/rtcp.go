@@ -90,8 +90,9 @@ func (s *shard) control(l *Leg, from *sockaddr, data []byte, wall int64) {
 		if data, ok = s.unlockControl(l, data); !ok {
 			return
 		}
-		if l.known && !l.stream.Mux {
+		if l.known && !l.stream.Mux && !(c.learned && from.same(&c.target)) {
 			c.target, c.learned = *from, true
+			s.change(l)
 		}
 	} else if !l.target.valid() || source.Addr() != l.target.addrPort().Addr() {
 		if !c.target.valid() || !from.same(&c.target) {
@@ -106,6 +107,7 @@ func (s *shard) control(l *Leg, from *sockaddr, data []byte, wall int64) {
 	}
 	if !c.target.valid() && l.known && !l.stream.Mux {
 		c.target, c.learned = *from, true
+		s.change(l)
 	}
 	if wall == 0 {
 		wall = s.wall
@@ -174,6 +176,9 @@ func (s *shard) sendControl(l *Leg, bye bool) {
 	if err != nil {
 		l.sendFails++
 		return
+	}
+	if l.changed {
+		s.write(l)
 	}
 	if l.shield != nil {
 		if data = s.sealControl(l, data); data == nil {

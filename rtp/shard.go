@@ -88,6 +88,7 @@ type shard struct {
 	stale    int64         // ns; older packets are not relayed
 	tap      *Tap
 	ports    *portPool
+	store    Store           // nil: sockets are not kept
 	beside   *sync.WaitGroup // of the goroutines a shard starts
 	identity tls.Certificate
 	load     atomic.Int32 // legs given to it
@@ -102,6 +103,7 @@ type shard struct {
 	// All below belongs to the shard's goroutine.
 	epoll, wake int
 	base        time.Time
+	mono        int64 // base by the machine's monotonic clock
 	now         int64 // ns since base
 	wall        int64 // unix ns of the same moment
 	tick        uint64
@@ -125,6 +127,8 @@ type shard struct {
 	warmed      int64 // what warming read: without a use it would not be done
 	busy        bool
 	stop        bool
+	leave       bool   // legs are left to the next process
+	changed     []*Leg // whose records are to be written
 	totals      [roles]Totals
 }
 
@@ -140,7 +144,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 	}
 	s := &shard{
 		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports,
-		epoll: epoll, wake: wake, base: time.Now(), in: newInbox(),
+		epoll: epoll, wake: wake, base: time.Now(), mono: monotonic(), in: newInbox(),
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &event); err != nil {
@@ -148,6 +152,20 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 		return nil, fmt.Errorf("media shard: %w", err)
 	}
 	return s, nil
+}
+
+// keepTap puts the tap into memory that outlives the process. Before run.
+func (s *shard) keepTap(number int, memory func(int) ([]byte, error)) error {
+	b, err := memory(number)
+	if err == nil && len(b) != TapMemory {
+		err = fmt.Errorf("%d bytes, want %d", len(b), TapMemory)
+	}
+	if err != nil {
+		s.release()
+		return fmt.Errorf("memory of tap %d: %w", number, err)
+	}
+	s.tap = tapIn(b)
+	return nil
 }
 
 func (s *shard) release() {
@@ -164,10 +182,17 @@ func (s *shard) run() {
 	for !s.stop {
 		s.turn()
 	}
+	s.writeAll()
 	for _, l := range s.legs {
 		if l != nil {
 			s.current = l
-			s.safely(func() { s.end(l) })
+			s.safely(func() {
+				if s.leave {
+					s.abandon(l)
+				} else {
+					s.end(l)
+				}
+			})
 		}
 	}
 	s.tap.flush(true)
@@ -188,6 +213,7 @@ func (s *shard) turn() {
 	s.obey()
 	s.receive()
 	s.advance()
+	s.writeAll()
 	s.tap.flush(!s.busy || s.tick%wakeEvery == 0)
 	s.rest()
 }
@@ -234,7 +260,14 @@ func (s *shard) warm(events []unix.EpollEvent) {
 	}
 	for i := range events {
 		if e := &events[i]; e.Pad == readyRTP {
-			if l := s.legs[e.Fd]; l != nil && len(l.hearers) > 0 {
+			l := s.legs[e.Fd]
+			if l == nil {
+				continue
+			}
+			if l.cell != nil {
+				n += int64(l.cell[0])
+			}
+			if len(l.hearers) > 0 {
 				h := l.hearers[0]
 				n += int64(h.fd) + int64(h.out.packets)
 			}
@@ -382,17 +415,29 @@ func (s *shard) watch(l *Leg, op int, fd, kind int32) {
 	}
 }
 
+// unwatch takes a socket out of epoll, if it is in: one that is stored elsewhere too
+// does not leave by being closed.
+func (s *shard) unwatch(fd int32) {
+	_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, int(fd), nil)
+}
+
 // send gives a packet to the kernel for a leg's peer.
 func (s *shard) send(l *Leg, packet []byte, payload int) {
 	to := &l.target
 	if l.open != noSocket {
 		to = nil // connected
 	}
-	if l.shield != nil {
+	if l.changed {
+		s.write(l)
+	}
+	switch {
+	case l.shield != nil:
 		if packet = s.seal(l, packet); packet == nil {
 			l.sendFails++
 			return
 		}
+	case l.cell != nil:
+		l.noteSent(s, uint64(l.out.seq))
 	}
 	errno := send(l.fd, packet, to)
 	if errno == syscall.ECONNREFUSED {

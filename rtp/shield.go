@@ -21,10 +21,18 @@ type shield struct {
 	rx, tx *srtp.Context
 	was    *srtp.Context // rx before the peer changed its key, until the first packet under the new one
 	sent   once          // numbers used under tx
+	placed bool          // tx knows the ROC of sent
 
 	ssrc    uint32 // of the last packet that proved itself
+	index   uint64 // the newest of that SSRC
 	sources int    // SSRCs that rx keeps numbers of
 	reports int    // the same for RTCP
+
+	// For the next process, and from the last (keep.go, resume.go).
+	ours, theirs uint16   // which of the keys are in use, counted from the first
+	reported     uint32   // newest SRTCP index under tx
+	past         []source // other SSRCs heard under rx
+	before       []source // heard by the last process
 
 	association *association // DTLS
 	checks      *checks      // ICE
@@ -71,17 +79,17 @@ func (e *SRTPErrors) Add(o SRTPErrors) {
 // Whatever a source does, a number that may have been sent is not sent again.
 type once struct {
 	begun  bool
-	newest uint16
+	newest uint64 // with its ROC (RFC 3711 section 3.3.1)
 	used   uint64 // bit n: newest-n
 }
 
 func (o *once) first(seq uint16) bool {
-	step := int16(seq - o.newest)
+	step := int16(seq - uint16(o.newest))
 	switch {
 	case !o.begun:
-		*o = once{begun: true, newest: seq, used: 1}
+		*o = once{begun: true, newest: uint64(seq), used: 1}
 	case step > 0:
-		o.newest, o.used = seq, o.used<<uint(step)|1
+		o.newest, o.used = o.newest+uint64(step), o.used<<uint(step)|1
 	case step <= -64, o.used&(1<<uint(-step)) != 0:
 		return false
 	default:
@@ -106,9 +114,10 @@ func (c *shield) rekey(k Keys) error {
 	}
 	if rx != c.rx {
 		c.was, c.sources, c.reports = c.rx, 0, 0
+		c.past, c.before, c.theirs = nil, nil, c.theirs+1
 	}
 	if tx != c.tx {
-		c.sent = once{}
+		c.sent, c.placed, c.reported, c.ours = once{}, false, 0, c.ours+1
 	}
 	c.keys, c.rx, c.tx = k, rx, tx
 	return nil
@@ -156,6 +165,7 @@ func (s *shard) rekey(l *Leg, k Keys) {
 	if err := l.shield.rekey(k); err != nil {
 		s.log.Error("media leg without keys", zap.Stringer("port", l.local), zap.Error(err))
 	}
+	s.change(l)
 }
 
 // unproven counts a packet that a protected leg does not use.
@@ -227,6 +237,10 @@ func (s *shard) unlock(l *Leg, data []byte) ([]byte, bool) {
 		s.unproven(l, SRTPForged)
 		return nil, false
 	}
+	if len(c.before) > 0 && !c.recall(s.header.SSRC, s.header.SequenceNumber) {
+		s.unproven(l, SRTPReplayed)
+		return nil, false
+	}
 	clear, err := s.decrypt(c, data)
 	if err != nil {
 		why := SRTPForged
@@ -236,11 +250,41 @@ func (s *shard) unlock(l *Leg, data []byte) ([]byte, bool) {
 		s.unproven(l, why)
 		return nil, false
 	}
-	if c.ssrc = s.header.SSRC; !known {
+	if c.hear(s.header.SSRC, s.header.SequenceNumber) {
+		s.change(l)
+	}
+	if !known {
 		c.sources++
 		s.proven(l)
 	}
 	return clear, true
+}
+
+// extend is the index nearest to another that ends in seq (RFC 3711 section 3.3.1).
+func extend(index uint64, seq uint16) uint64 {
+	step := int64(int16(seq - uint16(index)))
+	if step+int64(index) < 0 {
+		return uint64(seq) // there is no turn before the first
+	}
+	return uint64(int64(index) + step)
+}
+
+// hear notes a packet that proved itself, and tells whether it was of another SSRC
+// than the one before.
+func (c *shield) hear(ssrc uint32, seq uint16) (other bool) {
+	if ssrc == c.ssrc && c.sources > 0 {
+		c.index = max(c.index, extend(c.index, seq))
+	} else {
+		if c.sources > 0 {
+			c.leave(source{ssrc: c.ssrc, index: c.index})
+		}
+		roc, _ := c.rx.ROC(ssrc)
+		c.ssrc, c.index, other = ssrc, uint64(roc)<<16|uint64(seq), true
+	}
+	if len(c.before) > 0 {
+		c.prove(ssrc, c.index)
+	}
+	return other
 }
 
 // decrypt tries the key before the present one too, while both may be in use.
@@ -284,6 +328,7 @@ func (s *shard) moveTo(l *Leg, from *sockaddr) {
 		return
 	}
 	l.latch.prove(from.addrPort())
+	s.change(l)
 	l.known = false
 	s.disconnect(l)
 	s.aim(l)
@@ -297,6 +342,13 @@ func (s *shard) seal(l *Leg, packet []byte) []byte {
 	c := l.shield
 	if c.tx == nil || !c.sent.first(uint16(packet[2])<<8|uint16(packet[3])) {
 		return nil
+	}
+	if !c.placed {
+		c.tx.SetROC(l.out.ssrc, uint32(c.sent.newest>>16))
+		c.placed = true
+	}
+	if l.cell != nil {
+		l.noteSent(s, uint64(c.ours)&keySent<<48|c.sent.newest&sentIndex)
 	}
 	sealed, err := c.tx.EncryptRTP(s.sealed[:0], packet, &s.header)
 	if err != nil {
@@ -336,10 +388,15 @@ func (s *shard) unlockControl(l *Leg, data []byte) ([]byte, bool) {
 
 // sealControl is seal for RTCP.
 func (s *shard) sealControl(l *Leg, data []byte) []byte {
-	if l.shield.tx == nil {
+	c := l.shield
+	if c.tx == nil {
 		return nil
 	}
-	sealed, err := l.shield.tx.EncryptRTCP(nil, data, nil)
+	c.reported++
+	if l.cell != nil {
+		l.noteReport(c.reported)
+	}
+	sealed, err := c.tx.EncryptRTCP(nil, data, nil)
 	if err != nil {
 		return nil
 	}

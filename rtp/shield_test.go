@@ -355,7 +355,7 @@ func TestNoNumberIsUsedTwice(t *testing.T) {
 					t.Fatalf("%d twice", seq)
 				}
 				used[seq] = true
-			} else if !used[seq] && int16(o.newest-seq) < 64 {
+			} else if !used[seq] && int16(uint16(o.newest)-seq) < 64 {
 				t.Fatalf("%d refused though it was free", seq)
 			}
 		}

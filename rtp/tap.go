@@ -3,6 +3,7 @@ package rtp
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"unsafe"
 )
 
 // TapRecord is one packet of a tapped leg, or the mark of a tap's begin or end.
@@ -31,7 +32,12 @@ const (
 const (
 	tapSize   = 4 << 20 // bytes; 0.2 s of 1,000 recorded calls, 1 s of 200
 	tapHeader = 32      // bytes before each payload
+	tapPage   = 4096    // bytes before the ring: tapHead
+	tapMagic  = 0x3170617472796f66
 )
+
+// TapMemory is how many bytes of memory a tap takes.
+const TapMemory = tapPage + tapSize
 
 // Tap carries packets from one shard to the recorder: a ring of bytes, one
 // producer (the shard), one consumer (the recorder), no lock.
@@ -42,8 +48,8 @@ const (
 //
 // Who writes what: the producer alone writes published, written, seen and
 // dropped, and the bytes of positions [written, consumed+size); the consumer
-// alone writes consumed. Invariant: consumed <= published <= written <=
-// consumed+size.
+// alone writes consumed and taken. Invariant: consumed <= taken <= published <=
+// written <= consumed+size.
 //
 // Why a record is seen whole: its bytes are written before the store to
 // published that covers it, and the consumer loads published before it reads
@@ -63,26 +69,58 @@ const (
 // When the consumer keeps up, the producer starts again at the beginning of
 // the ring instead of walking through all of it: most of the 4 MiB is then never
 // touched.
+//
+// In memory that outlives the process (Options.TapMemory) a tap goes on where a
+// kill left it: every record whose bytes were followed by the store to written is
+// read by the next life, published or not, and none that was taken. A process that
+// is killed has made its stores in the order of its program, up to some point.
+// The one record that was being taken may come again.
 type Tap struct {
+	*tapHead
 	buf  []byte
 	wake chan struct{}
 
-	_         [64]byte
-	consumed  atomic.Uint64
-	hungry    atomic.Bool // the consumer found nothing: wants a wake
-	_         [64]byte
-	published atomic.Uint64
-	dropped   atomic.Uint64
-	_         [64]byte
-	written   uint64 // producer's own
-	seen      uint64 // producer's last look at consumed
+	_       [64]byte
+	hungry  atomic.Bool // the consumer found nothing: wants a wake
+	_       [64]byte
+	dropped atomic.Uint64
+	seen    uint64 // producer's last look at consumed
 }
 
-func newTap(size int) *Tap {
-	t := &Tap{buf: make([]byte, size), wake: make(chan struct{}, 1)}
+// tapHead is what stands before the ring in its memory.
+type tapHead struct {
+	magic     uint64
+	_         [56]byte
+	consumed  atomic.Uint64
+	taken     uint64 // consumer's own: the end of the last record handed on
+	_         [48]byte
+	published atomic.Uint64
+	_         [56]byte
+	written   uint64 // producer's own
+}
+
+// newTap makes a tap with a ring of so many bytes, a power of two.
+func newTap(size int) *Tap { return tapIn(make([]byte, tapPage+size)) }
+
+// tapIn makes a tap in memory that is all zero, or goes on with the one it holds.
+// Of what is neither nothing is believed.
+func tapIn(memory []byte) *Tap {
+	t := &Tap{tapHead: (*tapHead)(unsafe.Pointer(&memory[0])), buf: memory[tapPage:], wake: make(chan struct{}, 1)}
 	t.hungry.Store(true)
+	size, left := uint64(len(t.buf)), t.written-t.taken
+	if t.magic != tapMagic || t.taken > t.written || left > size || (t.taken|t.written)&7 != 0 {
+		*t.tapHead = tapHead{}
+		t.magic = tapMagic
+	}
+	t.consumed.Store(t.taken)
+	t.published.Store(t.written)
+	t.seen = t.taken
 	return t
 }
+
+// OldTap is the tap that a shard of a life before has left in memory and that
+// nobody writes to any more: for whoever has fewer shards now.
+func OldTap(memory []byte) *Tap { return tapIn(memory) }
 
 // Wake receives when something was written to a tap that had been read empty.
 func (t *Tap) Wake() <-chan struct{} { return t.wake }
@@ -187,6 +225,7 @@ func (t *Tap) read(f func(TapRecord)) int {
 		place := at & (size - 1)
 		if size-place < tapHeader || TapKind(t.buf[place+28]) == tapSkip {
 			at += size - place
+			t.taken = at
 			continue
 		}
 		b := t.buf[place:]
@@ -204,6 +243,7 @@ func (t *Tap) read(f func(TapRecord)) int {
 		})
 		n++
 		at += (tapHeader + length + 7) &^ 7
+		t.taken = at
 	}
 	t.consumed.Store(at)
 	return n
