@@ -91,16 +91,21 @@ func (s *Store) bring(r *recording, now time.Time, ending bool) error {
 			return err
 		}
 	}
+	if r.again != nil {
+		if err := s.append(r, r.again, resumeChunk, 0); err != nil {
+			return err
+		}
+		r.again = nil
+	}
 	for {
 		c := r.due(now, ending)
 		if c == nil {
 			break
 		}
-		if !c.sealed {
-			c.lost = uint32(r.lostMS(s))
-			r.seal.seal(c, audioChunk, 0)
+		if !c.settled {
+			c.settled, c.lost = true, uint32(r.lostMS(s))
 		}
-		if err := s.append(r, c, audioChunk); err != nil {
+		if err := s.append(r, c, audioChunk, 0); err != nil {
 			return err
 		}
 		r.mu.Lock()
@@ -131,16 +136,19 @@ func (r *recording) due(now time.Time, ending bool) *chunk {
 	return r.full[0]
 }
 
-// append writes one frame, wholly or not at all: of a short write nothing stays.
-func (s *Store) append(r *recording, c *chunk, k kind) error {
+// append writes a chunk as one frame, wholly or not at all: of a short write nothing
+// stays. It is called again for the same chunk until it succeeds.
+func (s *Store) append(r *recording, c *chunk, k kind, flags uint8) error {
 	if r.torn {
 		if err := s.disk.truncate(r.fd, r.size); err != nil {
 			return fmt.Errorf("truncate to the last chunk: %w", err)
 		}
 		r.torn = false
 	}
-	n, err := s.disk.write(r.fd, c.b)
-	if err == nil && n < len(c.b) {
+	r.sealing = r.seal.number // before there is a frame of that number anywhere
+	s.frame = r.seal.seal(s.frame[:0], c, k, flags)
+	n, err := s.disk.write(r.fd, s.frame)
+	if err == nil && n < len(s.frame) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
@@ -148,13 +156,25 @@ func (s *Store) append(r *recording, c *chunk, k kind) error {
 		return fmt.Errorf("append chunk: %w", err)
 	}
 	r.size += int64(n)
-	r.chunks, r.chain = int(r.seal.number), r.seal.prev // at most one chunk is sealed and not written
+	r.seal.written(s.frame)
+	order := r.places[r.which].order
+	if k == audioChunk {
+		order = c.slot().order
+	}
+	r.arrive(order)
 	s.written.Add(uint64(n))
 	s.soil(r, false)
 	if s.wrote != nil {
 		s.wrote(r, k, c.last)
 	}
 	return nil
+}
+
+// arrive says how far the file is written, for the next life: into the place that
+// does not count, which then does.
+func (r *recording) arrive(order uint64) {
+	r.places[1-r.which] = place{size: r.size, order: order, number: r.seal.number, chain: r.seal.prev}
+	r.which = 1 - r.which
 }
 
 // soil puts a recording on the syncer's list.
@@ -172,20 +192,22 @@ func (s *Store) soil(r *recording, over bool) {
 
 // appendEnd writes the chunk after which nothing comes.
 func (s *Store) appendEnd(r *recording) error {
-	if r.end == nil {
-		c := &chunk{b: make([]byte, headSize, headSize+tagSize+crcSize)}
+	if r.last == nil {
+		c := newChunk(nil)
 		r.mu.Lock()
 		c.first, c.last = r.startAt, r.stopAt
-		var flags uint8
-		if r.forced || r.startAt == 0 {
-			flags = cutFlag
-		}
+		r.cut = r.forced || r.startAt == 0
 		r.mu.Unlock()
 		c.lost = uint32(r.lostMS(s))
-		r.seal.seal(c, endChunk, flags)
-		r.end = c
+		r.last = c
 	}
-	return s.append(r, r.end, endChunk)
+	flags := uint8(0)
+	if r.cut {
+		flags = cutFlag
+	}
+	err := s.append(r, r.last, endChunk, flags)
+	r.done = err == nil
+	return err
 }
 
 // lostMS is the audio that should be there and is not. What the network lost is
@@ -194,11 +216,11 @@ func (s *Store) appendEnd(r *recording) error {
 func (r *recording) lostMS(s *Store) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	overflowed := s.tapDropped.Load() != r.taps
+	r.overflowed = r.overflowed || s.tapDropped.Load() != r.taps
 	worst := int64(0)
 	for i := range r.lost {
 		lost := r.lost[i]
-		if overflowed {
+		if r.overflowed {
 			lost = max(lost, r.missing[i].lost())
 		}
 		worst = max(worst, lost)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -14,11 +13,8 @@ import (
 func (s *Store) create(r *recording) error {
 	if r.fd < 0 {
 		dir := s.recordingDir(r.id)
-		err := os.Mkdir(dir, 0o750)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = os.MkdirAll(dir, 0o750)
-		}
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+		err := s.disk.mkdir(dir)
+		if err != nil {
 			return err
 		}
 		if r.fd, err = s.disk.create(filepath.Join(dir, audioFile)); err != nil {
@@ -27,24 +23,24 @@ func (s *Store) create(r *recording) error {
 	}
 	// A second name by which the next Open finds what was not closed: much
 	// cheaper than a file.
-	err := os.Link(filepath.Join(s.recordingDir(r.id), audioFile), filepath.Join(s.openDir(), r.id.String()))
+	err := s.disk.link(filepath.Join(s.recordingDir(r.id), audioFile), filepath.Join(s.openDir(), r.id.String()))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if r.size == 0 {
-		if r.end == nil {
+		if r.last == nil {
 			c, err := s.heading(r)
 			if err != nil {
 				return err
 			}
-			r.end = c
+			r.last = c
 		}
-		if err := s.append(r, r.end, headChunk); err != nil {
+		if err := s.append(r, r.last, headChunk, 0); err != nil {
 			return err
 		}
-		r.end = nil
+		r.last = nil
 	}
-	if err := firstSheet(s.recordingDir(r.id), r.sheet(s)); err != nil {
+	if err := writeSheet(s.disk, s.recordingDir(r.id), r.sheet(s)); err != nil {
 		return err
 	}
 	r.started = true
@@ -60,19 +56,22 @@ type heading struct {
 func (s *Store) heading(r *recording) (*chunk, error) {
 	h := heading{Meta: r.meta}
 	if s.recipient != nil {
-		aead, wrapped, err := wrapKey(s.recipient)
+		key, wrapped, err := wrapKey(s.recipient)
 		if err != nil {
 			return nil, err
 		}
-		h.Key, r.seal.aead = wrapped, aead
+		if r.seal.aead, err = newAEAD(key); err != nil {
+			return nil, err
+		}
+		h.Key = wrapped
+		s.keepKey(r, key)
 	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return nil, fmt.Errorf("head of recording: %w", err)
 	}
-	c := &chunk{b: append(make([]byte, headSize, headSize+len(text)+crcSize), text...)}
+	c := newChunk(text)
 	c.first = r.meta.Started.UnixNano()
 	c.last = c.first
-	r.seal.seal(c, headChunk, 0)
 	return c, nil
 }

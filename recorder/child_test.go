@@ -25,6 +25,9 @@ func childMain() {
 	if dir == "" {
 		return
 	}
+	if shelf := os.Getenv(childEnv + "_SHELF"); shelf != "" {
+		resumingChild(dir, shelf)
+	}
 	s, err := Open(Options{Dir: dir, Recipient: os.Getenv(childEnv + "_TO")})
 	if err != nil {
 		fmt.Println("error", err)

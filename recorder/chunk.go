@@ -15,7 +15,7 @@ import (
 // A chunk on disk, little-endian:
 //
 //	 0  4  magic "FYR" and the version of the format
-//	 4  1  kind: head, audio, end
+//	 4  1  kind: head, audio, end, resumption
 //	 5  1  flags
 //	 6  2  zero
 //	 8 12  recording
@@ -42,9 +42,10 @@ const (
 type kind uint8
 
 const (
-	headChunk  kind = 1 + iota // who and what; the wrapped key
-	audioChunk                 // records
-	endChunk                   // nothing comes after this
+	headChunk   kind = 1 + iota // who and what; the wrapped key
+	audioChunk                  // records
+	endChunk                    // nothing comes after this
+	resumeChunk                 // a new life of the switch goes on; numbers may be left out before it, chunks not
 )
 
 const (

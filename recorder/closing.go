@@ -3,7 +3,6 @@ package recorder
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -16,17 +15,18 @@ func (s *Store) close(r *recording) {
 	sheet := r.sheet(s)
 	err := error(nil)
 	if r.fd >= 0 {
-		err = writeSheet(s.recordingDir(r.id), sheet)
+		err = writeSheet(s.disk, s.recordingDir(r.id), sheet)
 		s.soil(r, true)
 	}
 	if err == nil {
-		err = os.Remove(filepath.Join(s.openDir(), r.id.String()))
+		err = s.disk.remove(filepath.Join(s.openDir(), r.id.String()))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		// With the marker there, the next Open does it from the chunks.
 		s.errors.Add(1)
 		s.log.Error("recording not closed", zap.Stringer("recording", r.id), zap.Error(err))
 	}
+	s.forget(r)
 	s.ended(sheet.Info)
 }
 

@@ -4,14 +4,17 @@ import (
 	"encoding/binary"
 	"math"
 	"time"
+	"unsafe"
 
 	"foyer/rtp"
 )
 
-// chunk is one being filled, or waiting to be written.
+// chunk is one being filled, or waiting to be written. What a next life needs of it
+// is in its memory too (slot), and true after every method.
 type chunk struct {
-	b       []byte // room for the head, then records; the whole frame once sealed
-	sealed  bool
+	b       []byte    // the slot, as long as the head of a frame, then records
+	place   int       // in memory that outlives the process, -1 on the heap
+	settled bool      // lost is decided: a frame has been made of it
 	since   time.Time // when its first record was taken
 	first   int64     // time of the first record, unix ns
 	last    int64     // the latest time of a record
@@ -26,9 +29,26 @@ type stream struct {
 	ssrc    uint32
 }
 
-func (c *chunk) reset() {
+func (c *chunk) reset(handle, order uint64) {
 	c.b = c.b[:headSize]
-	c.sealed, c.named, c.first, c.last = false, 0, 0, 0
+	c.settled, c.named, c.first, c.last = false, 0, 0, 0
+	h := c.slot()
+	h.length, h.order = headSize, order
+	h.handle = handle
+}
+
+func (c *chunk) slot() *slot { return (*slot)(unsafe.Pointer(&c.b[0])) }
+
+// grown makes the records appended so far count.
+func (c *chunk) grown() {
+	h := c.slot()
+	h.first, h.last = c.first, c.last
+	h.length = uint32(len(c.b))
+}
+
+// newChunk is one that is not kept in memory for others: a head, or an end.
+func newChunk(payload []byte) *chunk {
+	return &chunk{b: append(make([]byte, headSize, headSize+len(payload)), payload...), place: -1}
 }
 
 // free is the room left for records, the seal and the checksum set aside.
@@ -63,12 +83,22 @@ func (c *chunk) packet(t *rtp.TapRecord) {
 	c.b = binary.LittleEndian.AppendUint32(c.b, t.Timestamp)
 	c.b = append(c.b, t.Payload...)
 	c.last = max(c.last, t.At)
+	c.grown()
 }
 
 func (c *chunk) mark(what byte, arg byte, at int64) {
 	c.b = append(c.b, what, arg)
 	c.b = binary.LittleEndian.AppendUint64(c.b, uint64(at))
 	c.last = max(c.last, at)
+	c.grown()
+}
+
+func (c *chunk) join(agent string, at int64) {
+	c.b = append(c.b, joinRecord, byte(len(agent)))
+	c.b = binary.LittleEndian.AppendUint64(c.b, uint64(at))
+	c.b = append(c.b, agent...)
+	c.last = max(c.last, at)
+	c.grown()
 }
 
 func (c *chunk) gap(from, to int64, packets uint32) {
@@ -76,6 +106,7 @@ func (c *chunk) gap(from, to int64, packets uint32) {
 	c.b = binary.LittleEndian.AppendUint64(c.b, uint64(from))
 	c.b = binary.LittleEndian.AppendUint64(c.b, uint64(to))
 	c.b = binary.LittleEndian.AppendUint32(c.b, packets)
+	c.grown()
 }
 
 // taker puts what comes out of one tap into the recordings. It belongs to the
@@ -132,6 +163,10 @@ func (r *recording) take(s *Store, t *rtp.TapRecord) bool {
 }
 
 func (r *recording) start(s *Store, t *rtp.TapRecord) {
+	if t.Kind == rtp.TapStart && t.At == r.starts[t.Channel] {
+		return // the process was killed between taking it and saying so
+	}
+	r.starts[t.Channel] = t.At
 	r.open[t.Channel]++
 	r.begun[t.Channel] = true
 	if r.startAt == 0 {
@@ -146,9 +181,10 @@ func (r *recording) start(s *Store, t *rtp.TapRecord) {
 // stop ends one of a channel's sources. When an agent hands over to another, the
 // second may start before the first has stopped.
 func (r *recording) stop(s *Store, t *rtp.TapRecord) {
-	if r.open[t.Channel] == 0 {
+	if r.open[t.Channel] == 0 || t.At == r.stops[t.Channel] {
 		return
 	}
+	r.stops[t.Channel] = t.At
 	r.open[t.Channel]--
 	r.stopAt = max(r.stopAt, t.At)
 	r.marked = time.Now()
@@ -187,7 +223,7 @@ func (r *recording) room(s *Store, at int64, n int) *chunk {
 	if len(r.full) >= maxWaiting || n > chunkSize-headSize-gapSize-tagSize-crcSize {
 		return nil
 	}
-	c := s.newChunk()
+	c := s.newChunk(r)
 	if c == nil {
 		return nil
 	}

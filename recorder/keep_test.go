@@ -205,14 +205,14 @@ func TestPolicy(t *testing.T) {
 // checksum and lies in the file, in order.
 func FuzzChunks(f *testing.F) {
 	s := sealer{}
-	c := &chunk{b: make([]byte, headSize, chunkSize)}
+	c := newChunk(nil)
 	c.mark(startRecord, 0, 5)
 	c.packet(&rtp.TapRecord{Codec: rtp.PCMA, Payload: []byte("hello"), At: 1000})
 	c.gap(1, 2, 3)
-	s.seal(c, audioChunk, 0)
-	f.Add(slices.Clone(c.b))
-	f.Add(append([]byte("FYR\x01FYR"), c.b...))
-	f.Add(append(slices.Clone(c.b), c.b[:70]...))
+	b := s.seal(nil, c, audioChunk, 0)
+	f.Add(slices.Clone(b))
+	f.Add(append([]byte("FYR\x01FYR"), b...))
+	f.Add(append(slices.Clone(b), b[:70]...))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		in := newFrames(bytes.NewReader(file))
 		at := 0

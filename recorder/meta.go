@@ -80,7 +80,7 @@ func (r *recording) sheet(s *Store) sheet {
 	sh := sheet{Info: r.meta.info(r.id)}
 	sh.LostMS = r.lostMS(s)
 	sh.Bytes = r.size
-	sh.Encrypted = s.recipient != nil
+	sh.Encrypted = r.seal.aead != nil
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sh.DurationS = seconds(r.startAt, max(r.stopAt, r.lastAt))
@@ -96,8 +96,8 @@ func (r *recording) sheet(s *Store) sheet {
 	default:
 		sh.State = stateComplete
 	}
-	sh.Chunks = r.chunks
-	sh.Chain = hex.EncodeToString(r.chain[:])
+	sh.Chunks = int(r.seal.number) // the number of the last, and one
+	sh.Chain = hex.EncodeToString(r.seal.prev[:])
 	return sh
 }
 
@@ -118,24 +118,16 @@ func recordingDir(dir string, id recID) string {
 }
 
 // writeSheet replaces meta.json at once: a reader sees the old or the new one.
-func writeSheet(dir string, sh sheet) error {
-	tmp := filepath.Join(dir, "."+sheetFile)
-	if err := putSheet(tmp, sh); err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(dir, sheetFile))
-}
-
-// firstSheet writes meta.json where there was none. Who reads half of it reads
-// the chunks instead.
-func firstSheet(dir string, sh sheet) error { return putSheet(filepath.Join(dir, sheetFile), sh) }
-
-func putSheet(path string, sh sheet) error {
+func writeSheet(d disk, dir string, sh sheet) error {
 	text, err := json.MarshalIndent(sh, "", "  ")
 	if err != nil {
 		return fmt.Errorf("%s: %w", sheetFile, err)
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o640)
+	tmp := filepath.Join(dir, "."+sheetFile)
+	if err := d.put(tmp, append(text, '\n')); err != nil {
+		return err
+	}
+	return d.rename(tmp, filepath.Join(dir, sheetFile))
 }
 
 func readSheet(dir string) (sh sheet, err error) {

@@ -31,7 +31,7 @@ func (s *Store) repair() error {
 func (s *Store) repairOne(id recID) error {
 	dir, path := s.recordingDir(id), audioPath(s.dir, id)
 	if written(path) {
-		return nil
+		return nil // by another process, or resumed
 	}
 	sh, err := readSheet(dir)
 	if err == nil && sh.State != stateRecording {
@@ -47,7 +47,7 @@ func (s *Store) repairOne(id recID) error {
 	agents := sh.Agents
 	sh = v.sheet(id, false)
 	sh.Agents = agents
-	if err := writeSheet(dir, sh); err != nil {
+	if err := writeSheet(s.disk, dir, sh); err != nil {
 		return err
 	}
 	s.log.Warn("recording closed after a crash", zap.String("recording", sh.ID), zap.String("call", sh.CallID),
@@ -56,7 +56,7 @@ func (s *Store) repairOne(id recID) error {
 }
 
 func (s *Store) unmark(id recID) error {
-	err := os.Remove(filepath.Join(s.openDir(), id.String()))
+	err := s.disk.remove(filepath.Join(s.openDir(), id.String()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

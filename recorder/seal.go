@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strings"
 
 	"filippo.io/age"
@@ -21,12 +22,13 @@ import (
 var ErrSealed = errors.New("recording is sealed")
 
 // wrapKey makes a key for one recording and wraps it for the recipient. Nobody
-// keeps the bare key but the cipher.
-func wrapKey(to age.Recipient) (cipher.AEAD, []byte, error) {
-	key := make([]byte, 32)
+// keeps the bare key but the cipher and, if there is one, the shelf of what outlives
+// the process; it is never at rest.
+func wrapKey(to age.Recipient) (key, wrapped []byte, err error) {
+	key = make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	var wrapped bytes.Buffer
-	w, err := age.Encrypt(&wrapped, to)
+	var b bytes.Buffer
+	w, err := age.Encrypt(&b, to)
 	if err == nil {
 		_, err = w.Write(key)
 	}
@@ -36,9 +38,7 @@ func wrapKey(to age.Recipient) (cipher.AEAD, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("wrap key: %w", err)
 	}
-	aead, err := newAEAD(key)
-	clear(key)
-	return aead, wrapped.Bytes(), err
+	return key, b.Bytes(), nil
 }
 
 func newAEAD(key []byte) (cipher.AEAD, error) {
@@ -80,26 +80,34 @@ type sealer struct {
 	nonce  [12]byte
 }
 
-// seal makes the chunk a whole frame, in place. The nonce is the chunk's number,
-// which the key never sees twice: a recording is not continued by another
-// process, and a chunk whose write fails is written again as it is.
-func (s *sealer) seal(c *chunk, k kind, flags uint8) {
-	n := len(c.b) - headSize
-	h := head{kind: k, flags: flags, id: s.id, number: s.number, first: c.first, last: c.last, lost: c.lost, length: uint32(n), prev: s.prev}
+// seal makes a frame of the chunk and appends it to b, which is empty. The chunk
+// stays as it is: what has not been written must be there for another life. The
+// nonce is the chunk's number, which the key never sees twice with another content:
+// a chunk whose write fails is sealed again as it was, before any other, and a new
+// life leaves out the number that may have been used (resume).
+func (s *sealer) seal(b []byte, c *chunk, k kind, flags uint8) []byte {
+	plain := c.b[headSize:]
+	h := head{kind: k, flags: flags, id: s.id, number: s.number, first: c.first, last: c.last, lost: c.lost, length: uint32(len(plain)), prev: s.prev}
 	sealed := s.aead != nil && k != headChunk
 	if sealed {
 		h.flags |= sealedFlag
 		h.length += tagSize
 	}
-	h.put(c.b)
+	b = slices.Grow(b, headSize+int(h.length)+crcSize)[:headSize]
+	h.put(b)
 	if sealed {
 		binary.BigEndian.PutUint64(s.nonce[4:], uint64(s.number))
-		c.b = c.b[:headSize+len(s.aead.Seal(c.b[headSize:headSize], s.nonce[:], c.b[headSize:], c.b[:headSize]))]
+		b = s.aead.Seal(b, s.nonce[:], plain, b)
+	} else {
+		b = append(b, plain...)
 	}
-	c.b = binary.LittleEndian.AppendUint32(c.b, crc32.Checksum(c.b, castagnoli))
-	s.prev = sha256.Sum256(c.b)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// written lets the next chunk follow from this frame.
+func (s *sealer) written(frame []byte) {
+	s.prev = sha256.Sum256(frame)
 	s.number++
-	c.sealed = true
 }
 
 // unseal gives the payload of a frame in the clear. Head chunks never are sealed.

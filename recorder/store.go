@@ -2,10 +2,10 @@ package recorder
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,6 +22,15 @@ type Options struct {
 	Recipient string     // age X25519 recipient (age1...); "": not encrypted
 	Ended     func(Info) // a recording has closed, complete or interrupted; must not block long
 	Log       *zap.Logger
+
+	// What outlives the process, so that recordings in progress go on in the next
+	// one: a shelf, MemorySize bytes (all zero when new, aligned to a page), and what
+	// the life before left on the shelf. nil: recordings end with the process.
+	Keep   Shelf
+	Memory []byte
+	Kept   iter.Seq2[string, []byte]
+
+	disk disk // tests; nil: the real one
 }
 
 const (
@@ -54,13 +63,14 @@ type Store struct {
 	disk      disk
 
 	recordings *xsync.Map[uint64, *recording]
-	handles    atomic.Uint64
 	dropped    atomic.Uint64 // by us, for want of memory
 	tapDropped atomic.Uint64
 	written    atomic.Uint64
 	errors     atomic.Uint64
 	inMemory   atomic.Int64 // chunks
-	chunks     sync.Pool
+	memory     *memory
+	shelf      Shelf         // nil: nothing is kept
+	resumed    []Resumed     // by Open
 	kick       chan struct{} // something has begun
 
 	mu     sync.Mutex
@@ -68,6 +78,7 @@ type Store struct {
 	dirty  []*recording // written since the last sync
 	closed bool
 
+	frame []byte                        // the writer's
 	done  chan *recording               // from the writer to the closer
 	wrote func(*recording, kind, int64) // tests: a chunk up to this time is in its file
 }
@@ -78,33 +89,27 @@ type recording struct {
 	id     recID
 	meta   Meta
 	taps   uint64 // what taps had dropped when it began
+	slot   int    // of its live, -1: it does not outlive the process
 
 	mu      sync.Mutex
+	*live            // but for sealing and places, which are the writer's
 	fill    *chunk   // being filled, or nil
 	full    []*chunk // to be written, oldest first; the writer takes them off
-	open    [channels]int
-	begun   [channels]bool
-	startAt int64 // first start, unix ns
-	stopAt  int64 // last stop
-	lastAt  int64 // last packet
 	marked  time.Time
 	endedAt time.Time // End was called
-	forced  bool      // ended by Run, not by its call
 	shut    bool      // nothing is taken any more
 	agents  []string
-	lost    [channels]int64 // ns of audio dropped
-	missing [channels]sequence
-	gap     gap
+	key     []byte // bare, only while it is kept on the shelf
 
 	// The writer's alone.
 	seal    sealer
-	end     *chunk // the last, once it is sealed
+	again   *chunk // says that a new life goes on, until it is written
+	last    *chunk // the head or the end, until it is written
+	cut     bool   // what the end says
 	fd      int    // -1: no file yet
 	size    int64  // of the file, to the last whole chunk
 	torn    bool   // there is half a chunk after size
-	chunks  int    // in the file
-	chain   [sha256.Size]byte
-	started bool // head and meta.json are written
+	started bool   // head and meta.json are written
 	retry   time.Time
 	failed  error // why the last write failed
 
@@ -124,13 +129,15 @@ func Open(o Options) (*Store, error) {
 		kick:       make(chan struct{}, 1),
 		done:       make(chan *recording, 1024),
 	}
+	if o.disk != nil {
+		s.disk = o.disk
+	}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
 	if s.ended == nil {
 		s.ended = func(Info) {}
 	}
-	s.chunks.New = func() any { return &chunk{b: make([]byte, headSize, chunkSize)} }
 	if o.Recipient != "" {
 		to, err := age.ParseX25519Recipient(o.Recipient)
 		if err != nil {
@@ -141,6 +148,12 @@ func Open(o Options) (*Store, error) {
 	if err := os.MkdirAll(s.openDir(), 0o750); err != nil {
 		return nil, fmt.Errorf("recordings: %w", err)
 	}
+	var err error
+	if s.memory, err = newMemory(o.Memory); err != nil {
+		return nil, err
+	}
+	s.shelf = o.Keep
+	s.resume(o.Kept)
 	if err := s.repair(); err != nil {
 		return nil, fmt.Errorf("recordings: %w", err)
 	}
@@ -153,19 +166,24 @@ func (s *Store) Begin(m Meta) (handle uint64, id string, err error) {
 	if m.Started.IsZero() {
 		m.Started = time.Now()
 	}
-	r := &recording{handle: s.handles.Add(1), id: newID(m.Started), meta: m, taps: s.tapDropped.Load(), fd: -1}
+	r := &recording{handle: s.memory.newHandle(), id: newID(m.Started), meta: m, taps: s.tapDropped.Load(), fd: -1}
 	r.seal.id = r.id
+	r.live, r.slot = s.memory.newLive(r.handle)
 	if m.Agent != "" {
 		r.agents = []string{m.Agent}
 	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
+		s.memory.freeLive(r.live, r.slot)
 		return 0, "", ErrClosed
 	}
 	s.recordings.Store(r.handle, r)
 	s.fresh = append(s.fresh, r)
 	s.mu.Unlock()
+	r.mu.Lock()
+	s.keep(r)
+	r.mu.Unlock()
 	wake(s.kick)
 	return r.handle, r.id.String(), nil
 }
@@ -187,14 +205,17 @@ func (s *Store) Join(handle uint64, agent string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.shut {
+		return
+	}
 	r.agents = append(r.agents, agent)
+	s.keep(r)
 	if r.startAt == 0 {
 		return // the first record is a start
 	}
 	at := max(r.startAt, r.lastAt) // the clock of the taps, not ours
 	if c := r.room(s, at, joinSize+len(agent)); c != nil {
-		c.mark(joinRecord, byte(len(agent)), at)
-		c.b = append(c.b, agent...)
+		c.join(agent, at)
 	}
 }
 
@@ -209,6 +230,7 @@ func (s *Store) End(handle uint64) {
 	defer r.mu.Unlock()
 	if r.endedAt.IsZero() {
 		r.endedAt = time.Now()
+		r.ended = true
 	}
 }
 
@@ -245,19 +267,22 @@ func (s *Store) Stats() Stats {
 }
 
 // newChunk gives an empty chunk, nil when memory for them is used up.
-func (s *Store) newChunk() *chunk {
-	if s.inMemory.Load() >= maxMemory/chunkSize {
+func (s *Store) newChunk(r *recording) *chunk {
+	if s.inMemory.Load() >= maxChunks {
 		return nil
 	}
+	c, err := s.memory.newChunk(r.handle, r.order+1)
+	if err != nil {
+		return nil
+	}
+	r.order++
 	s.inMemory.Add(1)
-	c := s.chunks.Get().(*chunk)
-	c.reset()
 	return c
 }
 
 func (s *Store) recycle(c *chunk) {
 	s.inMemory.Add(-1)
-	s.chunks.Put(c)
+	s.memory.freeChunk(c)
 }
 
 func wake(c chan struct{}) {
