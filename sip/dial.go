@@ -22,6 +22,7 @@ type Dial struct {
 	Hops     int         // Max-Forwards; 0: 70. Below it no hop is left, and no call is made
 	SDP      []byte      // our offer; not to be changed afterwards
 	Headers  []Header    // extra headers
+	Owner    string      // what Standing says of the leg in the next process
 }
 
 // Dial rings one contact of an agent, or calls a number by a trunk. The returned
@@ -35,7 +36,7 @@ type Dial struct {
 func (e *Edge) Dial(d Dial, sink func(LegEvent)) (*Leg, error) {
 	l := &Leg{
 		e: e, id: sip.GenerateTagN(24), tag: sip.GenerateTagN(12), trunk: d.Trunk, free: func() {},
-		quit: make(chan struct{}), dialog: dialog{cseq: 1}, sink: sink,
+		quit: make(chan struct{}), dialog: dialog{cseq: 1}, sink: sink, owner: d.Owner,
 	}
 	l.box.open = l.opened
 	first, err := l.aim(&d)

@@ -33,6 +33,7 @@ type Leg struct {
 	trunk    string // "": a phone's
 	offer    []byte
 	user     string // the agent whose phone it is; "": a trunk's
+	owner    string
 	instead  *Leg
 	diverted []Diversion
 	vouched  Vouched

@@ -33,6 +33,7 @@ type legRecord struct {
 	Trunk    string      `json:"trunk,omitempty"`
 	User     string      `json:"user,omitempty"`
 	Contact  string      `json:"contact,omitempty"` // of the phone that was rung
+	Owner    string      `json:"owner,omitempty"`
 
 	Transport string         `json:"transport"`
 	Remote    netip.AddrPort `json:"remote"`
@@ -114,7 +115,7 @@ func (l *Leg) record(p Phase, u *unacked, said *sip.Response) *legRecord {
 	r := &legRecord{
 		Version: recordVersion, Phase: p, Server: l.server, CallID: l.id, Tag: l.tag,
 		Caller: l.caller, Called: l.called, To: l.to, Diverted: l.diverted, Hops: l.hops,
-		Trunk: l.trunk, User: l.user, Contact: l.place.contact,
+		Trunk: l.trunk, User: l.user, Owner: l.owner, Contact: l.place.contact,
 		Transport: d.flow.transport, Remote: d.flow.remote,
 		Target: d.target.String(), SIPS: d.sips, As: d.as, CSeq: l.reserved, Heeded: l.heeded, First: l.first,
 		Sent: l.sdp, Heard: l.heard, Early: l.agreedEarly, Updates: l.updates, Reliably: l.reliably, RSeq: l.rseq,

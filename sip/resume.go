@@ -42,6 +42,7 @@ const rebuilding = 5 * time.Second
 type Standing struct {
 	Phase  Phase
 	Server bool
+	Owner  string // of the Dial
 	Sent   []byte // last description we sent
 	Heard  []byte // last description they sent
 	Early  bool   // a description was agreed on before the answer
@@ -55,7 +56,7 @@ type Standing struct {
 func (l *Leg) Standing() Standing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Standing{Phase: l.phase, Server: l.server, Sent: l.sdp, Heard: l.heard, Early: l.agreedEarly}
+	s := Standing{Phase: l.phase, Server: l.server, Owner: l.owner, Sent: l.sdp, Heard: l.heard, Early: l.agreedEarly}
 	s.Acked = l.server && l.phase == Up && (l.unacked == nil || !l.unacked.initial)
 	if l.referral != nil {
 		s.Referral = l.referral.token
@@ -118,7 +119,7 @@ func (e *Edge) legOf(r *legRecord) (*Leg, error) {
 	}
 	l := &Leg{
 		e: e, server: r.Server, id: r.CallID, tag: r.Tag, free: func() {},
-		caller: r.Caller, called: r.Called, to: r.To, diverted: r.Diverted, hops: r.Hops, trunk: r.Trunk, user: r.User,
+		caller: r.Caller, called: r.Called, to: r.To, diverted: r.Diverted, hops: r.Hops, trunk: r.Trunk, user: r.User, owner: r.Owner,
 		first: r.First, phase: r.Phase, dialog: d, why: r.Why, ahead: r.Ahead, sdp: r.Sent, heard: r.Heard,
 		updates: r.Updates, reliably: r.Reliably, agreedEarly: r.Early, rseq: r.RSeq, least: r.Least,
 		tokens: r.Tokens, refers: r.Refers, session: r.timer(),

@@ -75,7 +75,6 @@ type board struct {
 func newBoard(j *journal, log *zap.Logger) *board {
 	b := &board{
 		ring:    ring.New[posted](ringSize),
-		floor:   acd.NewFloor(),
 		fold:    ledger.NewFold(),
 		tally:   ledger.NewTally(nil),
 		counted: func(...ledger.Interval) {},
@@ -84,11 +83,17 @@ func newBoard(j *journal, log *zap.Logger) *board {
 		log:     log,
 		asks:    make(chan func()),
 	}
+	b.forgetFloor()
+	return b
+}
+
+// forgetFloor begins with an empty floor.
+func (b *board) forgetFloor() {
+	b.floor = acd.NewFloor()
 	b.floor.OnViolation = func(what string) {
 		b.violations.Add(1)
-		log.Error("floor: an invariant was broken", zap.String("what", what))
+		b.log.Error("floor: an invariant was broken", zap.String("what", what))
 	}
-	return b
 }
 
 // post puts an event on the ring. It waits only when the ring is full.

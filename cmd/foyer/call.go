@@ -129,15 +129,15 @@ func (ex *exchange) invite(leg *sip.Leg) {
 	}
 	c.log = ex.log.With(zap.String("call", string(c.id)))
 	ex.calls.add(c)
-	go c.run()
+	go c.run(arrived{})
 	leg.Wait()
 }
 
-// run is the goroutine of the call.
-func (c *call) run() {
+// run is the goroutine of the call; first is what it begins with, nil if it waits.
+func (c *call) run(first any) {
 	defer c.ex.calls.remove(c)
-	if !c.back {
-		c.guard(func() { c.take(arrived{}) })
+	if first != nil {
+		c.guard(func() { c.take(first) })
 	}
 	c.show()
 	var spare []any
@@ -173,13 +173,19 @@ func (c *call) take(m any) {
 	if c.ex.onStep != nil {
 		c.ex.onStep(c, m)
 	}
+	was := c.phase
 	c.handle(m)
+	if c.phase != was && c.phase < closing {
+		c.save()
+	}
 }
 
 func (c *call) handle(m any) {
 	switch m := m.(type) {
 	case arrived:
 		c.arrive()
+	case revived:
+		c.goOn(m)
 	case fromCaller:
 		c.callerDid(m.event)
 	case fromPhone:
@@ -223,6 +229,7 @@ func (c *call) handleRarer(m any) {
 	case acd.CallbackOver, retire:
 		if c.alone() {
 			c.phase = over
+			c.ex.forget(c.id)
 		}
 	case acd.Comfort:
 		c.comfort()
@@ -287,12 +294,16 @@ func (c *call) arrive() {
 		c.turnAway(causeOf(err), err)
 		return
 	}
-	leg.Listen(func(ev sip.LegEvent) { c.box.post(fromCaller{ev}) })
+	leg.Listen(c.callerSink())
 	if c.dest.cause != acd.CauseUnknown {
 		c.announceClosed()
 		return
 	}
 	c.admit()
+}
+
+func (c *call) callerSink() func(sip.LegEvent) {
+	return func(ev sip.LegEvent) { c.box.post(fromCaller{ev}) }
 }
 
 // admit lets the caller in: music at once, then the queue.
@@ -302,6 +313,10 @@ func (c *call) admit() {
 		c.turnAway(causeOf(err), err)
 		return
 	}
+	c.tellArrived()
+}
+
+func (c *call) tellArrived() {
 	facts := c.facts
 	c.told = true
 	// Whoever rang first goes first, whichever goroutine gets to say so first.

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"foyer/acd"
-	"foyer/rtp"
 	"foyer/sip"
 )
 
@@ -33,7 +32,7 @@ func (ex *exchange) callbackFor(id acd.CallID, q acd.QueueID, number string) {
 	c.log = ex.log.With(zap.String("call", string(id)))
 	c.show()
 	ex.calls.add(c)
-	go c.run()
+	go c.run(nil)
 }
 
 // callCustomer carries out the floor's decision to call the customer of a callback.
@@ -44,8 +43,7 @@ func (c *call) callCustomer(d acd.Dial) {
 	c.dialled = d.Offer
 	c.log.Info("calling back", zap.String("number", d.Number), zap.String("agent", string(d.Agent)))
 	if o := c.waitingAgent(); o != nil {
-		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-agent"), c.ex.plan.Load().music)
-		o.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
+		o.media.Hear(c.playlist("callback-agent"))
 	}
 	if err := c.callOut(d.Number, passed{by: c.dest.number}); err != nil {
 		c.log.Warn("customer not called", zap.Error(err))
@@ -69,8 +67,7 @@ func (c *call) customerAnswered() {
 	c.answered, c.code = true, 200
 	c.facts.Trunk, c.facts.SIPCallID, c.facts.Transport = o.leg.Trunk(), o.leg.SIPCallID(), o.leg.Transport()
 	if c.waitingAgent() == nil {
-		sounds := append(c.ex.plan.Load().voice(c.client).Say("callback-hello"), c.ex.plan.Load().music)
-		c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
+		c.caller.media.Hear(c.playlist("callback-hello"))
 	}
 	c.ex.board.post(acd.Event{Kind: acd.CallerBack, Call: c.id, Offer: c.dialled})
 }
@@ -90,6 +87,7 @@ func (c *call) postpone() {
 		c.withdraw(id, acd.CauseDraining)
 	}
 	c.phase = over
+	c.ex.forget(c.id)
 }
 
 // retire lets callbacks go that are not being made.

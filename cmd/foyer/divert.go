@@ -151,7 +151,6 @@ func (c *call) tryNext() error {
 func (c *call) dialOut() (*sip.Leg, error) {
 	o := c.out
 	o.tries++
-	attempt := o.tries
 	o.sdp = c.ex.newSession(o.media, o.offers[0])
 	o.offers = o.offers[1:]
 	plan, passedOn := c.ex.plan.Load(), false
@@ -165,7 +164,12 @@ func (c *call) dialOut() (*sip.Leg, error) {
 			}
 		}
 	}
-	return c.ex.edge.Dial(d, func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) })
+	return c.ex.edge.Dial(d, c.outsideSink(o))
+}
+
+func (c *call) outsideSink(o *outward) func(sip.LegEvent) {
+	attempt := o.tries
+	return func(ev sip.LegEvent) { c.box.post(fromOutside{o, attempt, ev}) }
 }
 
 // onItsWay takes the leg of an attempt that is on its way.
@@ -429,6 +433,7 @@ func (c *call) startMessage() {
 		return
 	}
 	c.rec.handle, c.rec.id = handle, id
+	c.save()
 	c.caller.media.Tap(handle, callerChannel)
 	time.AfterFunc(longestMessage, func() { c.box.post(messageTime{}) })
 }

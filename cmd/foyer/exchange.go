@@ -132,6 +132,9 @@ func (ex *exchange) keep(rows []ledger.CDR) {
 	rows = slices.DeleteFunc(rows, ex.finished)
 	ex.cdrs.Put(rows...)
 	for i := range rows {
+		ex.forget(acd.CallID(rows[i].ID))
+	}
+	for i := range rows {
 		if !rows[i].Again {
 			ex.metrics.counted(&rows[i])
 		}

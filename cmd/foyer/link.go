@@ -94,8 +94,7 @@ func (c *call) comfort() {
 	if c.phase != talking || c.agent == nil {
 		return
 	}
-	sounds := append(c.ex.plan.Load().voice(c.client).Say("agent-lost"), c.ex.plan.Load().music)
-	c.caller.media.Hear(&rtp.Playlist{Sounds: sounds, Loop: true})
+	c.caller.media.Hear(c.playlist("agent-lost"))
 	c.caller.media.Watch(false)
 }
 

@@ -87,6 +87,7 @@ func (c *call) greet() error {
 		return err
 	}
 	if c.early && !c.caller.owed {
+		c.save()
 		if err := c.caller.leg.Ring(183, answer); err != nil {
 			return fmt.Errorf("%w: %w", errGone, err)
 		}
@@ -98,26 +99,45 @@ func (c *call) greet() error {
 }
 
 func (c *call) answer(sdp []byte) error {
+	c.answered, c.code = true, 200
+	c.save()
 	if err := c.caller.leg.Answer(sdp); err != nil {
+		c.answered, c.code = false, 0
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
-	c.answered, c.code = true, 200
 	return nil
 }
 
 // playQueue plays the greeting and the recording notice once, then music, or to a
 // caller who has not been answered the tone of a ringing telephone.
 func (c *call) playQueue() {
-	plan := c.ex.plan.Load()
-	sounds, then := append([]*rtp.Sound(nil), c.dest.greeting...), plan.music
-	if !c.answered && plan.trunks[c.trunk].ringback {
-		then = c.ex.ringback
-	}
-	c.caller.media.Hear(&rtp.Playlist{Sounds: append(sounds, then), Loop: true})
+	c.caller.media.Hear(c.playlist(waitingList))
 }
 
-func (c *call) playMusic(to *side) {
-	to.media.Hear(&rtp.Playlist{Sounds: []*rtp.Sound{c.ex.plan.Load().music}, Loop: true})
+func (c *call) playMusic(to *side) { to.media.Hear(c.playlist(holdList)) }
+
+// What goes on until something else is heard, by the names that the next life of the
+// switch knows it by: a voice, perhaps, and then music. The others are prompts.
+const (
+	waitingList = "queue"
+	holdList = "music"
+)
+
+func (c *call) playlist(name string) *rtp.Playlist {
+	plan := c.ex.plan.Load()
+	var sounds []*rtp.Sound
+	then := plan.music
+	switch name {
+	case holdList:
+	case waitingList:
+		sounds = append(sounds, c.dest.greeting...)
+		if !c.answered && plan.trunks[c.trunk].ringback {
+			then = c.ex.ringback
+		}
+	default:
+		sounds = plan.voice(c.client).Say(name)
+	}
+	return &rtp.Playlist{Name: name, Sounds: append(sounds, then), Loop: true}
 }
 
 // sayLast plays one announcement to the caller and ends the call after it.
@@ -189,8 +209,9 @@ func (c *call) reoffered(who acd.Party, s *side, leg *sip.Leg, ev sip.Reoffered)
 		leg.Decline(ev, sip.Reject{Code: 488, Err: err})
 		return
 	}
-	leg.Accept(ev, answer)
 	c.apply(s, stream, s.stream.Latch)
+	c.save()
+	leg.Accept(ev, answer)
 	c.streamChanged(who, s)
 }
 

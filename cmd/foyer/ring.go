@@ -34,6 +34,7 @@ type offer struct {
 // phone is one contact of an agent during an offer.
 type phone struct {
 	offer   *offer
+	place   int // among the offer's phones
 	leg     *sip.Leg
 	sdp     *rtp.Session
 	offers  []rtp.Protection // that it has not been offered yet
@@ -65,9 +66,10 @@ func (c *call) ring(a acd.Offer) {
 		return
 	}
 	for _, b := range bindings {
-		p := &phone{offer: o, binding: b, offers: c.ex.ofPhone(b.Transport).offers(b.Transport)}
-		if c.dial(p) {
-			o.phones = append(o.phones, p)
+		p := &phone{offer: o, place: len(o.phones), binding: b, offers: c.ex.ofPhone(b.Transport).offers(b.Transport)}
+		o.phones = append(o.phones, p)
+		if !c.dial(p) {
+			o.phones = o.phones[:p.place]
 		}
 	}
 	if o.pending() == 0 && c.offers[o.id] != nil {
@@ -118,15 +120,19 @@ func (c *call) dial(p *phone) bool {
 	if c.consult != nil && o.asker != "" {
 		caller = sip.Caller{User: string(o.asker), Display: c.ex.plan.Load().agents[o.asker].name}
 	}
+	p.leg = nil
+	sdp := p.sdp.Offer(c.caller.stream.Codec)
+	c.save()
 	leg, err := c.ex.edge.Dial(sip.Dial{
 		To:     p.binding,
 		Caller: caller,
-		SDP:    p.sdp.Offer(c.caller.stream.Codec),
+		SDP:    sdp,
+		Owner:  p.owner(c),
 		Headers: []sip.Header{
 			{Name: "X-Foyer-Call", Value: string(c.id)},
 			{Name: "X-Foyer-Queue", Value: string(o.queue)},
 		},
-	}, func(ev sip.LegEvent) { c.box.post(fromPhone{p, ev}) })
+	}, c.phoneSink(p))
 	if err != nil {
 		o.refusal = sip.Refused{Code: 503, Reason: err.Error(), Unreachable: true}
 		return false
@@ -134,6 +140,10 @@ func (c *call) dial(p *phone) bool {
 	p.leg = leg
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: leg.SIPCallID(), Party: string(o.agent), Agent: true})
 	return true
+}
+
+func (c *call) phoneSink(p *phone) func(sip.LegEvent) {
+	return func(ev sip.LegEvent) { c.box.post(fromPhone{p, ev}) }
 }
 
 // pending counts the phones that may still answer.
@@ -233,6 +243,7 @@ func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
 			other.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
 		}
 	}
+	c.save()
 	c.ex.board.post(acd.Event{Kind: acd.Answered, Call: c.id, Agent: o.agent, Offer: o.id})
 }
 
@@ -321,12 +332,13 @@ func (c *call) connect(a acd.Connect) {
 	}
 	c.phase = talking
 	c.connected = time.Now()
+	c.mayAsk = false
+	c.startRecording()
+	c.save()
 	c.ex.board.post(acd.Event{Kind: acd.Bridged, Call: c.id, Agent: o.agent, Offer: o.id})
 	// Either may have been on hold before they met.
 	c.holdChanged(acd.Caller, &c.caller)
 	c.holdChanged(acd.Agent, &o.side)
 	c.rewire()
-	c.mayAsk = false
-	c.startRecording()
 	c.log.Info("call bridged", zap.String("agent", string(o.agent)), zap.String("recording", c.rec.id))
 }

@@ -114,6 +114,10 @@ type running struct {
 	wait    sync.WaitGroup
 	failed  chan error
 
+	memory    *keeper.Memory // what outlives the process; nil where nobody keeps it
+	revival   *revival       // until start
+	continued bool           // the floor is the last life's
+
 	stopBoard, stopEdge, stopTaps context.CancelFunc
 	boardDone, tapsDone           chan struct{}
 }
@@ -141,9 +145,6 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	if ex.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
-	if ex.sockets, err = openSockets(cfg, log, t.keeper); err != nil {
-		return nil, err
-	}
 	var p *plan
 	if p, err = newPlan(cfg); err != nil {
 		return nil, err
@@ -151,12 +152,24 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	ex.plan.Store(p)
 	ex.metrics.reloaded(cfg.Sum, time.Now(), nil)
 	ex.ringback = sound.Ringback()
+	if ex.memory, err = ex.keeper.Memory(); err != nil {
+		log.Error("the calls of the last life cannot be taken up", zap.Error(err))
+	}
+	if err = ex.openMedia(cfg); err != nil {
+		return nil, err
+	}
+	// Who talks goes on talking before anything else is looked at.
+	ex.revival = ex.reviveMedia()
+	if ex.sockets, err = openSockets(cfg, log, t.keeper); err != nil {
+		return nil, err
+	}
 	if err = ex.openStores(cfg, dir); err != nil {
 		return nil, err
 	}
-	if err = ex.openWires(cfg, p); err != nil {
+	if err = ex.openSignalling(cfg, p); err != nil {
 		return nil, err
 	}
+	ex.reviveLegs(ex.revival)
 	return ex, nil
 }
 
@@ -179,13 +192,19 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	if err := ex.loadAccounts(context.Background(), cfg.Registrar.Realm); err != nil {
 		return err
 	}
-	ex.recordings, err = recorder.Open(recorder.Options{
+	o := recorder.Options{
 		Dir:       cfg.Recording.Store.Dir,
 		Recipient: cfg.Recording.Encrypt.Recipient,
 		Ended:     ex.recordingEnded,
 		Log:       ex.log.Named("recorder"),
-	})
-	if err != nil {
+	}
+	if ex.memory != nil {
+		o.Keep, o.Kept = ex.memory, ex.memory.All()
+		if o.Memory, err = ex.keeper.Shared("recordings", recorder.MemorySize); err != nil {
+			return err
+		}
+	}
+	if ex.recordings, err = recorder.Open(o); err != nil {
 		return fmt.Errorf("recording.store.dir: %w", err)
 	}
 	return nil
@@ -201,7 +220,8 @@ func (ex *exchange) recover() error {
 	if err != nil || from == 0 {
 		return err
 	}
-	floor := acd.NewFloor()
+	goesOn := ex.sameLife(from)
+	floor, hash := ex.board.floor, acd.NewHash()
 	asked := map[acd.CallID]*acd.Facts{}
 	err = ex.journal.read(ctx, from, func(p page) error {
 		for _, r := range p.Records {
@@ -210,6 +230,7 @@ func (ex *exchange) recover() error {
 				asked[r.Event.Call] = r.Event.Facts
 			}
 			actions := floor.Step(r.At, r.Event)
+			hash.Add(r, actions)
 			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
 			ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
 		}
@@ -221,25 +242,43 @@ func (ex *exchange) recover() error {
 	if err := ex.cdrs.Flush(ctx); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
+	if goesOn {
+		ex.board.hash, ex.continued = hash, true
+		return nil
+	}
 	ex.promised = promisedIn(floor, ex.board.last, asked)
+	ex.board.forgetFloor()
 	if open := ex.board.fold.Open(); len(open) > 0 {
 		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
 	}
 	return nil
 }
 
-// openWires makes the media and signalling sides.
-func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
+// openMedia makes the media side.
+func (ex *exchange) openMedia(cfg *config.Config) error {
 	r := cfg.Listen.RTP
-	var err error
-	ex.media, err = rtp.Open(rtp.Options{
+	o := rtp.Options{
 		Addr: r.Addr, Public: r.PublicIP, MinPort: r.Ports.Min, MaxPort: r.Ports.Max,
 		MediaTimeout: r.MediaTimeout, Log: ex.log.Named("rtp"),
-	})
-	if err != nil {
+	}
+	if ex.memory != nil {
+		o.Memory, o.Sockets = ex.memory, ex.keeper
+		o.TapMemory = func(shard int) ([]byte, error) { return ex.keeper.Shared(fmt.Sprint("tap", shard), rtp.TapMemory) }
+	}
+	var err error
+	if ex.media, err = rtp.Open(o); err != nil {
 		return fmt.Errorf("listen.rtp: %w", err)
 	}
+	return nil
+}
+
+// openSignalling makes the signalling side.
+func (ex *exchange) openSignalling(cfg *config.Config, p *plan) (err error) {
 	reg := cfg.Registrar
+	var keep sip.Keep
+	if ex.memory != nil {
+		keep = ex.memory
+	}
 	ex.registrar = sip.NewRegistrar(sip.RegistrarOptions{
 		Realm: reg.Realm, Default: algorithm(reg.Digest), Accounts: ex.accounts.over(p),
 		ExpiresUDP: reg.Expires.UDP, ExpiresTCP: reg.Expires.TCP, ExpiresTLS: reg.Expires.TLS, ExpiresWSS: reg.Expires.WSS,
@@ -265,6 +304,7 @@ func (ex *exchange) openWires(cfg *config.Config, p *plan) error {
 		Invite:      ex.invite,
 		AgentInvite: ex.agentInvite,
 		Draining:    ex.draining.Load,
+		Keep:        keep,
 	})
 	return err
 }
@@ -277,13 +317,13 @@ func (ex *exchange) start() error {
 	ex.stopBoard, ex.stopEdge, ex.stopTaps = stopBoard, stopEdge, stopTaps
 	ex.boardDone, ex.tapsDone = make(chan struct{}), make(chan struct{})
 
-	// Started comes before anything a peer can do.
-	floor := ex.plan.Load().floor
-	ex.board.post(acd.Event{Kind: acd.Started, Config: &floor})
-	for _, ev := range ex.promised {
-		ex.board.post(ev)
-	}
+	// Before anything a peer can do.
+	ex.beginLife()
 	go func() { defer close(ex.boardDone); ex.board.run(boardCtx) }()
+	if err := ex.markLife(); err != nil {
+		return err
+	}
+	ex.attach(ex.revival)
 	go func() {
 		defer close(ex.tapsDone)
 		if err := ex.recordings.Run(tapCtx, ex.media.Taps()); err != nil {
@@ -295,6 +335,8 @@ func (ex *exchange) start() error {
 			ex.fail(fmt.Errorf("sip: %w", err))
 		}
 	})
+	ex.reviveCalls(ex.revival)
+	ex.revival = nil
 	ex.wait.Go(func() { ex.hours(edgeCtx) })
 	ex.wait.Go(func() { ex.watchBoard(edgeCtx) })
 	ex.wait.Go(func() { ex.watchToll(edgeCtx) })

@@ -32,7 +32,7 @@ func (c *call) takeOver(m takingOver) {
 		return
 	}
 	p := &phone{offer: o, leg: m.leg, binding: c.ex.bindingOf(m.agent, m.leg)}
-	m.leg.Listen(func(ev sip.LegEvent) { c.box.post(fromPhone{p, ev}) })
+	m.leg.Listen(c.phoneSink(p))
 	if err := m.leg.Answer(body); err != nil {
 		return // its caller has given up; the talk stays where it was
 	}

@@ -40,7 +40,7 @@ type Memory struct {
 }
 
 // Cell is a piece of memory for what changes often. A store into it needs no call.
-type Cell [8]uint64
+type Cell = [8]uint64
 
 // header is the first page.
 type header struct {
@@ -127,6 +127,75 @@ func mapped(fd int) (*Memory, error) {
 
 // FD is the descriptor to be kept.
 func (m *Memory) FD() int { return m.fd }
+
+// memoryName is what the memory of calls is kept under.
+const memoryName = "calls"
+
+// Memory is the memory of calls: what the last life left there, or a new one that the
+// keeper has. nil where nothing is kept. What the last life left and this release
+// cannot read is let go of; the error says so, and the memory is a new one.
+func (c *Client) Memory() (m *Memory, unread error) {
+	if !c.Kept() {
+		return nil, nil
+	}
+	fds := c.Inherited(memoryName)
+	if len(fds) == 1 {
+		if m, unread = OpenMemory(fds[0]); unread == nil {
+			return m, nil
+		}
+	}
+	c.discard(memoryName, fds)
+	m, err := NewMemory()
+	if err != nil {
+		return nil, errors.Join(unread, err)
+	}
+	if err := c.Store(memoryName, m.FD()); err != nil {
+		return nil, errors.Join(unread, err, m.Close())
+	}
+	return m, unread
+}
+
+// Shared is size bytes of memory that outlive the process, all zero when new, mapped
+// at a page. nil where nothing is kept.
+func (c *Client) Shared(name string, size int) ([]byte, error) {
+	if !c.Kept() {
+		return nil, nil
+	}
+	fds := c.Inherited(name)
+	var st unix.Stat_t
+	if len(fds) != 1 || unix.Fstat(fds[0], &st) != nil || st.Size != int64(size) {
+		c.discard(name, fds)
+		fd, err := unix.MemfdCreate("foyer-"+name, unix.MFD_CLOEXEC)
+		if err != nil {
+			return nil, fmt.Errorf("shared memory: %w", err)
+		}
+		fds = []int{fd}
+		if err = unix.Ftruncate(fd, int64(size)); err == nil {
+			err = c.Store(name, fd)
+		}
+		if err != nil {
+			_ = unix.Close(fd)
+			return nil, fmt.Errorf("shared memory: %w", err)
+		}
+	}
+	defer unix.Close(fds[0]) // the mapping stays
+	b, err := unix.Mmap(fds[0], 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("shared memory: %w", err)
+	}
+	_ = unix.Madvise(b, unix.MADV_DONTDUMP)
+	return b, nil
+}
+
+// discard lets go of what was inherited under a name and cannot be used.
+func (c *Client) discard(name string, fds []int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
+	if len(fds) > 0 {
+		_ = c.Remove(name)
+	}
+}
 
 // Close lets go of the memory. Cells must not be used any more.
 func (m *Memory) Close() error {
