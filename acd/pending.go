@@ -25,20 +25,17 @@ func (f *Floor) Pending() []Action {
 	return all
 }
 
-// Rings says whether an agent is reserved for a call by this offer: rung, talking or
-// wrapping up.
-func (f *Floor) Rings(id CallID, offer OfferID) bool {
+// Bound says whether an agent is reserved for a call by this offer, being rung, talking
+// or wrapping up, and whether their phone has rung.
+func (f *Floor) Bound(id CallID, offer OfferID) (bound, alerted bool) {
 	c := f.calls[id]
 	if c == nil {
-		return false
+		return false, false
 	}
-	if c.talk != nil && c.talk.id == offer || c.aside != nil && c.aside.id == offer {
-		return true
-	}
-	for _, r := range c.rings {
-		if r.id == offer {
-			return true
+	for _, r := range append([]*reservation{c.talk, c.aside}, c.rings...) {
+		if r != nil && r.id == offer {
+			return true, r.alerted
 		}
 	}
-	return false
+	return false, false
 }

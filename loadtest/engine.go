@@ -38,7 +38,15 @@ type MediaTotals struct {
 	DelayP50 time.Duration // from the sender's send to the arrival at the receiver's socket
 	DelayP99 time.Duration
 	DelayMax time.Duration
+	// Gaps are the pauses in what one end heard of the other that were longer than
+	// gapAfter, since the beginning: how many, and how long.
+	Gaps           uint64
+	GapP50, GapP99 time.Duration
+	GapMax         time.Duration
 }
+
+// gapAfter is three packets: less is the tick of whoever relays, or of us.
+const gapAfter = 60 * time.Millisecond
 
 // engine is the media of all phones: one locked thread that on a 5 ms tick sends
 // for a quarter of the legs and reads what has arrived for another quarter. It
@@ -58,6 +66,7 @@ type engine struct {
 	phase  [phases][]*leg
 	sums   MediaTotals
 	delays *spread
+	gaps   spread
 	inbox  [atOnce]letter
 	msgs   [atOnce]message
 }
@@ -133,6 +142,7 @@ func (e *engine) totals() (MediaTotals, *spread) {
 			}
 			t.Legs += len(e.phase[i])
 		}
+		t.Gaps, t.GapP50, t.GapP99, t.GapMax = e.gaps.n, e.gaps.quantile(0.5), e.gaps.quantile(0.99), e.gaps.longest()
 		d := *e.delays
 		got <- answer{t, &d}
 	})
@@ -302,7 +312,12 @@ func (e *engine) count(l *leg, i int) {
 	switch what {
 	case fresh:
 		e.sums.Received++
-		delay := time.Duration(e.arrived(i) - m.Sent)
+		at := e.arrived(i)
+		if gap := time.Duration(at - l.last); l.last != 0 && gap > gapAfter {
+			e.gaps.add(gap)
+		}
+		l.last = at
+		delay := time.Duration(at - m.Sent)
 		e.delays.add(delay)
 		if delay > lateAfter {
 			e.sums.Late++

@@ -37,6 +37,7 @@ type leg struct {
 	packet  [packetSize]byte
 
 	heard heard
+	last  int64 // arrival of the newest marked packet, unix ns
 }
 
 // heard is what a leg received of the other end.

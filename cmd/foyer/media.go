@@ -120,7 +120,7 @@ func (c *call) playMusic(to *side) { to.media.Hear(c.playlist(holdList)) }
 // switch knows it by: a voice, perhaps, and then music. The others are prompts.
 const (
 	waitingList = "queue"
-	holdList = "music"
+	holdList    = "music"
 )
 
 func (c *call) playlist(name string) *rtp.Playlist {

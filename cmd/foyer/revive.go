@@ -38,9 +38,9 @@ type revived struct {
 
 // floorSays is what the floor thinks of a call.
 type floorSays struct {
-	known   bool
-	bound   map[acd.OfferID]bool // agents reserved for it
-	pending []acd.Action
+	known          bool
+	bound, alerted map[acd.OfferID]bool // agents reserved for it; whose phone has rung
+	pending        []acd.Action
 }
 
 // reviveMedia makes the calls of the last life and takes up their media.
@@ -172,8 +172,10 @@ func (ex *exchange) attach(r *revival) {
 				o = c.offers[k.Offers[i].ID]
 			}
 			for _, p := range o.phones {
-				if leg := r.owned[p.owner(c)]; leg != nil {
+				if leg := r.owned[p.owner(c)]; leg != nil && !p.done {
 					p.leg = r.claim(leg.Key())
+				} else if p.done = true; o.taken == p {
+					o.left = &sip.Ended{Why: sip.Bye}
 				}
 			}
 			if o.taken != nil {
@@ -210,12 +212,12 @@ func (ex *exchange) reviveCalls(r *revival) {
 		f := ex.board.floor
 		for _, c := range r.calls {
 			_, known := f.Call(c.id)
-			s := &floorSays{known: known, bound: map[acd.OfferID]bool{}}
+			s := &floorSays{known: known, bound: map[acd.OfferID]bool{}, alerted: map[acd.OfferID]bool{}}
 			for id := range c.offers {
-				s.bound[id] = f.Rings(c.id, id)
+				s.bound[id], s.alerted[id] = f.Bound(c.id, id)
 			}
 			if c.agent != nil {
-				s.bound[c.agent.id] = f.Rings(c.id, c.agent.id)
+				s.bound[c.agent.id], _ = f.Bound(c.id, c.agent.id)
 			}
 			says[c.id] = s
 		}
@@ -291,7 +293,7 @@ func (c *call) goOn(m revived) {
 		c.tellArrived()
 	}
 	for _, o := range c.offers {
-		c.offerStands(o)
+		c.offerStands(o, m.says.alerted[o.id])
 	}
 	if c.agent != nil && c.phase == talking {
 		c.talkStands(c.agent)
@@ -358,17 +360,11 @@ func (c *call) callerStands() bool {
 	return true
 }
 
-// offerStands looks at the phones of an agent who is rung.
-func (c *call) offerStands(o *offer) {
+// offerStands looks at the phones of an agent who is rung. If none of them is left,
+// and none had rung, no INVITE had left: the floor's offer is carried out again.
+func (c *call) offerStands(o *offer, alerted bool) {
 	for _, p := range o.phones {
 		if p.done {
-			continue
-		}
-		if p.leg == nil {
-			if o.taken == p {
-				o.left = &sip.Ended{Why: sip.Bye}
-			}
-			p.done = true
 			continue
 		}
 		p.leg.Listen(c.phoneSink(p))
@@ -378,8 +374,10 @@ func (c *call) offerStands(o *offer) {
 	}
 	switch {
 	case c.offers[o.id] == nil:
-	case o.media == nil || o.taken == nil && o.pending() == 0:
-		c.failed(o, acd.CauseUnreachable, sip.Refused{Code: 480, Reason: "lost with the switch"})
+	case o.media == nil || o.taken == nil && o.pending() == 0 && alerted:
+		c.failed(o, acd.CauseFailed, sip.Refused{Code: 500, Reason: "lost with the switch"})
+	case o.taken == nil && o.pending() == 0:
+		c.closeOffer(o, sip.Reason{})
 	case o.taken != nil:
 		c.ex.board.post(acd.Event{Kind: acd.Answered, Call: c.id, Agent: o.agent, Offer: o.id})
 	case o.alerted:
@@ -390,7 +388,7 @@ func (c *call) offerStands(o *offer) {
 // talkStands looks at the phone of the agent who talks.
 func (c *call) talkStands(o *offer) {
 	p := o.taken
-	if p == nil || p.leg == nil || o.media == nil {
+	if p == nil || p.done || o.media == nil {
 		c.end(acd.Agent, acd.CauseHangup)
 		return
 	}

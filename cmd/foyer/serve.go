@@ -152,6 +152,7 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	ex.plan.Store(p)
 	ex.metrics.reloaded(cfg.Sum, time.Now(), nil)
 	ex.ringback = sound.Ringback()
+	begun := time.Now()
 	if ex.memory, err = ex.keeper.Memory(); err != nil {
 		log.Error("the calls of the last life cannot be taken up", zap.Error(err))
 	}
@@ -160,16 +161,22 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	}
 	// Who talks goes on talking before anything else is looked at.
 	ex.revival = ex.reviveMedia()
+	heard := time.Now()
 	if ex.sockets, err = openSockets(cfg, log, t.keeper); err != nil {
 		return nil, err
 	}
 	if err = ex.openStores(cfg, dir); err != nil {
 		return nil, err
 	}
+	read := time.Now()
 	if err = ex.openSignalling(cfg, p); err != nil {
 		return nil, err
 	}
 	ex.reviveLegs(ex.revival)
+	if n := len(ex.revival.calls); n > 0 {
+		log.Info("the last life is taken up", zap.Int("calls", n), zap.Duration("media", heard.Sub(begun)),
+			zap.Duration("stores", read.Sub(heard)), zap.Duration("signalling", time.Since(read)))
+	}
 	return ex, nil
 }
 
