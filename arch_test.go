@@ -126,6 +126,19 @@ func TestArrowsKeepWhatIfOutsideTheFloor(t *testing.T) {
 	}
 }
 
+// The keeper must not die of what the rest of the program does: it knows nothing of it.
+func TestArrowsKeepTheKeeperAlone(t *testing.T) {
+	imported, there := imports(t)["foyer/cmd/foyer/keeper"]
+	if !there {
+		t.Error("foyer/cmd/foyer/keeper is gone; so should be this test")
+	}
+	for _, i := range imported {
+		if _, ours := room(i); ours {
+			t.Errorf("foyer/cmd/foyer/keeper imports %s", i)
+		}
+	}
+}
+
 type source struct {
 	syntax *ast.File
 	set    *token.FileSet

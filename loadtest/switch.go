@@ -81,7 +81,8 @@ func StartSwitch(ctx context.Context, bin string, setup Setup) (*Switch, error) 
 	if s.log, err = os.Create(filepath.Join(setup.Dir, "foyer.log")); err != nil {
 		return nil, fmt.Errorf("start switch: %w", err)
 	}
-	s.cmd = exec.Command(bin, "serve", "-c", s.Config)
+	// Alone: what is measured is the switch, and it must not be started again.
+	s.cmd = exec.Command(bin, "serve", "--alone", "-c", s.Config)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = setup.Dir, s.log, s.log
 	// The switch must not outlive a generator that was killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}

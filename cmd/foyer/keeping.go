@@ -107,17 +107,20 @@ func bound(fd int, network string, addr netip.AddrPort, kind int) bool {
 	if err != nil {
 		return false
 	}
+	six := strings.HasSuffix(network, "6")
 	switch at := name.(type) {
 	case *unix.SockaddrInet4:
-		// Every address is asked for without any where the machine has no IPv6.
-		got := netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))
-		return got == addr || got.Port() == addr.Port() && got.Addr().IsUnspecified() && addr.Addr().IsUnspecified() && !strings.HasSuffix(network, "6")
+		got := netip.AddrFrom4(at.Addr)
+		// Where the machine has no IPv6, every address is every one of IPv4.
+		every := got.IsUnspecified() && addr.Addr().IsUnspecified() && !six
+		return at.Port == int(addr.Port()) && (got == addr.Addr() || every)
 	case *unix.SockaddrInet6:
-		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		if err != nil || (only == 1) != strings.HasSuffix(network, "6") {
-			return false
+		got := netip.AddrFrom16(at.Addr)
+		if !got.IsUnspecified() {
+			return at.Port == int(addr.Port()) && got == addr.Addr().WithZone("")
 		}
-		return netip.AddrPortFrom(netip.AddrFrom16(at.Addr), uint16(at.Port)) == netip.AddrPortFrom(addr.Addr().WithZone(""), addr.Port())
+		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		return err == nil && at.Port == int(addr.Port()) && addr.Addr().IsUnspecified() && (only == 1) == six
 	}
 	return false
 }

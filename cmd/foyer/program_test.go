@@ -153,7 +153,7 @@ func smallest(t *testing.T, dir string) (file, sip, web string) {
 func startLife(t *testing.T, file, sip, web string) *life {
 	t.Helper()
 	l := &life{t: t, file: file, sip: sip, http: web, log: &output{}}
-	l.cmd = exec.Command(program(t), "serve", "-c", file, "--drain", "1s")
+	l.cmd = exec.Command(program(t), "serve", "--alone", "-c", file, "--drain", "1s")
 	l.cmd.Stdout, l.cmd.Stderr = l.log, l.log
 	if err := l.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ func TestExampleIsComplete(t *testing.T) {
 	look(reflect.TypeFor[Config]())
 }
 
-func TestUnitHandsOverEverySecret(t *testing.T) {
+func TestUnit(t *testing.T) {
 	text, err := os.ReadFile("../../../configs/foyer.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -97,8 +97,17 @@ func TestUnitHandsOverEverySecret(t *testing.T) {
 			t.Errorf("the unit does not load credential %s", name)
 		}
 	}
-	if !bytes.Contains(unit, []byte("\nExecStart=/usr/local/bin/foyer serve -c /etc/foyer/foyer.yaml\n")) {
-		t.Error("the unit does not start foyer serve on its configuration")
+	for line, why := range map[string]string{
+		"ExecStart=/usr/local/bin/foyer serve --alone -c /etc/foyer/foyer.yaml": "start the switch on its configuration, without a keeper of our own",
+		"Type=notify":                  "wait until the switch serves",
+		"FileDescriptorStoreMax=65536": "keep sockets for the next life",
+		"Restart=always":               "start the switch again",
+		"RestartPreventExitStatus=3":   "leave a wrong configuration alone",
+		"StartLimitIntervalSec=0":      "go on starting it",
+	} {
+		if !bytes.Contains(unit, []byte("\n"+line+"\n")) {
+			t.Errorf("the unit does not %s: %s", why, line)
+		}
 	}
 }
 

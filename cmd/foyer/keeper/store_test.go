@@ -1,0 +1,331 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+// newStore is a store that nobody listens to yet, so that messages stay in its
+// socket until settle; this process may speak to it.
+func newStore(t testing.TB) *store {
+	t.Helper()
+	s, err := openStore(zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	s.speaker = os.Getpid()
+	return s
+}
+
+// speaker is a client of a store, as a switch has one.
+func speaker(t testing.TB, s *store) *Client {
+	t.Helper()
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: s.address(), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &Client{conn: conn}
+}
+
+// descriptors are n different ones, which are closed at the end.
+func descriptors(t testing.TB, n int) []int {
+	t.Helper()
+	var fds []int
+	for range n {
+		fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+	}
+	t.Cleanup(func() { closeAll(fds) })
+	return fds
+}
+
+// inode says which file is behind a descriptor.
+func inode(t testing.TB, fd int) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+// handedOver is what the next switch would get: inodes by name.
+func handedOver(t testing.TB, s *store) map[string][]uint64 {
+	t.Helper()
+	got := map[string][]uint64{}
+	err := s.begin(func(fds []int, names []string) (int, error) {
+		if len(fds) != len(names) || !slices.IsSorted(names) {
+			t.Errorf("%d descriptors, names %q", len(fds), names)
+		}
+		for i, fd := range fds {
+			got[names[i]] = append(got[names[i]], inode(t, fd))
+		}
+		return os.Getpid(), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestStoreKeepsWhatItWasGiven(t *testing.T) {
+	fds := descriptors(t, 12)
+	rapid.Check(t, func(rt *rapid.T) {
+		s := newStore(t)
+		defer s.close()
+		c := speaker(t, s)
+		want := map[string][]uint64{}
+		name := rapid.SampledFrom([]string{"sip_udp", "m1", "m2", "calls"})
+		rt.Repeat(map[string]func(*rapid.T){
+			"store": func(rt *rapid.T) {
+				n := name.Draw(rt, "name")
+				some := rapid.SliceOfN(rapid.SampledFrom(fds), 1, 4).Draw(rt, "descriptors")
+				if err := c.Store(n, some...); err != nil {
+					rt.Fatal(err)
+				}
+				for _, fd := range some {
+					if i := inode(t, fd); !slices.Contains(want[n], i) { // once is enough
+						want[n] = append(want[n], i)
+					}
+				}
+			},
+			"remove": func(rt *rapid.T) {
+				n := name.Draw(rt, "name")
+				if err := c.Remove(n); err != nil {
+					rt.Fatal(err)
+				}
+				delete(want, n)
+			},
+			"": func(rt *rapid.T) {
+				s.settle()
+				if got := handedOver(t, s); !maps.EqualFunc(got, want, slices.Equal) {
+					rt.Fatalf("there is %v, want %v", got, want)
+				}
+				count, names := 0, 0
+				for n, of := range want {
+					count, names = count+len(of), names+len(of)*(len(n)+1)
+				}
+				if s.count != count || s.names != names {
+					rt.Fatalf("%d descriptors and %d bytes of names, want %d and %d", s.count, s.names, count, names)
+				}
+			},
+		})
+	})
+}
+
+// Linux passes 253 descriptors in one message, and a store that is full closes what
+// comes, as one does whose names no program could be started with.
+func TestStoreIsBounded(t *testing.T) {
+	s := newStore(t)
+	c := speaker(t, s)
+	fds := descriptors(t, 2*maxRights+7)
+	if err := c.Store("many", fds...); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	if got := handedOver(t, s)["many"]; len(got) != len(fds) || got[len(fds)-1] != inode(t, fds[len(fds)-1]) {
+		t.Fatalf("%d of %d descriptors", len(got), len(fds))
+	}
+	if err := c.Remove("many"); err != nil {
+		t.Fatal(err)
+	}
+	s.limit = 3
+	open := openDescriptors(t)
+	if err := c.Store("few", fds[:5]...); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	if got := handedOver(t, s); len(got["few"]) != 3 || len(got) != 1 {
+		t.Errorf("a store of three keeps %v", got)
+	}
+	if n := openDescriptors(t) - open; n != 3-len(fds) { // it let go of many as well
+		t.Errorf("%d more descriptors are open", n)
+	}
+	s.limit = maxHeld
+	long := strings.Repeat("x", 255)
+	s.names = maxNames - 300
+	for _, fd := range fds[:3] {
+		if err := c.Store(long, fd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.settle()
+	if got := handedOver(t, s)[long]; len(got) != 1 {
+		t.Errorf("%d descriptors under names too long for a variable", len(got))
+	}
+}
+
+func openDescriptors(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+func TestStoreRefusesWhatHasNoName(t *testing.T) {
+	s := newStore(t)
+	c := speaker(t, s)
+	fd := descriptors(t, 1)[0]
+	for _, name := range []string{"", "a:b", "a b", "a\nREADY=1", "\x7f", "é", strings.Repeat("x", 256)} {
+		if err := c.Store(name, fd); err == nil {
+			t.Errorf("%q was sent", name)
+		}
+		if err := c.tell("FDSTORE=1\nFDNAME="+name, unix.UnixRights(fd)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.tell(strings.Repeat("X=1\n", maxMessage)+"FDSTORE=1\nFDNAME=x", unix.UnixRights(fd)); err != nil {
+		t.Fatal(err)
+	}
+	open := openDescriptors(t)
+	s.settle()
+	// With a line end in it a name ends there: that one is called a.
+	if got := handedOver(t, s); len(got) != 1 || len(got["a"]) != 1 {
+		t.Errorf("there is %v", got)
+	}
+	if n := openDescriptors(t) - open; n != 1 {
+		t.Errorf("%d more descriptors are open", n)
+	}
+}
+
+func TestStoreHearsHowTheSwitchIs(t *testing.T) {
+	s := newStore(t)
+	c := speaker(t, s)
+	for _, step := range []struct {
+		tell func() error
+		want said
+	}{
+		{func() error { return c.Status("starting") }, said{status: "starting"}},
+		{c.Ready, said{ready: true, status: "starting"}},
+		{func() error { return c.tell("WATCHDOG=1\nX_OTHER=1\nnonsense", nil) }, said{ready: true, status: "starting"}},
+		{func() error { return c.tell("RELOADING=1\nMONOTONIC_USEC=1", nil) }, said{status: "starting"}},
+		{func() error { return c.tell("READY=1\nSTATUS=two\n", nil) }, said{ready: true, status: "two"}},
+		{c.Stopping, said{ready: true, stopping: true, status: "two"}},
+	} {
+		if err := step.tell(); err != nil {
+			t.Fatal(err)
+		}
+		s.settle()
+		if got := s.heard(); got != step.want {
+			t.Errorf("%+v, want %+v", got, step.want)
+		}
+	}
+	handedOver(t, s)
+	if got := s.heard(); got != (said{}) {
+		t.Errorf("the next switch begins with %+v", got)
+	}
+}
+
+// What another process sends is not kept, even one of the same user.
+func TestStoreHearsItsOwnSwitchAlone(t *testing.T) {
+	s := newStore(t)
+	if err := speaker(t, s).Store("ours", descriptors(t, 1)...); err != nil {
+		t.Fatal(err)
+	}
+	stranger := exec.Command(os.Args[0])
+	stranger.Env = append(os.Environ(), roleVariable+"=stranger", "NOTIFY_SOCKET="+s.address())
+	if out, err := stranger.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	open := openDescriptors(t)
+	s.settle()
+	if got := handedOver(t, s); len(got) != 1 || len(got["ours"]) != 1 {
+		t.Errorf("there is %v", got)
+	}
+	if s.heard().ready {
+		t.Error("a stranger said that the switch is ready")
+	}
+	if n := openDescriptors(t) - open; n != 1 {
+		t.Errorf("%d more descriptors are open", n)
+	}
+}
+
+// stranger tries to have a descriptor kept and another removed. That it succeeds in
+// sending is as it should be.
+func stranger() error {
+	c, err := FromEnvironment()
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Store("theirs", 0), c.Remove("ours"), c.Ready())
+}
+
+// A keeper that does not listen costs the switch a second a message, no more; once
+// it listens again, messages arrive.
+func TestClientDoesNotWaitForEver(t *testing.T) {
+	s := newStore(t)
+	c := speaker(t, s)
+	began, sent := time.Now(), 0
+	for ; ; sent++ {
+		if err := c.Store(fmt.Sprint("m", sent), 0); errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); sent == 0 || took > 5*patience {
+		t.Errorf("%d messages in %s", sent, took)
+	}
+	waited := make(chan error)
+	go func() { waited <- c.Ready() }()
+	go s.listen()
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+	for end := time.Now().Add(10 * time.Second); !s.heard().ready; {
+		select {
+		case <-s.news:
+		case <-time.After(time.Until(end)):
+			t.Fatal("READY=1 never came")
+		}
+	}
+	if got := handedOver(t, s); len(got) != sent {
+		t.Errorf("%d names of %d", len(got), sent)
+	}
+	s.close()
+	if err := c.Ready(); !errors.Is(err, ErrGone) {
+		t.Errorf("to nobody: %v", err)
+	}
+}
+
+func TestClientOfNobody(t *testing.T) {
+	for _, c := range []*Client{nil, {}} {
+		if err := errors.Join(c.Store("x", 0), c.Remove("x"), c.Ready(), c.Stopping(), c.Status("x"), c.Close()); err != nil {
+			t.Error(err)
+		}
+		if c.Kept() || len(c.Inherited("x")) != 0 || len(c.Unclaimed()) != 0 {
+			t.Error("somebody keeps something")
+		}
+	}
+}
+
+func BenchmarkStore(b *testing.B) {
+	s := newStore(b)
+	go s.listen()
+	c := speaker(b, s)
+	fd := descriptors(b, 1)[0]
+	for b.Loop() {
+		if err := errors.Join(c.Store("m1", fd), c.Remove("m1")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
