@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -18,6 +17,9 @@ type serveCmd struct {
 	Alone bool          `help:"Serve in this process, with nobody to start it again. Under systemd, which does that itself and keeps the sockets (FileDescriptorStoreMax=)."`
 }
 
+// ownProgram is the program that runs, also when its file has been replaced.
+const ownProgram = "/proc/self/exe"
+
 func (s *serveCmd) Run(c *cli) error {
 	if s.Alone || systemdKeeps() {
 		kept, err := keeper.FromEnvironment()
@@ -26,13 +28,9 @@ func (s *serveCmd) Run(c *cli) error {
 		}
 		return serve(c, s.Drain, kept)
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("start the switch: %w", err)
-	}
 	log := logTo(os.Stderr, zapcore.InfoLevel, "").Named("keeper")
 	code, err := keeper.Run(keeper.Options{
-		Program: program,
+		Program: ownProgram,
 		Args:    []string{os.Args[0], "switch", "-c", c.Config, "--drain", s.Drain.String()},
 		Log:     log,
 	})

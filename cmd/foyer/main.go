@@ -26,6 +26,7 @@ type cli struct {
 	Demo      demoCmd      `cmd:"" help:"Run the switch with simulated carriers and agents, and watch."`
 	Check     checkCmd     `cmd:"" help:"Read the configuration and say what is wrong with it. Exit 0 or 3."`
 	Reload    reloadCmd    `cmd:"" help:"Let the running switch serve by the configuration as it is now; no call notices."`
+	Upgrade   upgradeCmd   `cmd:"" help:"Put this release in the place of the running one; calls go on."`
 	Status    statusCmd    `cmd:"" help:"One screen: calls, queues and agents of the running switch."`
 	Recording recordingCmd `cmd:"" help:"List, fetch and verify recordings."`
 	Cdr       cdrCmd       `cmd:"" help:"Call detail records."`

@@ -27,12 +27,8 @@ const politeness = 5
 // second of a processor and 400 MB that the collector has to look through: in the
 // switch's own process every call would wait for it, here it takes what is left over.
 func readApart(path string) (*config.Config, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
 	var out, errs bytes.Buffer
-	reader := exec.Command(program, "read", "-c", path)
+	reader := exec.Command(ownProgram, "read", "-c", path)
 	reader.Stdout, reader.Stderr = &out, &errs
 	if err := reader.Start(); err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)

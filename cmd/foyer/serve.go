@@ -66,11 +66,28 @@ func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
 		ex.keepConfig()
 	}
 	err = ex.serveUntil(ctx, hangup)
+	if errors.Is(err, errHandOver) {
+		ex.handOver()
+		return exitCode(keeper.HandOver)
+	}
 	stop() // a second signal ends the process at once
 	ex.tellKeeper("stopping", ex.stopping)
 	ex.drain(patience)
 	ex.shut()
 	return err
+}
+
+// handOver puts down what is only in memory that dies with the process. Everything
+// else is kept, as it would be for a crash: calls go on until the last moment.
+func (ex *exchange) handOver() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := ex.cdrs.Flush(ctx); err != nil {
+		ex.log.Error("call records not flushed; the next life does it", zap.Error(err))
+	}
+	ex.journal.diary.flush()
+	_ = ex.journal.conn.FlushTimeout(time.Second)
+	_ = ex.log.Sync()
 }
 
 // serveUntil waits for the end of ctx, or for what makes serving impossible. SIGHUP
@@ -81,7 +98,9 @@ func (ex *exchange) serveUntil(ctx context.Context, hangup <-chan os.Signal) err
 		case <-ctx.Done():
 			return nil
 		case err := <-ex.failed:
-			ex.log.Error("serving stopped", zap.Error(err))
+			if !errors.Is(err, errHandOver) {
+				ex.log.Error("serving stopped", zap.Error(err))
+			}
 			return err
 		case <-hangup:
 			changes, err := ex.reload(ctx, false)
@@ -367,7 +386,7 @@ func (ex *exchange) startConsole() error {
 	}
 	ex.serveHTTP(ex.sockets.http, ex.withPhones(handler, false), nil)
 	ex.serveHTTP(ex.sockets.https, ex.withPhones(handler, true), ex.sockets.secureCert)
-	ex.serveHTTP(ex.sockets.admin, withProfiles(console.Admin(handler)), nil)
+	ex.serveHTTP(ex.sockets.admin, withProfiles(ex.withUpgrade(console.Admin(handler))), nil)
 	if ex.sockets.metrics != nil {
 		ex.serveHTTP(ex.sockets.metrics, ex.metrics.handler(), nil)
 	}

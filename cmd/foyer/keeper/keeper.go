@@ -15,7 +15,7 @@ import (
 
 // Options say what is kept alive.
 type Options struct {
-	Program string   // path of the switch's program; what is there at the time of a start is started
+	Program string   // path of the switch's program
 	Args    []string // its arguments, the name of the program first
 	Log     *zap.Logger
 }
@@ -37,6 +37,10 @@ type keeper struct {
 	asked   int       // signals that ask for the end
 	reload  bool      // SIGHUP came while no switch was ready
 	soon    int       // deaths in a row soon after the start
+
+	program int         // descriptor of the program after an upgrade; 0: Options.Program
+	before  int         // that of the one before, while the new one is on trial; -1: none is
+	trial   *time.Timer // of the new one
 }
 
 // death is how a switch ended.
@@ -63,7 +67,7 @@ const soonAfter = time.Second
 // descriptors, and goes on with nobody to start it again.
 func Run(o Options) (code int, err error) {
 	runtime.GOMAXPROCS(1)
-	k := &keeper{Options: o, deaths: make(chan death, 1), again: time.NewTimer(0)}
+	k := &keeper{Options: o, deaths: make(chan death, 1), again: time.NewTimer(0), before: noTrial, trial: time.NewTimer(time.Hour)}
 	if k.up, err = FromEnvironment(); err != nil {
 		return 1, err
 	}
@@ -85,6 +89,8 @@ func Run(o Options) (code int, err error) {
 			k.signalled(s.(syscall.Signal))
 		case <-k.store.news:
 			k.listen()
+		case <-k.trial.C:
+			k.judge()
 		case d := <-k.deaths:
 			if code, end := k.bury(d); end {
 				return code, nil
@@ -105,7 +111,7 @@ func (k *keeper) start() error {
 		for _, fd := range fds {
 			files = append(files, uintptr(fd))
 		}
-		k.pid, _, err = syscall.StartProcess(k.Program, k.Args, &syscall.ProcAttr{
+		k.pid, _, err = syscall.StartProcess(k.path(), k.Args, &syscall.ProcAttr{
 			Env:   k.environment(names),
 			Files: files,
 			// A group of its own: Ctrl-C is ours to pass on.
@@ -116,9 +122,13 @@ func (k *keeper) start() error {
 	if err != nil {
 		k.pid = 0
 		wait := k.pause(0)
-		k.Log.Error("the switch cannot be started", zap.String("program", k.Program), zap.Error(err), zap.Duration("again_in", wait))
+		if k.before != noTrial {
+			k.rollBack("it cannot be started: " + err.Error())
+			wait = 0
+		}
+		k.Log.Error("the switch cannot be started", zap.String("program", k.path()), zap.Error(err), zap.Duration("again_in", wait))
 		k.again.Reset(wait)
-		return fmt.Errorf("start %s: %w", k.Program, err)
+		return fmt.Errorf("start %s: %w", k.path(), err)
 	}
 	preferVictim(k.pid)
 	go k.wait(k.pid)
@@ -213,6 +223,9 @@ func (k *keeper) ready() {
 		k.died = time.Time{}
 	}
 	k.Log.Info("the switch serves", fields...)
+	if k.before != noTrial {
+		k.trial.Reset(trialTime)
+	}
 	if k.reload {
 		k.reload = false
 		_ = syscall.Kill(k.pid, syscall.SIGHUP)
@@ -231,7 +244,15 @@ func (k *keeper) bury(d death) (code int, end bool) {
 	if k.died.IsZero() {
 		k.died = time.Now()
 	}
+	if k.handedOver(d.status) {
+		k.again.Reset(0)
+		return 0, false
+	}
 	wait := k.pause(lived)
+	if k.before != noTrial {
+		k.rollBack("it died: " + how(d.status))
+		wait = 0
+	}
 	k.Log.Error("the switch died; it is started again", zap.Int("pid", pid), zap.String("how", how(d.status)), zap.Bool("serving", k.told.ready),
 		zap.Duration("lived", lived), zap.Duration("user", time.Duration(d.used.Utime.Nano())), zap.Duration("system", time.Duration(d.used.Stime.Nano())),
 		zap.Int64("peak_kb", d.used.Maxrss), zap.Duration("in", wait))

@@ -292,3 +292,18 @@ func (s *store) close() {
 		s.remove(name)
 	}
 }
+
+// take gives away the one descriptor under a name.
+func (s *store) take(name string) (fd int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fds := s.held[name]
+	if len(fds) == 0 {
+		return 0, false
+	}
+	delete(s.held, name)
+	s.count -= len(fds)
+	s.names -= len(fds) * (len(name) + 1)
+	closeAll(fds[:len(fds)-1])
+	return fds[len(fds)-1], true
+}
