@@ -21,6 +21,7 @@ type Setup struct {
 	Number string // "" is +33170000001
 	Agents int
 	Record bool
+	Kept   bool // a keeper holds what must outlive the switch, and starts it again
 
 	CallerIP  string        // the trunk's source; "" is 127.0.0.2
 	RTPPorts  [2]int        // "" is 20000-29999

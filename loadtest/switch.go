@@ -81,8 +81,11 @@ func StartSwitch(ctx context.Context, bin string, setup Setup) (*Switch, error) 
 	if s.log, err = os.Create(filepath.Join(setup.Dir, "foyer.log")); err != nil {
 		return nil, fmt.Errorf("start switch: %w", err)
 	}
-	// Alone: what is measured is the switch, and it must not be started again.
-	s.cmd = exec.Command(bin, "serve", "--alone", "-c", s.Config)
+	args := []string{"serve", "-c", s.Config}
+	if !s.Kept {
+		args = append(args, "--alone")
+	}
+	s.cmd = exec.Command(bin, args...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = setup.Dir, s.log, s.log
 	// The switch must not outlive a generator that was killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -149,10 +152,10 @@ func (s *Switch) Tail() string {
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }
 
-// PID is the switch's process.
+// PID is the switch's process, or its keeper's.
 func (s *Switch) PID() int { return s.cmd.Process.Pid }
 
-// Usage reads what the switch has used so far.
+// Usage reads what the switch has used so far, and its keeper.
 func (s *Switch) Usage() (Usage, error) { return UsageOf(s.PID()) }
 
 // Readings reads the switch's metrics.

@@ -26,7 +26,7 @@ func (b *bench) survive(ctx context.Context) error {
 	kills := max(int(b.window.Seconds()/3), 1)
 	what := fmt.Sprintf("%d calls, %d kills", calls, kills)
 	say("%s: starting", what)
-	s, err := b.open(ctx, loadtest.Setup{Agents: calls * 3 / 4, Record: true, RingFor: 30 * time.Second}, func(p *loadtest.Plan) {
+	s, err := b.open(ctx, loadtest.Setup{Agents: calls * 3 / 4, Record: true, Kept: true, RingFor: 30 * time.Second}, func(p *loadtest.Plan) {
 		p.Concurrent, p.Media, p.Seed = calls, true, 1
 		p.Talk, p.AnswerAfter = loadtest.Lognormal(8*time.Second, 0.7), loadtest.Exponential(time.Second)
 		p.AgentHangs, p.Settle = 0.5, 30*time.Second
