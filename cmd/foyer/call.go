@@ -23,6 +23,7 @@ type call struct {
 	log *zap.Logger
 
 	phase  phase
+	saved  phase // as which it is kept for the next life
 	begun  time.Time
 	told   bool // the journal knows the call: Arrived or Rejected was posted
 	caller side
@@ -173,9 +174,8 @@ func (c *call) take(m any) {
 	if c.ex.onStep != nil {
 		c.ex.onStep(c, m)
 	}
-	was := c.phase
 	c.handle(m)
-	if c.phase != was && c.phase < closing {
+	if c.phase != c.saved && c.phase < closing {
 		c.save()
 	}
 }

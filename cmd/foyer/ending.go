@@ -106,7 +106,6 @@ func (c *call) lastWord() {
 	c.facts.Code, c.facts.Q850 = c.code, q850Of(c.cause)
 	c.facts.Recording, c.facts.RecordedMS = c.rec.id, c.rec.length.Milliseconds()
 	facts := c.facts
-	c.saveAs(closing)
 	c.ex.board.post(acd.Event{Kind: acd.Closed, Call: c.id, By: c.by, Cause: c.cause, Code: c.code, Facts: &facts})
 	c.ex.journal.diary.note(endEntry, string(c.id))
 	c.log.Info("call ended", zap.String("by", c.by.String()), zap.String("cause", c.cause.String()),

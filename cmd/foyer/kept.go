@@ -99,6 +99,7 @@ func (c *call) save() { c.saveAs(c.phase) }
 
 // saveAs is save for a phase that the call is about to be in.
 func (c *call) saveAs(p phase) {
+	c.saved = p
 	if c.ex.memory == nil {
 		return
 	}

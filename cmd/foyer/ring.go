@@ -243,7 +243,6 @@ func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
 			other.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
 		}
 	}
-	c.save()
 	c.ex.board.post(acd.Event{Kind: acd.Answered, Call: c.id, Agent: o.agent, Offer: o.id})
 }
 

@@ -39,6 +39,7 @@ type bench struct {
 	only    []string
 	rates   []float64
 	rated   bool // rates were asked for
+	kept    bool // every switch has a keeper
 	table   table
 	faults  []string
 	systems int // switches started, to give each its own directory
@@ -51,6 +52,7 @@ func main() {
 	seconds := flag.Int("seconds", 0, "length of each measurement (default 10; -short 3)")
 	rates := flag.String("rates", "", "calls a second to try, comma separated (default 20 to 400; -short 20,50)")
 	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, registrations, flood, peers; and by name alone: soak, nat, survive")
+	flag.BoolVar(&b.kept, "kept", false, "every switch has a keeper, and keeps its calls: what that costs")
 	flag.StringVar(&b.bin, "foyer", "", "the program to measure instead of building one")
 	flag.Parse()
 	if err := errors.Join(b.settle(*calls, *seconds, *only), b.setRates(*rates)); err != nil {

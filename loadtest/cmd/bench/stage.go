@@ -31,6 +31,7 @@ func (b *bench) open(ctx context.Context, setup loadtest.Setup, plan func(*loadt
 	if err := os.Mkdir(setup.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
+	setup.Kept = setup.Kept || b.kept
 	// An address of its own keeps the bench apart from whatever else runs here.
 	setup.IP = fmt.Sprintf("127.%d.%d.1", 20+os.Getpid()%200, b.systems)
 	sw, err := loadtest.StartSwitch(ctx, b.bin, setup)
