@@ -1,0 +1,200 @@
+package interop
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"foyer/loadtest"
+)
+
+// The switch is killed and starts again. Telephones must notice nothing but a moment
+// of silence.
+
+// kill kills the switch and waits for the next one.
+func (h *house) kill() {
+	h.t.Helper()
+	down, err := h.sw.Kill(h.ctx)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Logf("without a switch for %v", down.Round(time.Millisecond))
+}
+
+// happenings counts events of a type that have come and not been waited for.
+func (e *events) happenings(name string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, ev := range e.list {
+		if ev.name == name {
+			n++
+		}
+	}
+	return n
+}
+
+func TestTalkOutlivesTheSwitch(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		t.Run(transport, func(t *testing.T) {
+			h := newHouse(t, loadtest.Setup{Kept: true, Secure: transport == "tls"})
+			p := h.agent(0, transport, baresipTone)
+			p.auto = true
+			agent := startBaresip(t, p)
+			caller := h.callFromBaresip("")
+			h.hearsFor(caller, baresipTone)
+			for range 2 {
+				h.kill()
+				h.hearsFor(caller, baresipTone)
+				h.hearsFor(agent, carrierTone)
+			}
+			caller.do("hangup", "")
+			agent.wait("CALL_CLOSED")
+			h.wantChannels(carrierTone, baresipTone)
+			row := h.wantOutcome("answered", "caller")
+			left, right := h.recorded()
+			for name, channel := range map[string][]float64{"caller": left, "agent": right} {
+				if d := float64(len(channel))/rate - row.TalkS; d < -0.25 || d > 0.25 {
+					t.Errorf("%s: recorded for %.3f s of %.3f", name, float64(len(channel))/rate, row.TalkS)
+				}
+				if gap := longestSilence(channel); gap > 60*time.Millisecond {
+					t.Errorf("%s: %v of silence in the recording", name, gap)
+				}
+			}
+		})
+	}
+}
+
+// longestSilence is the longest stretch without a sound, between the first and the
+// last one.
+func longestSilence(x []float64) time.Duration {
+	const piece = rate / 200
+	longest, run, begun := 0, 0, false
+	for at := 0; at+piece <= len(x); at += piece {
+		if energy(x[at:at+piece]) > 100 {
+			if begun {
+				longest = max(longest, run)
+			}
+			begun, run = true, 0
+			continue
+		}
+		run++
+	}
+	return time.Duration(longest*piece) * time.Second / rate
+}
+
+func TestHoldOutlivesTheSwitch(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true})
+	caller, agent := h.talking()
+	agent.do("hold", "")
+	music := func(second []float64) bool { return energy(second) > 100 && share(second, baresipTone) < 0.1 }
+	lastSecond(t, "the caller hears music instead of the agent", caller, music)
+	h.kill()
+	lastSecond(t, "and music still", caller, music)
+	agent.do("resume", "")
+	h.hearsFor(caller, baresipTone)
+	agent.do("hangup", "")
+	caller.wait("CALL_CLOSED")
+	if row := h.wantOutcome("answered", "agent"); row.HoldS < 0.5 {
+		t.Errorf("held for %.1f s, by the call record", row.HoldS)
+	}
+}
+
+func TestRingingOutlivesTheSwitch(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true, RingFor: time.Minute})
+	agent := startBaresip(t, h.agent(0, "udp", baresipTone))
+	caller := h.callFromBaresip("")
+	agent.wait("CALL_INCOMING")
+	h.kill()
+	lastSecond(t, "the caller still hears music", caller, func(second []float64) bool { return energy(second) > 100 })
+	agent.do("accept", "")
+	agent.wait("CALL_ESTABLISHED")
+	h.hearsFor(caller, baresipTone)
+	if n := agent.happenings("CALL_INCOMING"); n != 0 {
+		t.Errorf("the telephone has rung %d times more", n)
+	}
+	caller.do("hangup", "")
+	agent.wait("CALL_CLOSED")
+	h.wantOutcome("answered", "caller")
+}
+
+// A caller who gives up while nobody switches: the CANCEL or BYE is repeated until
+// there is somebody to hear it.
+func TestCallerLeavesWhileTheSwitchIsDead(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true, RingFor: time.Minute})
+	agent := startBaresip(t, h.agent(0, "udp", baresipTone))
+	caller := h.callFromBaresip("")
+	agent.wait("CALL_INCOMING")
+	go caller.do("hangup", "")
+	h.kill()
+	agent.wait("CALL_CLOSED")
+	if row := h.cdrs(1)[0]; !slices.Contains([]string{"abandoned", "short_abandon"}, row.Outcome) {
+		t.Errorf("call record: %+v", row)
+	}
+}
+
+func TestWaitingOutlivesTheSwitch(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true})
+	caller := h.callFromBaresip("")
+	heard := func(second []float64) bool { return energy(second) > 100 }
+	lastSecond(t, "the caller hears music", caller, heard)
+	h.kill()
+	lastSecond(t, "the caller still hears music", caller, heard)
+	p := h.agent(0, "udp", baresipTone)
+	p.auto = true
+	agent := startBaresip(t, p)
+	h.hearsFor(caller, baresipTone)
+	agent.do("hangup", "")
+	caller.wait("CALL_CLOSED")
+	row := h.wantOutcome("answered", "agent")
+	if waited := row.DurationS - row.TalkS; waited < 2 {
+		t.Errorf("waited for %.1f s, by the call record", waited)
+	}
+}
+
+// A talk with protected media goes on under the same keys.
+func TestProtectedTalkOutlivesTheSwitch(t *testing.T) {
+	for _, how := range []string{"srtp-mand", "dtls_srtp"} {
+		t.Run(how, func(t *testing.T) {
+			h := newHouse(t, loadtest.Setup{Kept: true, ExtraYAML: "media: {srtp: {phones: require}}\n"})
+			p := h.agent(0, "udp", baresipTone)
+			p.auto, p.media = true, how
+			agent := startBaresip(t, p)
+			caller := h.callFromBaresip("")
+			h.hearsFor(caller, baresipTone)
+			h.kill()
+			h.hearsFor(caller, baresipTone)
+			h.hearsFor(agent, carrierTone)
+			caller.do("hangup", "")
+			agent.wait("CALL_CLOSED")
+			h.wantNoFailures()
+			h.wantOutcome("answered", "caller")
+		})
+	}
+}
+
+// An upgrade is a kill that was asked for: sipp, which knows of no restart, ends with
+// every message as it expected it.
+func TestTalkOutlivesUpgrades(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true})
+	p := h.agent(0, "udp", baresipTone)
+	p.auto = true
+	agent := startBaresip(t, p)
+	sipp := h.startSipp(carrier{scenario: "talk", pause: 8 * time.Second})
+	hears(t, "baresip", agent.heard, carrierTone, agent.output)
+	for range 2 {
+		if out, err := h.sw.Command(h.ctx, "upgrade"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		h.hearsFor(agent, carrierTone)
+	}
+	// One that is no switch is refused, one that does not come up is given up.
+	if out, err := h.sw.Command(h.ctx, "upgrade", tool(t, "true")); err == nil {
+		t.Errorf("true was taken for a switch: %s", out)
+	}
+	sipp.succeeded()
+	agent.wait("CALL_CLOSED")
+	h.wantChannels(carrierTone, baresipTone)
+	h.wantOutcome("answered", "caller")
+}
+
