@@ -45,15 +45,16 @@ const patience = time.Second
 // once and before descriptors are opened; it takes the variables out of the
 // environment, so that no child of ours believes them meant for it.
 func FromEnvironment() (*Client, error) {
+	defer func() {
+		for _, name := range []string{"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "FDSTORE", keeperVariable} {
+			_ = os.Unsetenv(name)
+		}
+	}()
 	c := &Client{inherited: map[string][]int{}}
-	address := os.Getenv("NOTIFY_SOCKET")
-	c.keeper, _ = strconv.Atoi(os.Getenv(keeperVariable))
 	if err := c.inherit(); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "FDSTORE", keeperVariable} {
-		_ = os.Unsetenv(name)
-	}
+	address := os.Getenv("NOTIFY_SOCKET")
 	if address == "" {
 		return c, nil
 	}
@@ -62,8 +63,15 @@ func FromEnvironment() (*Client, error) {
 		return nil, fmt.Errorf("NOTIFY_SOCKET: %w", err)
 	}
 	c.conn = conn
+	c.keeper, _ = strconv.Atoi(os.Getenv(keeperVariable))
 	return c, nil
 }
+
+// keeperVariable tells a switch which process keeps it, so that it can watch that.
+const keeperVariable = "FOYER_KEEPER"
+
+// patience is how long a message waits for a keeper that is busy.
+const patience = time.Second
 
 // firstInherited is the number of the first descriptor handed over (SD_LISTEN_FDS_START).
 const firstInherited = 3
