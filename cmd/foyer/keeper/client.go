@@ -67,12 +67,6 @@ func FromEnvironment() (*Client, error) {
 	return c, nil
 }
 
-// keeperVariable tells a switch which process keeps it, so that it can watch that.
-const keeperVariable = "FOYER_KEEPER"
-
-// patience is how long a message waits for a keeper that is busy.
-const patience = time.Second
-
 // firstInherited is the number of the first descriptor handed over (SD_LISTEN_FDS_START).
 const firstInherited = 3
 

@@ -424,9 +424,10 @@ func TestKeeperTellsWhoStartedIt(t *testing.T) {
 		if got := string(b[:n]); err != nil || got != want {
 			t.Fatalf("%q %v, want %s", got, err, want)
 		}
-		if i == 0 {
+		switch i {
+		case 0:
 			h.dies(h.life(1))
-		} else {
+		case 1:
 			h.hear("ready ", 2)
 			h.signal(syscall.SIGTERM)
 		}
