@@ -28,6 +28,7 @@ func startKept(t *testing.T, file, sip, web string) *life {
 	l := &life{t: t, file: file, sip: sip, http: web, log: &output{}}
 	l.cmd = exec.Command(program(t), "serve", "-c", file, "--drain", "1s")
 	l.cmd.Stdout, l.cmd.Stderr = l.log, l.log
+	l.cmd.WaitDelay = 10 * time.Second // a switch that outlives its keeper has them too
 	if err := l.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
