@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"strconv"
 	"time"
@@ -26,12 +27,12 @@ func (s *serveCmd) Run(c *cli) error {
 		if err != nil {
 			return err
 		}
-		return serve(c, s.Drain, kept)
+		return serve(c.Config, s.Drain, kept)
 	}
 	log := logTo(os.Stderr, zapcore.InfoLevel, "").Named("keeper")
 	code, err := keeper.Run(keeper.Options{
 		Program: ownProgram,
-		Args:    []string{os.Args[0], "switch", "-c", c.Config, "--drain", s.Drain.String()},
+		Args:    []string{os.Args[0], switchCommand, "-c", c.Config, "--drain", s.Drain.String()},
 		Log:     log,
 	})
 	_ = log.Sync()
@@ -47,15 +48,21 @@ func systemdKeeps() bool {
 	return err == nil && n > 0 && os.Getenv("NOTIFY_SOCKET") != ""
 }
 
-// switchCmd is the switch as the keeper starts it, and no command for people.
-type switchCmd struct {
-	Drain time.Duration `default:"30s"`
-}
+// switchCommand is the switch as the keeper starts it, and no command for people.
+const switchCommand = "switch"
 
-func (s *switchCmd) Run(c *cli) error {
+// serveKept reads its arguments itself: the grammar of all commands takes 2 ms, and
+// calls may be waiting.
+func serveKept(args []string) error {
+	flags := flag.NewFlagSet("foyer "+switchCommand, flag.ContinueOnError)
+	file := flags.String("c", "", "the configuration")
+	patience := flags.Duration("drain", 0, "how long SIGTERM lets calls go on")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	kept, err := keeper.FromEnvironment()
 	if err != nil {
 		return err
 	}
-	return serve(c, s.Drain, kept)
+	return serve(*file, *patience, kept)
 }

@@ -28,6 +28,7 @@ func startKept(t *testing.T, file, sip, web string) *life {
 	l := &life{t: t, file: file, sip: sip, http: web, log: &output{}}
 	l.cmd = exec.Command(program(t), "serve", "-c", file, "--drain", "1s")
 	l.cmd.Stdout, l.cmd.Stderr = l.log, l.log
+	l.cmd.WaitDelay = 10 * time.Second // a switch that outlives its keeper has them too
 	if err := l.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +180,34 @@ func TestNextLifeAnswersWhatCameMeanwhile(t *testing.T) {
 	// A start that is no crash reads the file.
 	if _, errs, code := foyer(t, "serve", "-c", file); code != 3 || !strings.Contains(errs, "nonsense") || strings.Contains(errs, "keeper") {
 		t.Errorf("started anew: exit %d\n%s", code, errs)
+	}
+}
+
+// The next life serves by what was reloaded last, not by what the first one read.
+func TestNextLifeHasTheReloadedConfiguration(t *testing.T) {
+	t.Parallel()
+	file, sip, web := smallest(t, t.TempDir())
+	l := startKept(t, file, sip, web)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ agent, then string }{{"cy", "configuration reloaded"}, {"di", ""}} {
+		if err := os.WriteFile(file, bytes.ReplaceAll(text, []byte("id: bo,"), []byte("id: "+c.agent+",")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c.then != "" {
+			l.cmd.Process.Signal(syscall.SIGHUP)
+			l.until(c.then, func() bool { return strings.Contains(l.log.String(), c.then) })
+		}
+	}
+	dies(t, l.servesAgain(1).PID)
+	l.servesAgain(2)
+	if agents, code := l.get("/api/v1/agents"); code != http.StatusOK || !strings.Contains(agents, `"cy"`) {
+		t.Errorf("agents after the crash: %d %s", code, agents)
+	}
+	if code := l.kill(syscall.SIGTERM); code != 0 {
+		t.Errorf("SIGTERM: exit %d\n%s", code, l.log)
 	}
 }
 

@@ -42,7 +42,6 @@ type cli struct {
 	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
 	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
-	Switch    switchCmd    `cmd:"" hidden:""`
 	Read      readCmd      `cmd:"" hidden:""`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
@@ -57,14 +56,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 const exitConfig exitCode = 3 // the configuration is not usable
 
 func main() {
-	var c cli
-	parser := kong.Must(&c, kong.Name("foyer"),
-		kong.Description("A contact-centre switch for agents who work from home."),
-		kong.Vars{"scopes": strings.Join(console.Scopes(), ", "), "formulas": strings.Join(ledger.Formulas(), ", ")},
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
-	ctx, err := parser.Parse(os.Args[1:])
-	parser.FatalIfErrorf(err)
-	err = ctx.Run(&c)
+	err := run(os.Args[1:])
 	var code exitCode
 	switch {
 	case errors.As(err, &code):
@@ -73,6 +65,20 @@ func main() {
 		fmt.Fprintln(os.Stderr, "foyer:", err)
 		os.Exit(1)
 	}
+}
+
+func run(args []string) error {
+	if len(args) > 0 && args[0] == switchCommand {
+		return serveKept(args[1:])
+	}
+	var c cli
+	parser := kong.Must(&c, kong.Name("foyer"),
+		kong.Description("A contact-centre switch for agents who work from home."),
+		kong.Vars{"scopes": strings.Join(console.Scopes(), ", "), "formulas": strings.Join(ledger.Formulas(), ", ")},
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+	ctx, err := parser.Parse(args)
+	parser.FatalIfErrorf(err)
+	return ctx.Run(&c)
 }
 
 type versionCmd struct{}

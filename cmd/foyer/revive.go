@@ -267,6 +267,7 @@ func (ex *exchange) reviveCalls(r *revival) {
 // goOn takes a call up where the last life left it: first what the floor has decided
 // since, then what the peers have done, then what was on its way.
 func (c *call) goOn(m revived) {
+	c.told = c.told || m.says.known
 	switch {
 	case c.phase >= closing:
 		c.closeAgain()

@@ -31,12 +31,12 @@ import (
 
 // serve is the switch, in this process, until SIGTERM or SIGINT and what is left of
 // the calls then. With a keeper it takes over what the last life left there.
-func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
-	cfg := keptConfig(kept, c.Config)
+func serve(file string, patience time.Duration, kept *keeper.Client) error {
+	cfg := keptConfig(kept, file)
 	again := cfg != nil
 	if !again {
 		var err error
-		if cfg, err = loadConfig(c.Config); err != nil {
+		if cfg, err = loadConfig(file); err != nil {
 			return err
 		}
 	}
@@ -44,7 +44,7 @@ func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
 	defer stop()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody can take us for ready
-	tuneRuntime()
+	tuneRuntime(again)
 	log := newLogger(cfg, os.Stderr)
 	if !again {
 		for _, w := range cfg.Warnings.List {
@@ -60,6 +60,7 @@ func serve(c *cli, patience time.Duration, kept *keeper.Client) error {
 		return err
 	}
 	ex.tellKeeper("ready", kept.Ready)
+	collect(steadyGC)
 	ex.banner(os.Stdout, cfg)
 	ex.forgetUnclaimed()
 	if !again {
@@ -113,14 +114,30 @@ func (ex *exchange) serveUntil(ctx context.Context, hangup <-chan os.Signal) err
 // goroutines; the media shards take the other half (rtp.Open adds theirs). With
 // one more than the machine has, messages between goroutines wake sleeping threads
 // instead of passing from one to the next: 20 % more CPU a call at 200 calls a
-// second, and no faster for it. And memory is collected at half again what lives,
-// not at double: calls live long and little is thrown away while they talk.
-func tuneRuntime() {
+// second, and no faster for it. A start that calls wait for hardly collects memory,
+// which would take a third of it.
+func tuneRuntime(waitedFor bool) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.NumCPU()/2, 1))
 	}
+	if waitedFor {
+		collect(hastyGC)
+	} else {
+		collect(steadyGC)
+	}
+}
+
+// Memory is collected at half again what lives, not at double: calls live long and
+// little is thrown away while they talk.
+const (
+	steadyGC = 50
+	hastyGC  = 400
+)
+
+// collect says when Go collects memory, in percent of what lives.
+func collect(percent int) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(percent)
 	}
 }
 

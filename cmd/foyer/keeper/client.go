@@ -45,15 +45,16 @@ const patience = time.Second
 // once and before descriptors are opened; it takes the variables out of the
 // environment, so that no child of ours believes them meant for it.
 func FromEnvironment() (*Client, error) {
+	defer func() {
+		for _, name := range []string{"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "FDSTORE", keeperVariable} {
+			_ = os.Unsetenv(name)
+		}
+	}()
 	c := &Client{inherited: map[string][]int{}}
-	address := os.Getenv("NOTIFY_SOCKET")
-	c.keeper, _ = strconv.Atoi(os.Getenv(keeperVariable))
 	if err := c.inherit(); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "FDSTORE", keeperVariable} {
-		_ = os.Unsetenv(name)
-	}
+	address := os.Getenv("NOTIFY_SOCKET")
 	if address == "" {
 		return c, nil
 	}
@@ -62,6 +63,7 @@ func FromEnvironment() (*Client, error) {
 		return nil, fmt.Errorf("NOTIFY_SOCKET: %w", err)
 	}
 	c.conn = conn
+	c.keeper, _ = strconv.Atoi(os.Getenv(keeperVariable))
 	return c, nil
 }
 

@@ -69,7 +69,7 @@ func Run(o Options) (code int, err error) {
 	runtime.GOMAXPROCS(1)
 	k := &keeper{Options: o, deaths: make(chan death, 1), again: time.NewTimer(0), before: noTrial, trial: time.NewTimer(time.Hour)}
 	if k.up, err = FromEnvironment(); err != nil {
-		return 1, err
+		o.Log.Warn("whoever started us is not told how the switch is", zap.Error(err))
 	}
 	if k.store, err = openStore(o.Log); err != nil {
 		return 1, err

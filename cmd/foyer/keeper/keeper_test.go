@@ -409,6 +409,40 @@ func TestReloadWaitsUntilTheSwitchIsReady(t *testing.T) {
 	}
 }
 
+// Under a manager of services the keeper passes on how the switch is, and nothing else.
+func TestKeeperTellsWhoStartedIt(t *testing.T) {
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	h := keep(t, "serve", "NOTIFY_SOCKET="+manager.LocalAddr().String())
+	for i, want := range []string{"READY=1", "READY=1", "STOPPING=1"} {
+		_ = manager.SetReadDeadline(time.Now().Add(30 * time.Second))
+		b := make([]byte, 4096)
+		n, err := manager.Read(b)
+		if got := string(b[:n]); err != nil || got != want {
+			t.Fatalf("%q %v, want %s", got, err, want)
+		}
+		switch i {
+		case 0:
+			h.dies(h.life(1))
+		case 1:
+			h.hear("ready ", 2)
+			h.signal(syscall.SIGTERM)
+		}
+	}
+}
+
+func TestKeeperWhoseManagerIsGone(t *testing.T) {
+	h := keep(t, "serve", "NOTIFY_SOCKET=/nonexistent/notify")
+	h.hear("ready ", 1)
+	h.signal(syscall.SIGTERM)
+	if code := h.ends(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 // A keeper that is killed takes no call with it.
 func TestSwitchOutlivesItsKeeper(t *testing.T) {
 	h := keep(t, "serve")

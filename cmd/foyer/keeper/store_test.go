@@ -318,6 +318,19 @@ func TestClientOfNobody(t *testing.T) {
 	}
 }
 
+func TestDescriptorsOfAnotherProcessAreLeftAlone(t *testing.T) {
+	t.Setenv("LISTEN_PID", "1")
+	t.Setenv("LISTEN_FDS", "1")
+	t.Setenv("LISTEN_FDNAMES", "theirs")
+	c, err := FromEnvironment()
+	if err != nil || len(c.Unclaimed()) != 0 {
+		t.Errorf("took %v, %v", c.Unclaimed(), err)
+	}
+	if left := os.Getenv("LISTEN_FDS"); left != "" {
+		t.Errorf("a child of ours would believe in %s descriptors", left)
+	}
+}
+
 func BenchmarkStore(b *testing.B) {
 	s := newStore(b)
 	go s.listen()
