@@ -137,12 +137,13 @@ func (p *plug) Close() error {
 // lives is a stage whose edge may be killed and come back.
 type lives struct {
 	*stage
-	socket  *siptest.Endpoint
-	mem     *memory
-	plug    *plug
-	options Options
-	owner   func(*Leg)        // is given each leg that was resumed
-	stood   map[*Leg]Standing // when they were resumed
+	socket    *siptest.Endpoint
+	mem       *memory
+	plug      *plug
+	options   Options
+	owner     func(*Leg)            // is given each leg that was resumed
+	registrar func(Keep) *Registrar // makes that of the next process; may be nil
+	stood     map[*Leg]Standing     // when they were resumed
 }
 
 // live runs a test on a stage whose edge keeps its legs.
@@ -194,6 +195,14 @@ func (v *lives) revive() map[string]*Leg {
 	v.mem = v.mem.next()
 	o := v.options
 	o.UDP, o.Keep = v.plug, v.mem
+	if v.registrar != nil {
+		o.Registrar = v.registrar(v.mem)
+		for key, record := range v.mem.left(BindingPrefix) {
+			if err := o.Registrar.Resume(record); err != nil {
+				v.t.Errorf("%s: %v", key, err)
+			}
+		}
+	}
 	edge, err := NewEdge(o)
 	if err != nil {
 		v.t.Error(err)
