@@ -80,6 +80,9 @@ func (e *Edge) stamp(req *sip.Request) {
 	tag, _ := to.Params.Get("tag")
 	if a.fresh = tag == ""; a.fresh {
 		to.Params.Add("tag", e.tagFor(req))
+		if req.IsCancel() && a.refused == nil {
+			e.keepCancel(req)
+		}
 		return
 	}
 	if a.refused != nil || req.IsCancel() {

@@ -67,6 +67,9 @@ type phone struct {
 
 	probe probing
 
+	key        string    // of its record; "": there is none
+	keptExpiry time.Time // in its record
+
 	place                  int    // in bindings.due
 	flowBefore, flowBehind *phone // neighbours in the list of phones on the same flow
 }
@@ -110,6 +113,11 @@ type bindings struct {
 	flows  map[flow]*phone // first of the phones on a flow
 	due    dueQueue
 	tokens uint64 // of the last probe
+
+	// What is to be kept outside, for whoever calls to carry out.
+	keeps bool
+	fresh []*phone // their records have changed
+	gone  []string // keys of records that have become void
 }
 
 func newBindings(limit int, every time.Duration) *bindings {
@@ -182,10 +190,23 @@ func (b *bindings) add(now time.Time, r registration, c contact) (events []RegEv
 	if b.every > 0 {
 		p.probe.next = now.Add(r.phase)
 	}
-	b.users[r.user] = append(b.users[r.user], p)
+	b.enter(p)
+	b.changed(p)
+	return append(events, b.event(RegAdded, p))
+}
+
+// enter puts a phone into its places.
+func (b *bindings) enter(p *phone) {
+	b.users[p.User] = append(b.users[p.User], p)
 	b.join(p)
 	heap.Push(&b.due, p)
-	return append(events, b.event(RegAdded, p))
+}
+
+// changed notes that a phone's record is not true any more.
+func (b *bindings) changed(p *phone) {
+	if b.keeps && !slices.Contains(b.fresh, p) {
+		b.fresh = append(b.fresh, p)
+	}
 }
 
 // refresh renews a binding. The rhythm of its probes goes on: a phone that
@@ -195,6 +216,7 @@ func (b *bindings) refresh(now time.Time, p *phone, r registration, c contact) R
 	if !p.Reachable {
 		kind = RegRegained
 	}
+	was := p.identity()
 	p.Reachable = true
 	p.probe.unanswered = 0
 	before := flow{}
@@ -206,6 +228,9 @@ func (b *bindings) refresh(now time.Time, p *phone, r registration, c contact) R
 		b.join(p)
 	} else {
 		p.renew(now, r, c)
+	}
+	if p.identity() != was || p.Expires.Sub(p.keptExpiry) > r.grant/4 {
+		b.changed(p) // a phone that refreshes often writes a fourth as often as it might expire
 	}
 	heap.Fix(&b.due, p.place)
 	e := b.event(kind, p)
@@ -242,6 +267,10 @@ func (b *bindings) drop(p *phone, why RegKind) RegEvent {
 	b.leave(p)
 	heap.Remove(&b.due, p.place)
 	p.Reachable = false
+	b.fresh = slices.DeleteFunc(b.fresh, func(q *phone) bool { return q == p })
+	if p.key != "" {
+		b.gone = append(b.gone, p.key)
+	}
 	return b.event(why, p)
 }
 
@@ -261,6 +290,7 @@ func (b *bindings) lose(p *phone) []RegEvent {
 		return nil
 	}
 	p.Reachable = false
+	b.changed(p)
 	return []RegEvent{b.event(RegLost, p)}
 }
 

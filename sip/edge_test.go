@@ -26,6 +26,12 @@ type house struct {
 
 func openHouse(t *testing.T, change func(*Options)) *house {
 	t.Helper()
+	return openHouseAgain(t, change, func(*Edge) {})
+}
+
+// openHouseAgain lets an edge resume something before it serves.
+func openHouseAgain(t *testing.T, change func(*Options), resume func(*Edge)) *house {
+	t.Helper()
 	h := &house{t: t, calls: make(chan *Leg, 64)}
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -48,6 +54,7 @@ func openHouse(t *testing.T, change func(*Options)) *house {
 	if h.edge, err = NewEdge(o); err != nil {
 		t.Fatal(err)
 	}
+	resume(h.edge)
 	ended := make(chan error, 1)
 	go func() { ended <- h.edge.Serve(context.Background()) }()
 	t.Cleanup(func() {

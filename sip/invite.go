@@ -165,7 +165,7 @@ func target(req *sip.Request) *sip.ContactHeader {
 // serverLeg makes the leg of an INVITE.
 func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	l := &Leg{
-		e: e, server: true, id: string(*req.CallID()), tag: toTag(req.To()), first: req.CSeq().SeqNo,
+		e: e, server: true, id: string(*req.CallID()), tag: toTag(req.To()), first: req.CSeq().SeqNo, branch: branchOf(req),
 		caller: callerOf(req), called: printable(userOf(&req.Recipient)), to: printable(userOf(&req.To().Address)), trunk: a.line.ID,
 		diverted: diversionsOf(req), vouched: vouchedOf(req), hops: 70,
 		offer: req.Body(), heard: req.Body(), final: make(chan struct{}),

@@ -27,6 +27,7 @@ const (
 	LegPrefix     = "sip/leg/"
 	BindingPrefix = "sip/binding/"
 
+	cancelPrefix = "sip/cancel/"   // before the rest of a leg's key: its INVITE is being cancelled
 	tagsKey      = "sip/tags"      // the secret that our tags are made with
 	noncesKey    = "sip/nonces"    // the secret that nonces are made with
 	nonceUsedKey = "sip/nonceused" // when the youngest nonce that was used was issued
@@ -85,8 +86,29 @@ func (l *Leg) keepAs(p Phase, u *unacked, said *sip.Response) {
 func (l *Leg) unkeep() {
 	if l.e.o.Keep != nil {
 		l.e.o.Keep.Delete(l.Key())
+		if l.server {
+			l.e.o.Keep.Delete(l.cancelKey())
+		}
 	}
 }
+
+// keepCancel notes that the INVITE of a leg is being cancelled, before the library
+// says so: it answers a CANCEL by itself, and its caller never sends another. It is
+// called by the goroutine that reads, which must not wait for the leg.
+func (e *Edge) keepCancel(cancel *sip.Request) {
+	if e.o.Keep == nil {
+		return
+	}
+	l, _ := e.legs.calling(invite{half{string(*cancel.CallID()), tagOf(cancel.From())}, cancel.CSeq().SeqNo})
+	if l == nil || l.first != cancel.CSeq().SeqNo || l.branch != branchOf(cancel) || l.asking.Load() == nil {
+		return
+	}
+	if err := e.o.Keep.Put(l.cancelKey(), []byte{1}); err != nil {
+		e.o.Log.Error("a CANCEL would not survive a restart", zap.String("call_id", l.id), zap.Error(err))
+	}
+}
+
+func (l *Leg) cancelKey() string { return cancelPrefix + l.id + "/" + l.tag }
 
 // toKeep is a request as it is written into a record; nil where there are none.
 func (e *Edge) toKeep(req *sip.Request) []byte {

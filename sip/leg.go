@@ -41,6 +41,7 @@ type Leg struct {
 	free     func()                       // gives the trunk's channel back
 	final    chan struct{}                // server legs: closed when the INVITE has its final response
 	first    uint32                       // server legs: CSeq of the INVITE
+	branch   string                       // and its branch
 	asking   *atomic.Pointer[Leg]         // server legs: this leg until its INVITE is answered
 	theirs   atomic.Pointer[string]       // their tag; nil until it is known
 	places   atomic.Pointer[[]netip.Addr] // a trunk's legs: addresses that are theirs whatever Allow says

@@ -2,10 +2,10 @@ package sip
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,12 +33,26 @@ type nonces struct {
 	uses   uses
 }
 
-func newNonces() *nonces {
+// newNonces makes the nonces of a process. Those of the process before are good if
+// their key is kept, but for uses of which we cannot know: a nonce that is not younger
+// than the youngest that was used then is stale. So a phone that was challenged right
+// before a restart is not challenged twice, and nothing is accepted twice.
+func newNonces(k Keep) (*nonces, error) {
 	n := &nonces{}
-	// crypto/rand.Read never fails; it ends the program when the system has no
-	// randomness to give.
-	rand.Read(n.key[:])
-	return n
+	var err error
+	n.key, err = secretIn(k, noncesKey)
+	// Not one that the process before has given.
+	n.serial.Store(rand.Uint64())
+	if k == nil {
+		return n, nil
+	}
+	if last, found := k.Get(nonceUsedKey); found && len(last) == 8 {
+		n.uses.before = int64(binary.BigEndian.Uint64(last))
+	}
+	n.uses.keep = func(issued int64) error {
+		return k.Put(nonceUsedKey, binary.BigEndian.AppendUint64(nil, uint64(issued)))
+	}
+	return n, err
 }
 
 // issue makes a nonce for a flow ("UDP 192.0.2.1:5060").
@@ -104,8 +118,12 @@ const (
 // refuses every nonce it does not know that is not younger than the one
 // forgotten; its phone asks again with a new one.
 type uses struct {
-	mu   sync.Mutex
-	sets [usesSets]struct {
+	before int64                    // issue time of the youngest nonce that the process before saw used
+	keep   func(issued int64) error // tells the next one; nil: it will not know our nonces
+
+	mu       sync.Mutex
+	youngest int64 // of those used
+	sets     [usesSets]struct {
 		floor int64 // issue time of the youngest nonce forgotten alive
 		known [usesWays]usedNonce
 	}
@@ -136,8 +154,14 @@ func (u *uses) admit(now time.Time, use nonceUse) bool {
 			oldest = k
 		}
 	}
-	if use.issued <= set.floor {
+	if use.issued <= max(set.floor, u.before) {
 		return false
+	}
+	if use.issued > u.youngest && u.keep != nil {
+		if u.keep(use.issued) != nil {
+			return false // the next process would take it for a new one
+		}
+		u.youngest = use.issued
 	}
 	if now.UnixMilli()-oldest.issued <= nonceLife.Milliseconds() {
 		set.floor = max(set.floor, oldest.issued)

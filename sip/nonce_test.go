@@ -11,7 +11,7 @@ import (
 const homeFlow = "UDP 203.0.113.7:5060"
 
 func TestNonceIsGoodForItsFlowAndMinute(t *testing.T) {
-	n := newNonces()
+	n := freshNonces(nil)
 	t0 := time.UnixMilli(1_800_000_000_000)
 	nonce := n.issue(t0, homeFlow)
 	for _, c := range []struct {
@@ -31,7 +31,7 @@ func TestNonceIsGoodForItsFlowAndMinute(t *testing.T) {
 		{"longer", nonce + "A", homeFlow, 0, false},
 		{"no base64", strings.Repeat("?", nonceLength), homeFlow, 0, false},
 		{"empty", "", homeFlow, 0, false},
-		{"of another process", newNonces().issue(t0, homeFlow), homeFlow, 0, false},
+		{"of another process", freshNonces(nil).issue(t0, homeFlow), homeFlow, 0, false},
 	} {
 		if _, ok := n.open(t0.Add(c.after), c.nonce, c.flow); ok != c.ok {
 			t.Errorf("%s: %v", c.what, ok)
@@ -109,7 +109,7 @@ func TestQuietSetAdmitsEveryPhone(t *testing.T) {
 }
 
 func BenchmarkNonce(b *testing.B) {
-	n := newNonces()
+	n := freshNonces(nil)
 	now := time.Now()
 	b.Run("issue", func(b *testing.B) {
 		b.ReportAllocs()
@@ -124,4 +124,63 @@ func BenchmarkNonce(b *testing.B) {
 			n.open(now, nonce, homeFlow)
 		}
 	})
+}
+
+// freshNonces are nonces of a process that could keep what it has to.
+func freshNonces(k Keep) *nonces {
+	n, err := newNonces(k)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// The next process accepts what nobody can have used: nothing older than the youngest
+// nonce that was used, whatever its count.
+func TestNoncesAfterARestart(t *testing.T) {
+	at := time.UnixMilli(1_800_000_000_000)
+	proves := func(n *nonces, nonce string, count uint32) bool {
+		t.Helper()
+		use, ok := n.open(at, nonce, homeFlow)
+		if !ok {
+			t.Fatal("a nonce of ours is not known")
+		}
+		use.count = count
+		return n.uses.admit(at, use)
+	}
+	k := newMemory()
+	n := freshNonces(k)
+	old := n.issue(at, homeFlow)
+	at = at.Add(time.Millisecond)
+	used := n.issue(at, homeFlow)
+	at = at.Add(time.Millisecond)
+	unused := n.issue(at, homeFlow)
+	if !proves(n, used, 1) {
+		t.Fatal("refused at once")
+	}
+	for life := range 2 {
+		k = k.next()
+		n = freshNonces(k)
+		for _, x := range []struct {
+			what, nonce string
+			count       uint32
+		}{{"used", used, 1}, {"used, another count", used, 2}, {"older than it", old, 1}} {
+			if proves(n, x.nonce, x.count) {
+				t.Errorf("life %d: accepted: %s", life, x.what)
+			}
+		}
+		at = at.Add(time.Millisecond)
+		if mine := n.issue(at, homeFlow); life == 0 && (!proves(n, unused, 1) || proves(n, unused, 1)) || !proves(n, mine, 1) || !proves(n, mine, 2) {
+			t.Errorf("life %d: what was not used before is not good exactly once", life)
+		}
+		if proves(n, unused, 1) {
+			t.Errorf("life %d: accepted twice", life)
+		}
+	}
+	full := newMemory()
+	n = freshNonces(full)
+	full.full = errFull
+	if proves(n, n.issue(at, homeFlow), 1) {
+		t.Error("accepted although the next process will not know")
+	}
 }

@@ -112,7 +112,7 @@ func (l *Leg) pracked(req *sip.Request, tx *sip.ServerTx) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.unpracked
-	if u == nil && l.overtaken != 0 && l.acknowledges(req, l.overtaken) {
+	if l.overtaken != 0 && l.acknowledges(req, l.overtaken) {
 		l.overtaken = 0
 		l.e.reply(tx, l.e.respond(req, sip.StatusOK, ""))
 		return

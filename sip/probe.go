@@ -95,6 +95,7 @@ func (b *bindings) answered(pr probe, rtt time.Duration) []RegEvent {
 		return nil
 	}
 	p.Reachable = true
+	b.changed(p)
 	return []RegEvent{b.event(RegRegained, p)}
 }
 

@@ -28,6 +28,7 @@ type RegistrarOptions struct {
 	Asked                  func(Asked)    // the same, after every probe; on a goroutine of its own
 	Log                    *zap.Logger    // nil: silent
 	Now                    func() time.Time
+	Keep                   Keep // where bindings are kept for the next process (Resume); nil: they are not
 }
 
 // Registrar authenticates agents' phones and knows where they are.
@@ -46,6 +47,7 @@ type Registrar struct {
 	asked        func(Asked)
 	log          *zap.Logger
 	now          func() time.Time
+	kept         Keep // nil: nothing is
 	accounts     atomic.Pointer[map[string]Account]
 	nonces       *nonces
 	bans         *bans
@@ -90,6 +92,10 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	nonces, err := newNonces(o.Keep)
+	if err != nil {
+		o.Log.Error("phones would have to authenticate anew after a restart", zap.Error(err))
+	}
 	r := &Registrar{
 		realm:    o.Realm,
 		scheme:   `Digest realm="` + quote(o.Realm) + `", nonce="`,
@@ -107,7 +113,8 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		asked:        o.Asked,
 		log:          o.Log,
 		now:          o.Now,
-		nonces:       newNonces(),
+		nonces:       nonces,
+		kept:         o.Keep,
 		bans:         newBans(o.Ban),
 		guesses:      newGuesses(o.Guess),
 		wake:         make(chan struct{}, 1),
@@ -115,6 +122,7 @@ func NewRegistrar(o RegistrarOptions) *Registrar {
 		places:       newBindings(o.MaxContacts, o.Probe),
 		challenged:   make(map[string]firstSight),
 	}
+	r.places.keeps = o.Keep != nil
 	r.SetAccounts(o.Accounts)
 	return r
 }
@@ -308,6 +316,7 @@ func (r *Registrar) note(step func(now time.Time) []RegEvent) (earlier bool) {
 	defer r.mu.Unlock()
 	before, had := r.places.deadline()
 	r.outbox = append(r.outbox, step(r.now())...)
+	r.keep()
 	after, has := r.places.deadline()
 	return has && (!had || after.Before(before))
 }

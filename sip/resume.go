@@ -142,6 +142,11 @@ func (e *Edge) legOf(r *legRecord) (*Leg, error) {
 		l.referral = &referral{token: a.Token, event: a.Event, quiet: a.Quiet, answered: true}
 	}
 	l.findFlow()
+	if r.Acked > 0 {
+		l.ack = e.inside(l.id, &l.dialog, sip.ACK, r.Acked)
+		l.ack.SetBody(nil)
+		l.ackSince = e.o.Now()
+	}
 	restore := l.asCallee
 	if r.Server {
 		restore = l.asCaller
@@ -151,11 +156,12 @@ func (e *Edge) legOf(r *legRecord) (*Leg, error) {
 
 // leftover is what of a resumed leg waits for Serve.
 type leftover struct {
-	invite  *sip.Request  // of ours
-	offer   *sip.Request  // of ours, inside the dialog
-	said    *sip.Response // an answer of ours that the peer may ask for again
-	rang    *rangRecord
-	instead string // key of the leg whose place it wants
+	invite    *sip.Request  // of ours
+	offer     *sip.Request  // of ours, inside the dialog
+	said      *sip.Response // an answer of ours that the peer may ask for again
+	rang      *rangRecord
+	cancelled bool   // their INVITE was, and they may not know
+	instead   string // key of the leg whose place it wants
 }
 
 // asCaller restores what only a leg has that a caller began.
@@ -171,10 +177,17 @@ func (l *Leg) asCaller(r *legRecord) error {
 		l.overtaken = l.rseq - 1 // its PRACK may come again
 	}
 	invite, err := l.e.requestFrom(r.Invite)
-	if err == nil && len(invite.Body()) > 0 {
+	if err != nil {
+		return err
+	}
+	l.branch = branchOf(invite)
+	if l.e.o.Keep != nil {
+		_, l.left.cancelled = l.e.o.Keep.Get(l.cancelKey())
+	}
+	if len(invite.Body()) > 0 {
 		l.offer = invite.Body()
 	}
-	return err
+	return nil
 }
 
 // asCallee restores what only a leg has that we began.
@@ -187,11 +200,6 @@ func (l *Leg) asCallee(r *legRecord) (err error) {
 	if t, known := l.e.trunks.named(l.trunk); known {
 		l.account = t.account()
 		l.account.answered = r.Challenge
-	}
-	if r.Acked > 0 {
-		l.ack = l.e.inside(l.id, &l.dialog, sip.ACK, r.Acked)
-		l.ack.SetBody(nil)
-		l.ackSince = l.e.o.Now()
 	}
 	if l.phase == Opening || l.phase == GivingUp {
 		l.left.invite, err = l.e.requestFrom(r.Invite)
@@ -352,7 +360,12 @@ func (e *Edge) invitedAgain(req *sip.Request, tx *sip.ServerTx, a *takenUp) {
 			l.keepRinging()
 		}
 	}
-	_ = e.tell(req, tx, res) // its failure is seen by Wait
+	if l.left.cancelled {
+		l.turnAway(&refusal{code: sip.StatusRequestTerminated})
+		l.post(Cancelled{})
+	} else {
+		_ = e.tell(req, tx, res) // its failure is seen by Wait
+	}
 	l.mu.Unlock()
 	l.mayBeCancelled(req, tx)
 	close(a.done)

@@ -184,8 +184,11 @@ func inBubble(d *diary) bool {
 	if d.leg == nil || d.leg.e.o.UDP == nil {
 		return false
 	}
-	_, ok := d.leg.e.o.UDP.(*siptest.Endpoint)
-	return ok
+	switch d.leg.e.o.UDP.(type) {
+	case *siptest.Endpoint, *plug:
+		return true
+	}
+	return false
 }
 
 // expect waits for an event of a type.

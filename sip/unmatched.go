@@ -52,7 +52,7 @@ func (l *Leg) late(res *sip.Response) {
 	}
 	l.mu.Lock()
 	theirs := l.theirs.Load()
-	if l.server || theirs == nil {
+	if theirs == nil {
 		l.mu.Unlock()
 		return
 	}
@@ -65,6 +65,9 @@ func (l *Leg) late(res *sip.Response) {
 		return
 	}
 	l.mu.Unlock()
+	if l.server {
+		return // nobody forks what goes inside a dialog
+	}
 	l.e.disown(res, Reason{SIP: sip.StatusOK, Text: "Call completed elsewhere"})
 }
 
