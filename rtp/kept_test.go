@@ -302,19 +302,27 @@ func liveUntilKilled() {
 	if err != nil {
 		fail(err)
 	}
+	var legs []*Leg
 	for key := range calls.All() {
 		if key == identityKey {
 			continue
 		}
 		sink := func(e MediaEvent) { fmt.Printf("%s: %T\n", key, e) }
 		list := func(string) *Playlist { return music() }
-		if _, err := m.Resume(key, LegOptions{Sink: sink, Playlist: list}); err != nil {
+		l, err := m.Resume(key, LegOptions{Sink: sink, Playlist: list})
+		if err != nil {
 			fail(err)
 		}
+		legs = append(legs, l)
 	}
 	m.Resumed()
 	fmt.Println("resumed")
-	select {}
+	for { // reports are due much more often than they are, so that their numbers are tried too
+		time.Sleep(30 * time.Millisecond)
+		for _, l := range legs {
+			l.post(func(*shard) { l.control.due = 0 })
+		}
+	}
 }
 
 // process starts a life in a process of its own.
