@@ -130,6 +130,8 @@ func TestTalksOutliveKills(t *testing.T) {
 	mux := func(st Stream) Stream { st.Mux = true; return st }
 	var peers []*peer
 	pair := func(a, b *peer) {
+		nearTheTurn(a.leg)
+		nearTheTurn(b.leg)
 		Bridge(a.leg, b.leg)
 		peers = append(peers, a, b)
 	}
@@ -140,6 +142,7 @@ func TestTalksOutliveKills(t *testing.T) {
 	gcm := shielded(t, m, nil, mux(alaw()), keysFor(GCM128))
 	pair(gcm, shielded(t, m, gcm.leg, mux(alaw()), keysFor(CM32)))
 	waiting := shielded(t, m, nil, mux(alaw()), keysFor(GCM256))
+	nearTheTurn(waiting.leg)
 	waiting.leg.Hear(music())
 	plain := newPeer(t, m, nil, ulaw())
 	plain.leg.Hear(music())
@@ -147,6 +150,7 @@ func TestTalksOutliveKills(t *testing.T) {
 	desk := newPeer(t, m, nil, alaw())
 	page := newBrowser(t, m, desk.leg, true)
 	page.calls()
+	nearTheTurn(page.leg)
 	Bridge(desk.leg, page.leg)
 	peers = append(peers, desk)
 
@@ -166,20 +170,23 @@ func TestTalksOutliveKills(t *testing.T) {
 	page.report()
 	talkers = append(talkers, k)
 
+	var beat sync.Mutex // held while everybody sends a packet
 	var sending sync.WaitGroup
 	quiet := make(chan struct{})
 	sending.Go(func() {
-		beat := time.NewTicker(20 * time.Millisecond)
-		defer beat.Stop()
+		clock := time.NewTicker(20 * time.Millisecond)
+		defer clock.Stop()
 		for {
 			select {
-			case now := <-beat.C:
+			case now := <-clock.C:
+				beat.Lock()
 				payload := frame(byte(now.UnixMilli()))
 				binary.BigEndian.PutUint64(payload[8:], uint64(time.Now().UnixNano()))
 				for _, k := range talkers {
 					k.sent = append(k.sent, k.next())
 					k.say(payload)
 				}
+				beat.Unlock()
 			case <-quiet:
 				return
 			}
@@ -260,6 +267,7 @@ func TestTalksOutliveKills(t *testing.T) {
 	}
 
 	m = h.life(nil)
+	beat.Lock()
 	for _, p := range peers {
 		p.again(m, music())
 	}
@@ -267,6 +275,7 @@ func TestTalksOutliveKills(t *testing.T) {
 	if page.leg, err = m.Resume(page.leg.Key(), LegOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	beat.Unlock()
 	m.Resumed()
 	time.Sleep(200 * time.Millisecond) // of a last life in peace
 	close(quiet)
@@ -366,6 +375,10 @@ func (k *talker) gaps(killed []time.Time) (gaps, ages []time.Duration) {
 	}
 	return gaps, ages
 }
+
+// nearTheTurn lets the next turn of the numbers that a leg sends begin soon. Nothing has
+// been sent yet.
+func nearTheTurn(l *Leg) { l.post(func(*shard) { l.out.seq = 65480 }) }
 
 // streamOf is what the leg was set to.
 func (l *Leg) streamOf() Stream {

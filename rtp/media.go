@@ -91,7 +91,7 @@ func Open(o Options) (*Media, error) {
 			}
 			return nil, err
 		}
-		s.beside, s.identity, s.store = &m.run, identity, o.Sockets
+		s.beside, s.identity = &m.run, identity
 		m.shards = append(m.shards, s)
 	}
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))
@@ -139,6 +139,9 @@ func (m *Media) end(leave bool) {
 			s.post(func() { s.stop, s.leave = true, leave })
 		}
 		m.run.Wait()
+		for _, r := range m.resumed { // and never let go on
+			r.leg.sockets().close()
+		}
 		for port, open := range m.ports.clear() {
 			if !leave {
 				m.remove(port)
@@ -208,7 +211,6 @@ func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
 			return
 		}
 		l.shard.join(l)
-		l.shard.change(l)
 	})
 	return l, nil
 }
@@ -239,6 +241,7 @@ func (m *Media) bind(l *Leg) error {
 		}
 		l.local = netip.AddrPortFrom(m.addr, port)
 		l.addr = netip.AddrPortFrom(m.public, port)
+		l.port = port
 		if m.store != nil {
 			err = m.bindKept(l)
 		} else if l.fd, err = openSocket(l.local, false); err == nil {

@@ -76,7 +76,7 @@ func (m *Media) revive(key string, value []byte, o LegOptions) (*resumption, err
 	}
 	shard := r.Shard % len(m.shards) // legs that hear each other stay together
 	l := &Leg{
-		shard: m.shards[shard], role: r.Role, sink: o.Sink, cell: cell,
+		port: r.Port, shard: m.shards[shard], role: r.Role, sink: o.Sink, cell: cell,
 		fd: k.rtp, rtcp: k.rtcp, spare: k.peer, open: noSocket,
 		kept:  &keeping{memory: m.memory, key: key, cell: r.Cell, number: shard},
 		local: netip.AddrPortFrom(m.addr, r.Port), addr: netip.AddrPortFrom(m.public, r.Port),
@@ -132,29 +132,36 @@ func (m *Media) adopt(port uint16) {
 
 // takeUp makes the legs of a shard what they were, all of them before the first packet.
 func (s *shard) takeUp(back []*resumption, byPort map[uint16]*resumption, number int) {
-	for _, r := range back {
-		if r.leg.kept.number == number {
-			s.current = r.leg
-			s.restore(r)
+	each := func(f func(r *resumption)) {
+		for _, r := range back {
+			if r.leg.kept.number == number && !r.leg.closed {
+				s.current = r.leg
+				s.safely(func() { f(r) })
+			}
 		}
 	}
-	for _, r := range back {
-		if other := byPort[r.record.Hears]; r.leg.kept.number == number && other != nil {
-			s.current = r.leg
+	each(s.restore)
+	each(func(r *resumption) {
+		if other := byPort[r.record.Hears]; other != nil {
 			s.listen(r.leg, other.leg)
 		}
-	}
-	for _, r := range back {
-		if l := r.leg; l.kept.number == number && !l.closed {
-			s.current = l
-			s.settle(l)
-			s.pace(l)
-			if l.open != noSocket {
-				s.drain(l, l.open)
-			}
-			s.drain(l, l.fd)
+	})
+	each(func(r *resumption) {
+		if uint64(r.leg.port) == s.in.port {
+			s.recall(r.leg)
 		}
-	}
+	})
+	s.in.clear()
+	each(func(r *resumption) {
+		l := r.leg
+		s.settle(l)
+		s.pace(l)
+		if l.open != noSocket {
+			s.drain(l, l.open)
+		}
+		s.drain(l, l.fd)
+	})
+	s.current = nil
 }
 
 // restore makes a leg what it was.
@@ -189,6 +196,31 @@ func (s *shard) restore(r *resumption) {
 	s.restorePlayer(r)
 	l.presser = k.presser(&l.out)
 	s.change(l)
+}
+
+// recall takes the packets that the last process had read and not recorded.
+func (s *shard) recall(l *Leg) {
+	s.recalling = true
+	defer func() { s.recalling = false }()
+	b := s.in
+	n, lengths := b.leftover(&l.peer), 1
+	if b.by != byMany {
+		m := &b.messages[0]
+		if l.shield != nil {
+			lengths = 4
+		} else {
+			m.length = min((m.length+3)&^3, packetMax)
+		}
+	}
+	for i, had := int(b.next), l.in.packets; i < n; i, had = i+1, l.in.packets {
+		for range lengths {
+			s.arrive(l, i)
+			if l.in.packets > had || b.messages[i].length >= packetMax {
+				break
+			}
+			b.messages[i].length++
+		}
+	}
 }
 
 // outflow is the stream we send: the next packet has the next number.
