@@ -27,14 +27,17 @@ func BenchmarkKept(b *testing.B) {
 		for _, s := range []Suite{noSuite, GCM128} {
 			b.Run(fmt.Sprint(calls, "/", s, "/none"), func(b *testing.B) { relay(b, calls, s, nil) })
 			b.Run(fmt.Sprint(calls, "/", s, "/kept"), func(b *testing.B) {
-				calls2, err := keeper.NewMemory()
+				m, err := keeper.NewMemory()
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.Cleanup(func() { _ = calls2.Close() })
-				c := &counted{memory: memory{calls2}}
+				b.Cleanup(func() { _ = m.Close() })
+				c, h := &counted{memory: memory{m}}, newHolder(b)
 				b.ReportAllocs()
-				relay(b, calls, s, func(o *Options) { o.Memory, o.Sockets = c, &inherited{holder: newHolder(b)} })
+				relay(b, calls, s, func(o *Options) {
+					o.Memory, o.Sockets = c, &inherited{holder: h}
+					o.TapMemory = func(int) ([]byte, error) { return mapped(b, h.tap, TapMemory), nil }
+				})
 				b.ReportMetric(float64(c.puts.Load())/float64(calls), "records/call")
 				b.ReportMetric(float64(c.bytes.Load())/float64(c.puts.Load()), "B/record")
 			})
