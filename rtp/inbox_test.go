@@ -29,7 +29,6 @@ func TestWhatWasReadIsNotLost(t *testing.T) {
 func killedAfterReading(t *testing.T, s Suite, by uint64, recorded int) {
 	h := newHolder(t)
 	m := h.life(nil)
-	m.Resumed()
 	var a *peer
 	if s == noSuite {
 		a = newPeer(t, m, nil, alaw())

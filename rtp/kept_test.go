@@ -187,7 +187,8 @@ func (s *inherited) Unclaimed() []string {
 	return slices.Collect(maps.Keys(s.fds))
 }
 
-// life opens media that is kept, in this process. It takes up nothing yet.
+// life opens media that is kept, in this process. It has taken up nothing yet, unless
+// there is nothing.
 func (h *holder) life(change func(*Options)) *Media {
 	h.t.Helper()
 	calls, err := keeper.OpenMemory(duplicate([]int{h.calls.FD()})[0])
@@ -211,6 +212,9 @@ func (h *holder) life(change func(*Options)) *Media {
 		_ = m.Close()
 		_ = calls.Close()
 	})
+	if len(fds) == 0 {
+		m.Resumed()
+	}
 	return m
 }
 

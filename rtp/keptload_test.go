@@ -25,7 +25,10 @@ func (c *counted) Put(key string, value []byte) error {
 func BenchmarkKept(b *testing.B) {
 	for _, calls := range []int{50, 200, 500} {
 		for _, s := range []Suite{noSuite, GCM128} {
-			b.Run(fmt.Sprint(calls, "/", s, "/none"), func(b *testing.B) { relay(b, calls, s, nil) })
+			b.Run(fmt.Sprint(calls, "/", s, "/none"), func(b *testing.B) {
+				b.ReportAllocs()
+				relay(b, calls, s, nil)
+			})
 			b.Run(fmt.Sprint(calls, "/", s, "/kept"), func(b *testing.B) {
 				m, err := keeper.NewMemory()
 				if err != nil {

@@ -182,6 +182,7 @@ func BenchmarkShielded(b *testing.B) {
 
 func relay(b *testing.B, calls int, suite Suite, change func(*Options)) {
 	m := open(b, change)
+	m.Resumed()
 	c := newCrowd(b, 2*calls)
 	c.suite = suite
 	c.join(b, m)

@@ -27,8 +27,11 @@ type Options struct {
 	MediaTimeout time.Duration // a leg told to watch is reported silent after this long; 0: 30 s
 	Log          *zap.Logger
 
-	// Memory and Sockets keep legs beyond the process: Resume and Resumed take up those
-	// of the last one. Both or none; without them nothing is kept and nothing is spent.
+	// Memory and Sockets keep legs beyond the process. Resume takes up those of the last
+	// one, and Resumed must be called when that is done, before the first NewLeg, also if
+	// there was nothing to take up. Both or none; without them nothing is kept and nothing
+	// is spent. Sockets are stored by names that begin with "m", three for each port that
+	// is or was in use lately.
 	Memory  Memory
 	Sockets Store
 
@@ -139,9 +142,12 @@ func (m *Media) end(leave bool) {
 			s.post(func() { s.stop, s.leave = true, leave })
 		}
 		m.run.Wait()
+		m.resume.Lock()
 		for _, r := range m.resumed { // and never let go on
 			r.leg.sockets().close()
 		}
+		m.resumed = nil
+		m.resume.Unlock()
 		for port, open := range m.ports.clear() {
 			if !leave {
 				m.remove(port)

@@ -26,11 +26,17 @@ type resumption struct {
 	list   *Playlist
 }
 
-// Resume takes up a leg of the last process by its Key. It has its ports, its peer and
-// its keys, and is told whom it hears and which recording it is copied to; only Role
-// and Beside of the options are ignored, as they are in the record. Nothing is read or
-// sent before Resumed. Set may then be called with what the call knows of its SDP:
-// it changes nothing if the last process had come to it.
+// Resume takes up a leg of the last process by its Key: its ports, peer, keys and
+// numbers, whom it hears, which recording it is copied to, whether it is watched. Role
+// and Beside of the options are ignored, for they are in the record. It is called after
+// Open and before Resumed; nothing is read or sent before that. Set may then be called
+// with what the call knows of its SDP: it changes nothing if the last process had come
+// to it. A recording's handle must mean the same recording as in the last process.
+//
+// No event comes of the time without a process. A list that the leg was hearing goes on
+// where its last packet was; an announcement over it, and a list that Playlist does not
+// know and that does not loop, count as played. A handshake of DTLS that had not ended
+// is lost, and has to be asked for by a new offer.
 //
 // It fails with ErrNotKept, or says what was missing; then there is nothing under the
 // key any more.
@@ -296,7 +302,7 @@ func (s *shard) restorePlayer(r *resumption) {
 	case k.Plays && list != nil:
 		l.player.under.list = list
 		if k.Began != 0 {
-			played := max(int64(l.cell[cellAt])-k.Began, 0)
+			played := max(int64(l.cell[cellAt])+int64(l.out.span)*(1e9/clockRate)-k.Began, 0)
 			l.player.under.skip(int(played / (1e9 / clockRate)))
 			l.kept.began = s.mono + s.now - played
 		}
