@@ -67,7 +67,7 @@ func TestAListGoesOnWhereItWas(t *testing.T) {
 	}
 	p.leg.Hear(list)
 	p.sync()
-	m = h.next(m, nil, p) // there is no such list any more
+	h.next(m, nil, p) // there is no such list any more
 	if e := await[PlaybackEnded](p); e.Token != 5 {
 		t.Errorf("token %d", e.Token)
 	}
@@ -103,7 +103,7 @@ func TestAKeyIsPressedAcrossLives(t *testing.T) {
 	for range 3 {
 		hear()
 	}
-	m = h.next(m, nil, p)
+	h.next(m, nil, p)
 	for hear() {
 	}
 	if got[0].Digit != '5' || got[1].Digit != '6' || got[0].Length != 300*time.Millisecond || got[1].Length != 100*time.Millisecond {
