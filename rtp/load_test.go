@@ -224,7 +224,7 @@ func BenchmarkCrypto(b *testing.B) {
 }
 
 func encrypt(b *testing.B, n int, suite Suite) {
-	s, legs, peers := new(shard), make([]*Leg, n), make([]*srtp.Context, n)
+	s, legs, peers := &shard{in: newInbox()}, make([]*Leg, n), make([]*srtp.Context, n)
 	for i := range legs {
 		k, err := keysFor(suite), error(nil)
 		legs[i] = &Leg{shield: new(shield)}
