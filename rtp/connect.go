@@ -44,7 +44,7 @@ func (s *shard) connect(l *Leg) {
 // trust takes the connected socket for the peer's own once it has been read empty.
 func (s *shard) trust(l *Leg) {
 	for range passMax * batchMax {
-		switch s.in.one(l.fd) {
+		switch s.in.one(l.fd, l.port) {
 		case 0:
 			if s.arrive(l, 0); l.open == noSocket {
 				return // it has moved the leg

@@ -18,6 +18,13 @@
 // Around them stand the shard (shard, wheel), the work on a packet (receive,
 // bridge, play, rtcp), the kernel (socket), and the way to the recorder (tap).
 //
+// Media outlives its process if it is given a memory that does, and somebody who stores
+// descriptors (Options.Memory, Sockets, TapMemory). A leg has a record there, and a cell
+// for the numbers of its streams (keep, record); its sockets are stored once and rest
+// open between calls (park); what has been read and is not recorded yet is in memory
+// that outlives the process too (inbox, tap). The next process takes all of it up
+// (resume).
+//
 // G.711 in both laws and telephone-event are carried. Nothing is decoded: a
 // packet is passed on in the buffer it was read into, with a new header.
 //

@@ -87,7 +87,7 @@ func (l *Leg) Key() string {
 	return l.kept.key
 }
 
-// keep makes a new leg one that is kept. Without a cell it is not.
+// keep makes a new leg one that is kept, from now on. Its shard does not know it yet.
 func (m *Media) keep(l *Leg) error {
 	if m.memory == nil {
 		return nil
@@ -96,7 +96,12 @@ func (m *Media) keep(l *Leg) error {
 	if err != nil {
 		return err
 	}
-	l.cell, l.kept = cell, &keeping{memory: m.memory, key: recordKey(l.local.Port()), cell: n, number: m.numberOf(l.shard)}
+	l.cell, l.kept = cell, &keeping{memory: m.memory, key: recordKey(l.port), cell: n, number: m.numberOf(l.shard)}
+	if err := m.memory.Put(l.kept.key, l.shard.record(l).encode()); err != nil {
+		m.memory.FreeCell(n)
+		l.cell, l.kept = nil, nil
+		return err
+	}
 	return nil
 }
 

@@ -43,15 +43,16 @@ type Leg struct {
 	fd      int32 // RTP: connected to the peer, once open is another
 	open    int32 // gets what strangers send once fd is connected, else noSocket
 	terms   terms
-	role    Role // fixed
-	known   bool // peer is set
-	audible bool // the peer may and can be sent to
-	up      bool // BridgeUp has been told
-	quiet   bool // Quiet has been told for this silence
-	silent  bool // Silent has been told for it
-	lazy    bool // not in epoll: read when visited
-	own     bool // fd gives the peer's packets alone
-	changed bool // the record does not say yet what the leg is
+	role    Role   // fixed
+	known   bool   // peer is set
+	audible bool   // the peer may and can be sent to
+	up      bool   // BridgeUp has been told
+	quiet   bool   // Quiet has been told for this silence
+	silent  bool   // Silent has been told for it
+	lazy    bool   // not in epoll: read when visited
+	own     bool   // fd gives the peer's packets alone
+	port    uint16 // of RTP; fixed
+	changed bool   // the record does not say yet what the leg is
 	channel uint8
 	since   int64      // hears or player began: packets older are not relayed
 	presser *presser   // while keys are to be pressed

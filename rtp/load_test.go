@@ -166,7 +166,7 @@ func (m *Media) spent() (cpu time.Duration) {
 // to the CPU of a whole switch.
 func BenchmarkRelay(b *testing.B) {
 	for _, calls := range []int{10, 50, 200, 500, 1000} {
-		b.Run(fmt.Sprint(calls), func(b *testing.B) { relay(b, calls, noSuite) })
+		b.Run(fmt.Sprint(calls), func(b *testing.B) { relay(b, calls, noSuite, nil) })
 	}
 }
 
@@ -175,13 +175,14 @@ func BenchmarkRelay(b *testing.B) {
 func BenchmarkShielded(b *testing.B) {
 	for _, calls := range []int{50, 200} {
 		for _, s := range []Suite{noSuite, CM80, GCM128} {
-			b.Run(fmt.Sprint(calls, "/", s), func(b *testing.B) { relay(b, calls, s) })
+			b.Run(fmt.Sprint(calls, "/", s), func(b *testing.B) { relay(b, calls, s, nil) })
 		}
 	}
 }
 
-func relay(b *testing.B, calls int, suite Suite) {
-	m := open(b, nil)
+func relay(b *testing.B, calls int, suite Suite, change func(*Options)) {
+	m := open(b, change)
+	m.Resumed()
 	c := newCrowd(b, 2*calls)
 	c.suite = suite
 	c.join(b, m)
@@ -223,7 +224,7 @@ func BenchmarkCrypto(b *testing.B) {
 }
 
 func encrypt(b *testing.B, n int, suite Suite) {
-	s, legs, peers := new(shard), make([]*Leg, n), make([]*srtp.Context, n)
+	s, legs, peers := &shard{in: newInbox()}, make([]*Leg, n), make([]*srtp.Context, n)
 	for i := range legs {
 		k, err := keysFor(suite), error(nil)
 		legs[i] = &Leg{shield: new(shield)}

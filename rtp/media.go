@@ -27,8 +27,11 @@ type Options struct {
 	MediaTimeout time.Duration // a leg told to watch is reported silent after this long; 0: 30 s
 	Log          *zap.Logger
 
-	// Memory and Sockets keep legs beyond the process: Resume and Resumed take up those
-	// of the last one. Both or none; without them nothing is kept and nothing is spent.
+	// Memory and Sockets keep legs beyond the process. Resume takes up those of the last
+	// one, and Resumed must be called when that is done, before the first NewLeg, also if
+	// there was nothing to take up. Both or none; without them nothing is kept and nothing
+	// is spent. Sockets are stored by names that begin with "m", three for each port that
+	// is or was in use lately.
 	Memory  Memory
 	Sockets Store
 
@@ -91,7 +94,7 @@ func Open(o Options) (*Media, error) {
 			}
 			return nil, err
 		}
-		s.beside, s.identity, s.store = &m.run, identity, o.Sockets
+		s.beside, s.identity = &m.run, identity
 		m.shards = append(m.shards, s)
 	}
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))
@@ -139,6 +142,12 @@ func (m *Media) end(leave bool) {
 			s.post(func() { s.stop, s.leave = true, leave })
 		}
 		m.run.Wait()
+		m.resume.Lock()
+		for _, r := range m.resumed { // and never let go on
+			r.leg.sockets().close()
+		}
+		m.resumed = nil
+		m.resume.Unlock()
 		for port, open := range m.ports.clear() {
 			if !leave {
 				m.remove(port)
@@ -208,7 +217,6 @@ func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
 			return
 		}
 		l.shard.join(l)
-		l.shard.change(l)
 	})
 	return l, nil
 }
@@ -239,6 +247,7 @@ func (m *Media) bind(l *Leg) error {
 		}
 		l.local = netip.AddrPortFrom(m.addr, port)
 		l.addr = netip.AddrPortFrom(m.public, port)
+		l.port = port
 		if m.store != nil {
 			err = m.bindKept(l)
 		} else if l.fd, err = openSocket(l.local, false); err == nil {

@@ -12,7 +12,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(lifeAddress) != "" {
+		liveUntilKilled()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 

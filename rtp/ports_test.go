@@ -171,3 +171,49 @@ func freePairs(t *testing.T, n uint16) uint16 {
 	t.Skip("no free ports")
 	return 0
 }
+
+// Ports rest with their sockets open up to a limit, and are chosen from when there are
+// enough that nobody can guess which.
+func TestParkedPortsComeAgain(t *testing.T) {
+	p := newPortPool(20000, 29999, time.Minute, seeded())
+	now := time.Unix(100, 0)
+	var ports []uint16
+	for range parkMax + 1 {
+		port, err := p.take(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
+	}
+	parked := map[uint16]bool{}
+	for i, port := range ports[:warmMin] {
+		if !p.park(port, sockets{rtp: int32(i)}, now) {
+			t.Fatal("no room")
+		}
+		parked[port] = true
+	}
+	if port, _ := p.take(now); parked[port] {
+		t.Error("given before it has rested")
+	}
+	now = now.Add(2 * time.Minute)
+	port, err := p.take(now)
+	if err != nil || !parked[port] {
+		t.Errorf("%d is none of those with open sockets, %v", port, err)
+	}
+	if k, open := p.unpark(port); !open || ports[k.rtp] != port {
+		t.Errorf("sockets %v", k)
+	}
+	if port, _ := p.take(now); parked[port] {
+		t.Error("one of so few that the next can be guessed")
+	}
+	for _, port := range ports[warmMin : parkMax+1] {
+		if p.park(port, sockets{}, now) {
+			parked[port] = true
+		} else {
+			p.release(port, now)
+		}
+	}
+	if len(p.clear()) != parkMax {
+		t.Errorf("%d parked, not %d", len(parked), parkMax)
+	}
+}

@@ -12,9 +12,9 @@ func (s *shard) readRTP(l *Leg, fd int32) {
 	for range batchMax {
 		var errno syscall.Errno
 		if l.own && fd == l.fd {
-			errno = s.in.own(fd, &l.peer)
+			errno = s.in.own(fd, l.port, &l.peer)
 		} else {
-			errno = s.in.one(fd)
+			errno = s.in.one(fd, l.port)
 		}
 		if errno == syscall.ECONNREFUSED {
 			l.unreachable++ // told here instead of at the next send
@@ -33,7 +33,7 @@ func (l *Leg) has(fd int32) bool { return fd == l.fd || fd == l.open }
 // drain reads all that waits in a leg's socket, a bounded number of batches.
 func (s *shard) drain(l *Leg, fd int32) {
 	for range passMax {
-		n := s.in.many(fd)
+		n := s.in.many(fd, l.port)
 		for i := range n {
 			s.arrive(l, i)
 		}
@@ -50,6 +50,7 @@ func (s *shard) arrive(l *Leg, i int) bool {
 	if wall == 0 {
 		wall = s.wall
 	}
+	s.place = i
 	from := &s.in.from[i]
 	if l.shield != nil {
 		return s.arriveShielded(l, from, data, wall)
@@ -153,6 +154,7 @@ func (s *shard) take(l *Leg, p *packet) {
 	}
 	if l.cell != nil {
 		l.noteHeard()
+		s.in.done(s.place)
 	}
 	if len(l.hearers) > 0 && l.terms.receive {
 		s.relay(l, p)
@@ -161,10 +163,14 @@ func (s *shard) take(l *Leg, p *packet) {
 
 // copy gives a packet to the recorder.
 func (s *shard) copy(l *Leg, p *packet) {
-	s.tap.put(&TapRecord{
+	r := TapRecord{
 		Kind: TapPacket, Recording: l.recording, Channel: l.channel, Codec: p.codec,
 		Seq: p.seq, Timestamp: p.ts, SSRC: p.ssrc, At: p.wall, Payload: p.buf[p.payload:],
-	})
+	}
+	if s.recalling && s.tap.endsWith(&r) {
+		return
+	}
+	s.tap.put(&r)
 }
 
 // visit is the slow work of a leg, ten times a second.

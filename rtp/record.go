@@ -14,7 +14,8 @@ const recordVersion = 1
 
 // record is a leg as it is kept, all but what its cell has. Times are ns of the
 // machine's monotonic clock, which goes on when the process does not; those of a tap
-// are unix ns. It is JSON: 0.6 to 1.3 KB, written in 6 to 11 microseconds.
+// are unix ns. It is JSON of 350 to 800 bytes, made and put in 2 microseconds, 5 times
+// in the life of a leg that is bridged and recorded (BenchmarkRecord, BenchmarkKept).
 type record struct {
 	Version int
 	Port    uint16

@@ -4,6 +4,11 @@ import "time"
 
 // Report is what a leg measured. "Received" is from the peer to us; figures of
 // the way back are those the peer reported in RTCP.
+//
+// Of a leg that has outlived a process Received, Sent, Lost and the bytes are exact to
+// the packet that was on its way in the kill. Bytes are counted modulo 4 GiB from then
+// on. The others, and the seconds that Jitter and so MOS are made of, are those of the
+// last record, at most 30 s before the kill.
 type Report struct {
 	Codec       Codec
 	Received    uint64 // RTP packets accepted, each once

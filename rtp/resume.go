@@ -26,11 +26,17 @@ type resumption struct {
 	list   *Playlist
 }
 
-// Resume takes up a leg of the last process by its Key. It has its ports, its peer and
-// its keys, and is told whom it hears and which recording it is copied to; only Role
-// and Beside of the options are ignored, as they are in the record. Nothing is read or
-// sent before Resumed. Set may then be called with what the call knows of its SDP:
-// it changes nothing if the last process had come to it.
+// Resume takes up a leg of the last process by its Key: its ports, peer, keys and
+// numbers, whom it hears, which recording it is copied to, whether it is watched. Role
+// and Beside of the options are ignored, for they are in the record. It is called after
+// Open and before Resumed; nothing is read or sent before that. Set may then be called
+// with what the call knows of its SDP: it changes nothing if the last process had come
+// to it. A recording's handle must mean the same recording as in the last process.
+//
+// No event comes of the time without a process. A list that the leg was hearing goes on
+// where its last packet was; an announcement over it, and a list that Playlist does not
+// know and that does not loop, count as played. A handshake of DTLS that had not ended
+// is lost, and has to be asked for by a new offer.
 //
 // It fails with ErrNotKept, or says what was missing; then there is nothing under the
 // key any more.
@@ -76,7 +82,7 @@ func (m *Media) revive(key string, value []byte, o LegOptions) (*resumption, err
 	}
 	shard := r.Shard % len(m.shards) // legs that hear each other stay together
 	l := &Leg{
-		shard: m.shards[shard], role: r.Role, sink: o.Sink, cell: cell,
+		port: r.Port, shard: m.shards[shard], role: r.Role, sink: o.Sink, cell: cell,
 		fd: k.rtp, rtcp: k.rtcp, spare: k.peer, open: noSocket,
 		kept:  &keeping{memory: m.memory, key: key, cell: r.Cell, number: shard},
 		local: netip.AddrPortFrom(m.addr, r.Port), addr: netip.AddrPortFrom(m.public, r.Port),
@@ -132,29 +138,36 @@ func (m *Media) adopt(port uint16) {
 
 // takeUp makes the legs of a shard what they were, all of them before the first packet.
 func (s *shard) takeUp(back []*resumption, byPort map[uint16]*resumption, number int) {
-	for _, r := range back {
-		if r.leg.kept.number == number {
-			s.current = r.leg
-			s.restore(r)
+	each := func(f func(r *resumption)) {
+		for _, r := range back {
+			if r.leg.kept.number == number && !r.leg.closed {
+				s.current = r.leg
+				s.safely(func() { f(r) })
+			}
 		}
 	}
-	for _, r := range back {
-		if other := byPort[r.record.Hears]; r.leg.kept.number == number && other != nil {
-			s.current = r.leg
+	each(s.restore)
+	each(func(r *resumption) {
+		if other := byPort[r.record.Hears]; other != nil {
 			s.listen(r.leg, other.leg)
 		}
-	}
-	for _, r := range back {
-		if l := r.leg; l.kept.number == number && !l.closed {
-			s.current = l
-			s.settle(l)
-			s.pace(l)
-			if l.open != noSocket {
-				s.drain(l, l.open)
-			}
-			s.drain(l, l.fd)
+	})
+	each(func(r *resumption) {
+		if uint64(r.leg.port) == s.in.port {
+			s.recall(r.leg)
 		}
-	}
+	})
+	s.in.clear()
+	each(func(r *resumption) {
+		l := r.leg
+		s.settle(l)
+		s.pace(l)
+		if l.open != noSocket {
+			s.drain(l, l.open)
+		}
+		s.drain(l, l.fd)
+	})
+	s.current = nil
 }
 
 // restore makes a leg what it was.
@@ -189,6 +202,31 @@ func (s *shard) restore(r *resumption) {
 	s.restorePlayer(r)
 	l.presser = k.presser(&l.out)
 	s.change(l)
+}
+
+// recall takes the packets that the last process had read and not recorded.
+func (s *shard) recall(l *Leg) {
+	s.recalling = true
+	defer func() { s.recalling = false }()
+	b := s.in
+	n, lengths := b.leftover(&l.peer), 1
+	if b.by != byMany {
+		m := &b.messages[0]
+		if l.shield != nil {
+			lengths = 4
+		} else {
+			m.length = min((m.length+3)&^3, packetMax)
+		}
+	}
+	for i, had := int(b.next), l.in.packets; i < n; i, had = i+1, l.in.packets {
+		for range lengths {
+			s.arrive(l, i)
+			if l.in.packets > had || b.messages[i].length >= packetMax {
+				break
+			}
+			b.messages[i].length++
+		}
+	}
 }
 
 // outflow is the stream we send: the next packet has the next number.
@@ -264,7 +302,7 @@ func (s *shard) restorePlayer(r *resumption) {
 	case k.Plays && list != nil:
 		l.player.under.list = list
 		if k.Began != 0 {
-			played := max(int64(l.cell[cellAt])-k.Began, 0)
+			played := max(int64(l.cell[cellAt])+int64(l.out.span)*(1e9/clockRate)-k.Began, 0)
 			l.player.under.skip(int(played / (1e9 / clockRate)))
 			l.kept.began = s.mono + s.now - played
 		}

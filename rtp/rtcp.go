@@ -69,7 +69,7 @@ func (c *control) aim(l *Leg, rtp netip.AddrPort) {
 // readRTCP serves a leg whose RTCP socket has something.
 func (s *shard) readRTCP(l *Leg) {
 	for range batchMax {
-		if s.in.one(l.rtcp) != 0 {
+		if s.in.one(l.rtcp, 0) != 0 {
 			return
 		}
 		data, wall := s.in.packet(0)

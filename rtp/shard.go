@@ -118,6 +118,8 @@ type shard struct {
 	stun        stun.Message                         // the check that is answered
 	out         [headerSize + 60*clockRate/1000]byte // a packet of our own making
 	other       [packetMax]byte                      // a packet in the other law
+	place       int                                  // in the inbox, of the packet that is served
+	recalling   bool                                 // it was read by the last process
 	current     *Leg                                 // whose work is being done
 	legs        []*Leg
 	vacant      []int32
@@ -143,7 +145,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 		return nil, fmt.Errorf("media shard: %w", err)
 	}
 	s := &shard{
-		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports,
+		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports, store: o.Sockets,
 		epoll: epoll, wake: wake, base: time.Now(), mono: monotonic(), in: newInbox(),
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}
@@ -154,7 +156,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 	return s, nil
 }
 
-// keepTap puts the tap into memory that outlives the process. Before run.
+// keepTap puts the tap, and what has been read for it, into memory that outlives the process. Before run.
 func (s *shard) keepTap(number int, memory func(int) ([]byte, error)) error {
 	b, err := memory(number)
 	if err == nil && len(b) != TapMemory {
@@ -164,7 +166,10 @@ func (s *shard) keepTap(number int, memory func(int) ([]byte, error)) error {
 		s.release()
 		return fmt.Errorf("memory of tap %d: %w", number, err)
 	}
-	s.tap = tapIn(b)
+	s.tap = tapIn(b[:tapPage+tapSize])
+	if s.store != nil {
+		s.in = inboxIn(b[tapPage+tapSize:])
+	}
 	return nil
 }
 
@@ -270,6 +275,9 @@ func (s *shard) warm(events []unix.EpollEvent) {
 			if len(l.hearers) > 0 {
 				h := l.hearers[0]
 				n += int64(h.fd) + int64(h.out.packets)
+				if h.cell != nil {
+					n += int64(h.cell[0])
+				}
 			}
 		}
 	}

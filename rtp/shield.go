@@ -290,7 +290,11 @@ func (c *shield) hear(ssrc uint32, seq uint16) (other bool) {
 // decrypt tries the key before the present one too, while both may be in use.
 func (s *shard) decrypt(c *shield, data []byte) ([]byte, error) {
 	if c.was == nil {
-		return c.rx.DecryptRTP(data, data, &s.header)
+		into := data
+		if s.in.kept {
+			into = s.spare[:0] // should we be killed now, the next process has it as it came
+		}
+		return c.rx.DecryptRTP(into, data, &s.header)
 	}
 	// Not in place: GCM wipes what does not prove itself.
 	clear, err := c.rx.DecryptRTP(s.spare[:0], data, &s.header)

@@ -133,7 +133,7 @@ func TestNoAllocationPerPacket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := new(shard)
+		s := &shard{in: newInbox()}
 		plain := make([]byte, headerSize+160)
 		in := make([]byte, packetMax)
 		seq := uint16(0)

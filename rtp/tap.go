@@ -36,8 +36,9 @@ const (
 	tapMagic  = 0x3170617472796f66
 )
 
-// TapMemory is how many bytes of memory a tap takes.
-const TapMemory = tapPage + tapSize
+// TapMemory is how many bytes of memory a tap takes, and behind it the packets that
+// have been read for it.
+const TapMemory = tapPage + tapSize + inboxMemory
 
 // Tap carries packets from one shard to the recorder: a ring of bytes, one
 // producer (the shard), one consumer (the recorder), no lock.
@@ -97,6 +98,7 @@ type tapHead struct {
 	published atomic.Uint64
 	_         [56]byte
 	written   uint64 // producer's own
+	last      uint64 // and where the last record begins
 }
 
 // newTap makes a tap with a ring of so many bytes, a power of two.
@@ -120,7 +122,19 @@ func tapIn(memory []byte) *Tap {
 
 // OldTap is the tap that a shard of a life before has left in memory and that
 // nobody writes to any more: for whoever has fewer shards now.
-func OldTap(memory []byte) *Tap { return tapIn(memory) }
+func OldTap(memory []byte) *Tap { return tapIn(memory[:min(len(memory), tapPage+tapSize)]) }
+
+// endsWith tells whether the last record put, by this life or the one before, is the
+// packet of r.
+func (t *Tap) endsWith(r *TapRecord) bool {
+	if t.last >= t.written {
+		return false // was being put
+	}
+	b := t.buf[t.last&uint64(len(t.buf)-1):]
+	return len(b) >= tapHeader && TapKind(b[28]) == r.Kind && b[29] == r.Channel &&
+		binary.NativeEndian.Uint64(b[0:]) == r.Recording && binary.NativeEndian.Uint64(b[8:]) == uint64(r.At) &&
+		binary.NativeEndian.Uint32(b[20:]) == r.SSRC && binary.NativeEndian.Uint16(b[24:]) == r.Seq
+}
 
 // Wake receives when something was written to a tap that had been read empty.
 func (t *Tap) Wake() <-chan struct{} { return t.wake }
@@ -157,6 +171,7 @@ func (t *Tap) put(r *TapRecord) bool {
 	binary.NativeEndian.PutUint16(b[26:], uint16(len(r.Payload)))
 	b[28], b[29], b[30] = byte(r.Kind), r.Channel, byte(r.Codec)
 	copy(b[tapHeader:], r.Payload)
+	t.last = t.written
 	t.written += need
 	return true
 }

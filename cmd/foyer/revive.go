@@ -138,6 +138,11 @@ func (ex *exchange) reviveLegs(r *revival) {
 	}
 	for key, value := range ex.memory.All() {
 		switch {
+		case strings.HasPrefix(key, sip.BindingPrefix):
+			if err := ex.registrar.Resume(value); err != nil {
+				ex.log.Info("a phone of the last life is no longer registered", zap.Error(err))
+				ex.memory.Delete(key)
+			}
 		case strings.HasPrefix(key, sip.LegPrefix):
 			leg, err := ex.edge.Resume(value)
 			if err != nil {

@@ -328,7 +328,7 @@ func (ex *exchange) openSignalling(cfg *config.Config, p *plan) (err error) {
 		Probe:   reg.Keepalive.UDPOptions,
 		Ban:     sip.BanPolicy{Failures: reg.Ban.Failures, Window: reg.Ban.Window, Duration: reg.Ban.Duration, Allow: reg.Ban.Allow},
 		Guess:   sip.GuessPolicy{After: reg.Slowdown.After, Longest: reg.Slowdown.Longest, Alarm: reg.Slowdown.Alarm},
-		Changed: ex.phoneChanged, Asked: ex.phoneAsked, Log: ex.log.Named("registrar"),
+		Changed: ex.phoneChanged, Asked: ex.phoneAsked, Log: ex.log.Named("registrar"), Keep: keep,
 	})
 	ex.edge, err = sip.NewEdge(sip.Options{
 		UserAgent: "Foyer/" + version,

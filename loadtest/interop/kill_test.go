@@ -47,6 +47,8 @@ func TestTalkOutlivesTheSwitch(t *testing.T) {
 				h.kill()
 				h.hearsFor(caller, baresipTone)
 				h.hearsFor(agent, carrierTone)
+				// A connection died with the switch: the telephone makes another.
+				until(t, "the telephone is registered", func() bool { return h.agents()["agent0001"].Reachable }, agent.output)
 			}
 			caller.do("hangup", "")
 			agent.wait("CALL_CLOSED")

@@ -1,0 +1,226 @@
+package rtp
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Two peers talk across the end of a life: what is sent to each goes on with the next
+// number of the same stream, a timestamp later by the time between, and nothing that
+// was sent meanwhile is missing in the recording.
+func TestATalkGoesOnInTheNextLife(t *testing.T) {
+	for _, s := range []Suite{noSuite, GCM128, CM80} {
+		t.Run(s.String(), func(t *testing.T) {
+			h := newHolder(t)
+			m := h.life(nil)
+			talker := func(beside *Leg, st Stream) *peer {
+				if s == noSuite {
+					return newPeer(t, m, beside, st)
+				}
+				return shielded(t, m, beside, st, keysFor(s))
+			}
+			a := talker(nil, alaw())
+			b := talker(a.leg, ulaw())
+			Bridge(a.leg, b.leg)
+			a.leg.Watch(true)
+			a.leg.Tap(7, 0)
+			b.leg.Tap(7, 1)
+			a.sync()
+			seq, ts, ssrc, last := uint16(0), uint32(0), uint32(0), time.Time{}
+			check := func(payload byte) {
+				t.Helper()
+				k := b.hear()
+				if !last.IsZero() && (k.SSRC != ssrc || k.SequenceNumber != seq+1) {
+					t.Fatalf("%x %d after %x %d", k.SSRC, k.SequenceNumber, ssrc, seq)
+				}
+				if late := time.Duration(k.Timestamp-ts) * time.Second / clockRate; !last.IsZero() && (late < 20*time.Millisecond || late > time.Since(last)+time.Second) {
+					t.Fatalf("timestamp later by %v, after %v", late, time.Since(last))
+				}
+				if k.Payload[5] != toPCMU[frame(payload)[5]] {
+					t.Fatalf("heard % x, not %d", k.Payload[:8], payload)
+				}
+				seq, ts, ssrc, last = k.SequenceNumber, k.Timestamp, k.SSRC, time.Now()
+			}
+			said := byte(0)
+			for life := range 4 {
+				for range 5 {
+					a.say(8, frame(said))
+					check(said)
+					said++
+					b.say(0, frame(said))
+					a.hear()
+				}
+				a.connected(true)
+				b.connected(true)
+				for len(a.told) > 0 {
+					<-a.told
+				}
+				m.Leave()
+				for range 3 { // too old to be passed on when somebody is there again
+					a.say(8, frame(said))
+					said++
+				}
+				time.Sleep(2 * fresh)
+				m = h.life(nil)
+				a.again(m, nil)
+				b.again(m, nil)
+				m.Resumed()
+				if r := a.sync(); int(r.Received) != 8*(life+1) || r.Lost != 0 || r.Duplicate != 0 || r.Unproven != 0 {
+					t.Fatalf("life %d: %+v", life, r)
+				}
+			}
+			a.say(8, frame(said))
+			check(said)
+			said++
+			a.sync()
+			next, others := byte(0), 0
+			m.Taps()[0].Read(func(r TapRecord) {
+				switch {
+				case r.Kind != TapPacket:
+					if r.Kind == TapStop {
+						t.Error("the tap was ended")
+					}
+				case r.Channel == 1:
+					others++
+				case !bytes.Equal(r.Payload, frame(next)):
+					t.Fatalf("recorded % x where %d should be", r.Payload[:8], next)
+				default:
+					next++
+				}
+			})
+			if next != said || others != 20 {
+				t.Errorf("recorded %d of %d, and %d of 20 of the other", next, said, others)
+			}
+			select {
+			case e := <-a.told:
+				t.Errorf("told because of the gap: %T", e)
+			default:
+			}
+		})
+	}
+}
+
+// The second socket of a port goes with it: what waits in it is not lost, and it is
+// given to nobody else before the peer has moved.
+func TestDescriptorsAreStoredOnce(t *testing.T) {
+	h := newHolder(t)
+	m := h.life(func(o *Options) { o.MinPort, o.MaxPort, o.Quarantine = 30000, 30001, time.Hour })
+	for range 3 { // the same port, for there is only one
+		p := newPeer(t, m, nil, alaw())
+		p.leg.Hear(p.leg)
+		p.sync()
+		p.say(8, frame(1))
+		p.hear()
+		p.connected(true)
+		closed := make(chan struct{})
+		p.leg.Close(func(Report) { close(closed) })
+		<-closed
+		if _, ok := m.memory.Get(p.leg.Key()); ok {
+			t.Error("a leg that has ended is kept")
+		}
+		p.say(8, frame(2)) // to nobody, and not to the next leg
+	}
+	if h.stored != 3 {
+		t.Errorf("%d descriptors stored, of one port", h.stored)
+	}
+	_ = m.Close()
+	if len(h.held) != 0 {
+		t.Errorf("still stored: %v", h.held)
+	}
+}
+
+// What belongs to no leg any more is not lost: it rests for the next calls.
+func TestSocketsOfNoLegRest(t *testing.T) {
+	h := newHolder(t)
+	m := h.life(func(o *Options) { o.MinPort, o.MaxPort, o.Quarantine = 30000, 30001, time.Hour })
+	p := newPeer(t, m, nil, alaw())
+	p.sync()
+	m.Leave()
+	m = h.life(func(o *Options) { o.MinPort, o.MaxPort, o.Quarantine = 30000, 30001, time.Hour })
+	m.Resumed()
+	if _, err := m.Resume(p.leg.Key(), LegOptions{}); err == nil {
+		t.Error("a leg that nobody had asked for is there")
+	}
+	if used, _ := m.Ports(); used != 0 {
+		t.Errorf("%d ports in use", used)
+	}
+	q := newPeer(t, m, nil, alaw())
+	q.leg.Hear(q.leg)
+	q.sync()
+	q.say(8, frame(1))
+	q.hear()
+	if h.stored != 3 {
+		t.Errorf("%d descriptors stored, of one port", h.stored)
+	}
+}
+
+// A deaf socket takes nothing, and one given to a peer takes what is the peer's.
+func TestRestingSocketsAreDeaf(t *testing.T) {
+	at := here()
+	k, err := openSockets(netipPort(t, at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
+	local, _ := plainAddr(unix.Getsockname(int(k.rtp)))
+	from, err := openSocket(netipPort(t, at), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSockets(from)
+	peer, _ := plainAddr(unix.Getsockname(int(from)))
+	to := newSockaddr(local, at)
+	waiting := func(fd int32) (n int) {
+		var b [10]byte
+		for {
+			if _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT); err != nil {
+				return n
+			}
+			n++
+		}
+	}
+	for range 3 {
+		send(from, []byte("1"), &to)
+		if a, b := waiting(k.rtp), waiting(k.peer); a != 1 || b != 0 {
+			t.Fatalf("without a peer: %d, %d", a, b)
+		}
+		if err := attach(k.peer, local, peer); err != nil {
+			t.Fatal(err)
+		}
+		send(from, []byte("2"), &to)
+		if a, b := waiting(k.rtp), waiting(k.peer); a != 0 || b != 1 {
+			t.Fatalf("with a peer: %d, %d", a, b)
+		}
+		send(from, []byte("3"), &to) // for nobody: the leg ends
+		if err := k.rest(local); err != nil {
+			t.Fatal(err)
+		}
+		send(from, []byte("4"), &to)
+		if a, b := waiting(k.rtp), waiting(k.peer); a != 0 || b != 1 {
+			t.Fatalf("at rest: %d, %d", a, b)
+		}
+		if err := k.rouse(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// netipPort is an even port that nobody has, with its neighbour.
+func netipPort(t *testing.T, at netip.Addr) netip.AddrPort {
+	t.Helper()
+	for port := uint16(30002); port < 31000; port += 2 {
+		first, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, port)))
+		if err != nil {
+			continue
+		}
+		_ = first.Close()
+		return netip.AddrPortFrom(at, port)
+	}
+	t.Fatal("no port")
+	return netip.AddrPort{}
+}
