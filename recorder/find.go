@@ -110,7 +110,7 @@ func load(dir string, id recID) (Info, error) {
 	sh, err := readSheet(own)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Stat(audioPath(dir, id)); err != nil {
+		if !hasTape(dir, id) {
 			return Info{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
 		}
 		return restore(dir, id)
@@ -119,9 +119,10 @@ func load(dir string, id recID) (Info, error) {
 	case sh.State != stateRecording:
 		return sh.Info, nil
 	case written(audioPath(dir, id)):
-		if st, err := os.Stat(audioPath(dir, id)); err == nil {
-			sh.Bytes = st.Size()
-			sh.DurationS = max(0, st.ModTime().Sub(sh.Started).Round(time.Millisecond).Seconds())
+		if t, err := openTape(dir, id); err == nil {
+			sh.Bytes = t.size
+			sh.DurationS = max(0, t.last.Sub(sh.Started).Round(time.Millisecond).Seconds())
+			_ = t.Close()
 		}
 		return sh.Info, nil
 	}
@@ -134,7 +135,7 @@ func load(dir string, id recID) (Info, error) {
 
 // restore tells from the chunks what meta.json does not.
 func restore(dir string, id recID) (Info, error) {
-	v, err := look(audioPath(dir, id), id)
+	v, err := look(dir, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Info{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
 	}

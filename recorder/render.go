@@ -25,7 +25,7 @@ func Render(w io.Writer, dir, id, identity string) error {
 	if !ok {
 		return fmt.Errorf("recording %.40q: %w", id, ErrNotFound)
 	}
-	v, err := look(audioPath(dir, rec), rec)
+	v, err := look(dir, rec)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("recording %s: %w", id, ErrNotFound)
 	}
@@ -36,7 +36,7 @@ func Render(w io.Writer, dir, id, identity string) error {
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", id, err)
 	}
-	f, err := os.Open(audioPath(dir, rec))
+	f, err := openTape(dir, rec)
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", id, err)
 	}
