@@ -103,9 +103,17 @@ func numbered(path ...string) (names []string) {
 	return names
 }
 
-// load reads what is known of one recording. When meta.json is missing or
-// damaged, the chunks tell.
+// load reads what is known of one recording.
 func load(dir string, id recID) (Info, error) {
+	info, err := loadSheet(dir, id)
+	if err == nil && info.Erased == nil {
+		info.Held = heldBy(recordingDir(dir, id))
+	}
+	return info, err
+}
+
+// loadSheet reads meta.json. When it is missing or damaged, the chunks tell.
+func loadSheet(dir string, id recID) (Info, error) {
 	own := recordingDir(dir, id)
 	sh, err := readSheet(own)
 	switch {

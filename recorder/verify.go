@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"foyer/rtp"
 )
@@ -41,6 +42,9 @@ func Verify(dir, id, identity string) (Verdict, error) {
 
 func verify(dir string, rec recID, identity string) (Verdict, error) {
 	id := rec.String()
+	if sh, err := readSheet(recordingDir(dir, rec)); err == nil && sh.Erased != nil {
+		return verifyErased(dir, rec, sh.Erased), nil
+	}
 	f, err := openTape(dir, rec)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Verdict{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
@@ -56,6 +60,16 @@ func verify(dir string, rec recID, identity string) (Verdict, error) {
 	c.against(dir)
 	c.OK = len(c.Problems) == 0
 	return c.Verdict, nil
+}
+
+// verifyErased looks whether an erased recording is gone.
+func verifyErased(dir string, id recID, w *Word) Verdict {
+	v := Verdict{ID: id.String(), OK: true, Notes: []string{
+		fmt.Sprintf("erased by %s on %s: %s", w.By, w.At.Format(time.RFC3339), w.Reason)}}
+	if hasTape(dir, id) {
+		v.OK, v.Problems = false, []string{"it is said to be erased, and its audio is there"}
+	}
+	return v
 }
 
 // check is a verification under way.
