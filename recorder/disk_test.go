@@ -22,6 +22,7 @@ type faulty struct {
 	stuck      atomic.Bool           // truncate fails too
 	refusal    atomic.Pointer[error] // of everything that writes
 	syncFails  atomic.Int32          // so many syncs to come fail
+	onFailure  func()                // called in a sync that fails
 	unreadable atomic.Bool           // nothing can be read back
 	free       atomic.Uint64         // with total, what room says
 	total      atomic.Uint64         // 0: as it is
@@ -73,6 +74,9 @@ func (f *faulty) put(path string, text []byte) error {
 func (f *faulty) sync(fds []int) ([]int, error) {
 	if f.syncFails.Load() > 0 {
 		f.syncFails.Add(-1)
+		if f.onFailure != nil {
+			f.onFailure()
+		}
 		return []int{0}, unix.EIO
 	}
 	return f.linux.sync(fds)

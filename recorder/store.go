@@ -50,6 +50,9 @@ const (
 	maxMemory  = 256 << 20 // bytes of chunks of all recordings
 )
 
+// ErrNoRoom: the disk is so full that nothing new is recorded.
+var ErrNoRoom = errors.New("no room for new recordings")
+
 // ErrClosed: Run has ended or is about to, nothing new is recorded.
 var ErrClosed = errors.New("recorder is closed")
 
@@ -182,8 +185,12 @@ func Open(o Options) (*Store, error) {
 }
 
 // Begin registers a recording and gives it an id. Its handle is what rtp.Leg.Tap
-// wants. The files are made by the writer a moment later.
+// wants. The files are made by the writer a moment later. Errors: ErrClosed,
+// ErrNoRoom.
 func (s *Store) Begin(m Meta) (handle uint64, id string, err error) {
+	if s.suspended.Load() != nil || s.Room().below(scarcePercent, scarceMost) {
+		return 0, "", ErrNoRoom
+	}
 	if m.Started.IsZero() {
 		m.Started = time.Now()
 	}

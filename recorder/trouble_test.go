@@ -144,12 +144,14 @@ func TestSyncFails(t *testing.T) {
 				handle, id := b.begin(Meta{})
 				r, _ := b.recordings.Load(handle)
 				rec, _ := parseID(id)
-				var safe int64
+				var safe int64 // when the sync failed
+				disk.onFailure = func() { safe = r.safe.size.Load() }
+				failed := false
 				b.live(handle, talk(20*time.Second, caller, agent), func(at time.Duration) {
-					if at >= 10*time.Second && safe == 0 {
-						safe = r.safe.size.Load()
-						disk.syncFails.Store(1)
+					if at >= 10*time.Second && !failed {
+						failed = true
 						disk.unreadable.Store(gone)
+						disk.syncFails.Store(1)
 					}
 				})
 				b.End(handle)
