@@ -63,6 +63,7 @@ const (
 	CauseLinkLost            // the agent's phone or line was lost in the middle of the talk
 	CauseLost                // the switch no longer had the call: found by the floor's own watch
 	CauseTransferred         // the agent, or a supervisor for them, has given the caller to somebody else
+	CauseUnrecordable        // the call must be recorded and could not be
 )
 
 // Kind says what happened.

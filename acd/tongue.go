@@ -179,6 +179,7 @@ var causeTold = []struct {
 	{CauseNoneReady, "nobody was ready", "personne n'était prêt"},
 	{CauseCallback, "the caller will be called back", "l'appelant sera rappelé"},
 	{CauseLinkLost, "the agent's line was lost", "la ligne de l'agent était perdue"},
+	{CauseUnrecordable, "it could not be recorded", "il ne pouvait pas être enregistré"},
 	{CauseTransferred, "given to somebody else", "transféré"},
 	{CauseLost, "the switch no longer had the call", "le commutateur n'avait plus l'appel"},
 }

@@ -36,7 +36,7 @@ var causeWords = []string{
 	CauseBusy: "busy", CauseNoAnswer: "no_answer", CauseUnreachable: "unreachable",
 	CauseElsewhere: "elsewhere", CauseFailed: "failed", CauseFull: "full",
 	CauseNoneReady: "none_ready", CauseCallback: "callback", CauseLinkLost: "link_lost",
-	CauseLost: "lost", CauseTransferred: "transferred",
+	CauseLost: "lost", CauseTransferred: "transferred", CauseUnrecordable: "unrecordable",
 }
 
 var partyWords = []string{

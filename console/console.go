@@ -35,6 +35,7 @@ type Options struct {
 	Locale     string                          // fr or en: for who states no preference
 	Ready      func(ctx context.Context) error // nil error: calls are taken; else why not, in one sentence
 	Healthy    func() error                    // nil error: alive; else what is broken, in one sentence
+	Warnings   func() []string                 // what an operator must see to while calls go on
 	Metrics    http.Handler                    // nil: no /metrics here
 	Log        *zap.Logger                     // nil: silent
 }
@@ -145,6 +146,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.contactRoutes(api)
 	c.reportRoutes(api)
 	c.recordingRoutes(api)
+	c.keepRoutes(api)
 	c.auditRoutes(api)
 	c.configRoutes(api)
 	return api

@@ -198,6 +198,7 @@ type shelf struct {
 	*house
 	open, read int
 	onRead     func()
+	orders     []string
 }
 
 func (s *shelf) List(_ context.Context, q RecordingQuery) ([]Recording, error) {
@@ -210,12 +211,26 @@ func (s *shelf) List(_ context.Context, q RecordingQuery) ([]Recording, error) {
 
 func (s *shelf) Get(ctx context.Context, id string) (Recording, error) {
 	all, _ := s.List(ctx, RecordingQuery{})
+	word := &Word{By: "paul", At: began(), Reason: "case 17"}
+	all = append(all,
+		Recording{ID: "held", Client: "acme", CallID: "c7", State: "complete", Held: word},
+		Recording{ID: "gone", Client: "acme", State: "erased", Erased: word},
+		Recording{ID: "live", Client: "acme", State: "recording"})
 	for _, r := range all {
 		if r.ID == id {
 			return r, nil
 		}
 	}
 	return Recording{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
+}
+
+func (s *shelf) Erase(_ context.Context, id string, w Word) error { return s.order("erase", id, w) }
+func (s *shelf) Hold(_ context.Context, id string, w Word) error  { return s.order("hold", id, w) }
+func (s *shelf) Release(_ context.Context, id string) error       { return s.order("release", id, Word{}) }
+
+func (s *shelf) order(what, id string, w Word) error {
+	s.orders = append(s.orders, what+" "+id+" "+w.Reason)
+	return nil
 }
 
 type tape struct {
@@ -362,6 +377,9 @@ func routes() []struct{ method, path, body, scope string } {
 		{"GET", "/api/v1/recordings/r1", "", RecordingsRead},
 		{"GET", "/api/v1/recordings/r1/audio", "", RecordingsListen},
 		{"GET", "/api/v1/recordings/r1/audit", "", RecordingsRead},
+		{"POST", "/api/v1/recordings/r1/keep", `{"reason":"case 17"}`, RecordingsKeep},
+		{"POST", "/api/v1/recordings/held/release", `{"reason":"case closed"}`, RecordingsKeep},
+		{"POST", "/api/v1/recordings/r1/erase", `{"reason":"asked for"}`, RecordingsKeep},
 		{"GET", "/api/v1/audit", "", AdminScope},
 		{"GET", "/metrics", "", MetricsRead},
 	}
@@ -440,7 +458,7 @@ func TestTheDescriptionNamesEveryRoute(t *testing.T) {
 	docs := v.ask("GET", "/api/docs", "").Body.String()
 	for _, r := range routes()[:len(routes())-1] {
 		path, _, _ := strings.Cut(strings.TrimPrefix(r.path, "/api/v1"), "?")
-		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/b1", "/r1", "/carrier"} {
+		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/b1", "/r1", "/held", "/carrier"} {
 			path = strings.Replace(path, id, "/{id}", 1)
 		}
 		path = strings.Replace(path, "/sla", "/{name}", 1)
@@ -638,6 +656,7 @@ func TestPartsThatAreNotThere(t *testing.T) {
 		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports, o.Trunks = nil, nil, nil, nil, nil, nil, nil
 		o.Ready = func(context.Context) error { return errors.New("draining") }
 		o.Healthy = func() error { return errors.New("the journal does not take records") }
+		o.Warnings = func() []string { return []string{"recordings: no room"} }
 	})
 	token := v.token([]string{AdminScope}, nil)
 	for _, r := range routes() {
@@ -648,7 +667,7 @@ func TestPartsThatAreNotThere(t *testing.T) {
 			t.Errorf("%s %s: %d", r.method, r.path, w.Code)
 		}
 	}
-	for path, want := range map[string]string{"/readyz": "draining\n", "/healthz": "the journal does not take records\n"} {
+	for path, want := range map[string]string{"/readyz": "draining\nwarning: recordings: no room\n", "/healthz": "the journal does not take records\n"} {
 		if w := v.ask("GET", path, ""); w.Code != 503 || w.Body.String() != want {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}

@@ -11,7 +11,7 @@ func (c *console) health(w http.ResponseWriter, _ *http.Request) {
 	if c.Healthy != nil {
 		err = c.Healthy()
 	}
-	sayState(w, err)
+	sayState(w, err, nil)
 }
 
 // ready answers whether calls should be sent here.
@@ -20,15 +20,23 @@ func (c *console) ready(w http.ResponseWriter, r *http.Request) {
 	if c.Ready != nil {
 		err = c.Ready(r.Context())
 	}
-	sayState(w, err)
+	var warnings []string
+	if c.Warnings != nil {
+		warnings = c.Warnings()
+	}
+	sayState(w, err, warnings)
 }
 
-func sayState(w http.ResponseWriter, err error) {
+// sayState answers ok, or why not, and then what an operator must see to.
+func sayState(w http.ResponseWriter, err error, warnings []string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		io.WriteString(w, err.Error()+"\n")
-		return
+	} else {
+		io.WriteString(w, "ok\n")
 	}
-	io.WriteString(w, "ok\n")
+	for _, line := range warnings {
+		io.WriteString(w, "warning: "+line+"\n")
+	}
 }

@@ -16,6 +16,9 @@ var ErrNotFound = errors.New("not found")
 // that is draining. Its wrapping text is shown to the user.
 var ErrUnavailable = errors.New("unavailable")
 
+// ErrGone is what they return, possibly wrapped, for a recording that was erased.
+var ErrGone = errors.New("erased")
+
 // ErrBadQuery is what they return, possibly wrapped, for a query they cannot read,
 // such as a cursor of another listing. Its wrapping text is shown to the user.
 var ErrBadQuery = errors.New("bad query")
@@ -123,8 +126,13 @@ type Recordings interface {
 	List(ctx context.Context, q RecordingQuery) ([]Recording, error)
 	Get(ctx context.Context, id string) (Recording, error) // ErrNotFound
 	// Audio returns the rendered WAV and when it was last changed. It is closed
-	// after use if it is an io.Closer. ErrNotFound, ErrUnavailable.
+	// after use if it is an io.Closer. ErrNotFound, ErrUnavailable, ErrGone.
 	Audio(ctx context.Context, id string) (io.ReadSeeker, time.Time, error)
+	// Erase destroys what was said and the key to it; a tombstone stays. Hold keeps a
+	// recording from that until Release. ErrNotFound, *StateConflict.
+	Erase(ctx context.Context, id string, w Word) error
+	Hold(ctx context.Context, id string, w Word) error
+	Release(ctx context.Context, id string) error
 }
 
 // Reports is what was counted, added up.

@@ -80,6 +80,8 @@ func (c *console) problem(err error, what, id string) error {
 			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: each})
 		}
 		return p
+	case errors.Is(err, ErrGone):
+		return problem(http.StatusGone, "erased", "The recording was erased.", "Its entry says by whom, when and why.")
 	case errors.Is(err, ErrUnavailable):
 		return problem(http.StatusServiceUnavailable, "unavailable", err.Error(), "")
 	case errors.Is(err, ErrBadQuery):

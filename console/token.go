@@ -24,6 +24,7 @@ const (
 	CallsControl     = "calls:control"
 	RecordingsRead   = "recordings:read"
 	RecordingsListen = "recordings:listen"
+	RecordingsKeep   = "recordings:keep" // to hold, release and erase them
 	ContactsRead     = "contacts:read"
 	ReportsRead      = "reports:read"
 	TrunksRead       = "trunks:read"
@@ -34,7 +35,7 @@ const (
 // Scopes lists every scope.
 func Scopes() []string {
 	return []string{AgentsRead, AgentsControl, AgentsProvision, CallsRead, CallsControl, RecordingsRead,
-		RecordingsListen, ContactsRead, ReportsRead, TrunksRead, MetricsRead, AdminScope}
+		RecordingsListen, RecordingsKeep, ContactsRead, ReportsRead, TrunksRead, MetricsRead, AdminScope}
 }
 
 // TokenSpec says what a new token is for.

@@ -274,7 +274,7 @@ type Recording struct {
 	Agent      string    `json:"agent"`
 	Started    time.Time `json:"started"`
 	DurationS  float64   `json:"duration_s"`
-	State      string    `json:"state" enum:"recording,complete,interrupted"`
+	State      string    `json:"state" enum:"recording,complete,interrupted,erased"`
 	Policy     string    `json:"policy,omitempty"`
 	Purpose    string    `json:"purpose,omitempty"`
 	LegalBasis string    `json:"legal_basis,omitempty"`
@@ -283,6 +283,15 @@ type Recording struct {
 	Encrypted  bool      `json:"encrypted"`
 	Bytes      int64     `json:"bytes"`
 	LostMS     int64     `json:"lost_ms" doc:"Audio that should be there and is not, milliseconds"`
+	Held       *Word     `json:"held,omitempty" doc:"The legal hold it is under: nobody and no rule erases it"`
+	Erased     *Word     `json:"erased,omitempty" doc:"Of a recording that is gone"`
+}
+
+// Word is what somebody has ordered of a recording.
+type Word struct {
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
 }
 
 // RecordingQuery selects recordings, newest first.

@@ -62,7 +62,7 @@ func (s *story) outcome(q acd.Queue) Outcome {
 	case acd.CauseMaxWait:
 		return Overflowed
 	case acd.CauseNoAgents, acd.CauseFull, acd.CauseNoneReady, acd.CauseClosed, acd.CauseNumberUnknown, acd.CauseTrunkFull,
-		acd.CausePortsFull, acd.CauseDraining, acd.CauseAdmin:
+		acd.CausePortsFull, acd.CauseDraining, acd.CauseAdmin, acd.CauseUnrecordable:
 		return Refused
 	case acd.CauseAbandoned, acd.CauseHangup:
 		if !s.rejected && s.cdr.QueuedFor.Length() < q.ShortAbandon {

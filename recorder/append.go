@@ -15,12 +15,15 @@ func (s *Store) advance(r *recording, now time.Time) bool {
 	if now.Before(r.retry) && !r.hopeless(now) {
 		return false
 	}
+	s.writing.begin(now)
 	err := s.bring(r, now, ending)
+	s.writing.end()
 	switch {
 	case err == nil && r.failed != nil:
 		s.log.Info("recording is written again", zap.Stringer("recording", r.id))
 	case err != nil:
 		s.errors.Add(1)
+		blame(&s.writeFault, err, now)
 		if r.failed == nil {
 			s.log.Error("recording cannot be written; its audio is kept in memory for a minute", zap.Stringer("recording", r.id), zap.Error(err))
 		}
@@ -86,6 +89,12 @@ func (r *recording) force(now time.Time) {
 }
 
 func (s *Store) bring(r *recording, now time.Time, ending bool) error {
+	if f := s.suspended.Load(); f != nil {
+		return f.err
+	}
+	if err := s.moveOn(r, now); err != nil {
+		return err
+	}
 	if !r.started {
 		if err := s.create(r); err != nil {
 			return err
@@ -140,7 +149,7 @@ func (r *recording) due(now time.Time, ending bool) *chunk {
 // stays. It is called again for the same chunk until it succeeds.
 func (s *Store) append(r *recording, c *chunk, k kind, flags uint8) error {
 	if r.torn {
-		if err := s.disk.truncate(r.fd, r.size); err != nil {
+		if err := s.disk.truncate(r.fd, r.size-r.base); err != nil {
 			return fmt.Errorf("truncate to the last chunk: %w", err)
 		}
 		r.torn = false
@@ -152,10 +161,12 @@ func (s *Store) append(r *recording, c *chunk, k kind, flags uint8) error {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		r.torn = n > 0 && s.disk.truncate(r.fd, r.size) != nil
+		r.torn = n > 0 && s.disk.truncate(r.fd, r.size-r.base) != nil
 		return fmt.Errorf("append chunk: %w", err)
 	}
 	r.size += int64(n)
+	r.reach.at.Store(c.last)
+	r.reach.size.Store(r.size)
 	r.seal.written(s.frame)
 	order := r.places[r.which].order
 	if k == audioChunk {
@@ -182,6 +193,7 @@ func (s *Store) soil(r *recording, over bool) {
 	if !over && r.dirty.Load() {
 		return
 	}
+	s.syncing.began.CompareAndSwap(0, time.Now().UnixNano())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.over = r.over || over

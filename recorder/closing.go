@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -61,31 +62,76 @@ func (s *Store) sync(stop <-chan struct{}) {
 		s.mu.Lock()
 		round, s.dirty = s.dirty, round[:0]
 		s.mu.Unlock()
-		s.syncAll(round)
+		s.syncing.end()
+		if len(round) > 0 {
+			s.syncing.begin(time.Now())
+			s.syncAll(round)
+			s.syncing.end()
+		}
 		clear(round)
 	}
 }
 
+// syncing is what a round brings to the disk of one recording.
+type syncing struct {
+	r        *recording
+	fd       int
+	over     bool
+	size, at int64
+}
+
 func (s *Store) syncAll(round []*recording) {
-	if len(round) == 0 {
-		return
-	}
-	var fds, over []int
+	var list []syncing
+	var fds []int
 	for _, r := range round {
 		// Clean before the sync: what is written meanwhile makes it dirty again.
 		r.dirty.Store(false)
 		s.mu.Lock()
-		if r.over {
-			over = append(over, r.fd)
-		}
+		one := syncing{r: r, fd: r.fd, over: r.over, size: r.reach.size.Load(), at: r.reach.at.Load()}
 		s.mu.Unlock()
-		fds = append(fds, r.fd)
+		list, fds = append(list, one), append(fds, one.fd)
 	}
-	if err := s.disk.sync(fds); err != nil {
-		s.errors.Add(1)
-		s.log.Error("recordings not synced", zap.Int("recordings", len(fds)), zap.Error(err))
+	failed, err := s.disk.sync(fds)
+	for i, one := range list {
+		if !slices.Contains(failed, i) {
+			one.r.safe.at.Store(one.at)
+			one.r.safe.size.Store(one.size)
+		} else {
+			s.errors.Add(1)
+			one.r.damaged.Store(true)
+			if one.over { // the writer is done with it
+				s.lastRescue(one.r)
+			}
+		}
+		if one.over {
+			s.closeFiles(one.r)
+		}
 	}
-	for _, fd := range over {
+	if err == nil {
+		s.syncFault.Store(nil)
+		return
+	}
+	blame(&s.syncFault, err, time.Now())
+	s.log.Error("recordings not synced", zap.Int("recordings", len(fds)), zap.Error(err))
+}
+
+// lastRescue moves the end of a recording that is over.
+func (s *Store) lastRescue(r *recording) {
+	err := s.rescue(r)
+	if err == nil {
+		_, err = s.disk.sync([]int{r.fd})
+	}
+	if err != nil {
+		s.log.Error("the end of a recording may not be on the disk", zap.Stringer("recording", r.id), zap.Error(err))
+	}
+}
+
+func (s *Store) closeFiles(r *recording) {
+	s.mu.Lock()
+	fds := append(r.old, r.fd)
+	r.old = nil
+	s.mu.Unlock()
+	for _, fd := range fds {
 		_ = s.disk.close(fd)
 	}
 }

@@ -22,8 +22,9 @@ type disk interface {
 	read(fd int, b []byte, at int64) (int, error)
 	write(fd int, b []byte) (int, error)
 	truncate(fd int, size int64) error
-	sync(fds []int) error // brings all of them to the disk
+	sync(fds []int) (failed []int, err error) // brings all of them to the disk; which it could not, by index
 	close(fd int) error
+	room(path string) (free, total uint64, err error) // bytes, of the file system
 }
 
 // linux is the real one. The lock dies with the process: who can take it knows
@@ -100,18 +101,31 @@ func (linux) write(fd int, b []byte) (n int, err error) {
 }
 
 func (linux) truncate(fd int, size int64) error { return unix.Ftruncate(fd, size) }
-func (linux) close(fd int) error                { return unix.Close(fd) }
+func (linux) room(path string) (free, total uint64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, 0, err
+	}
+	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), nil
+}
+
+func (linux) close(fd int) error { return unix.Close(fd) }
 
 // syncSingly is up to how many files are synced one by one. Of two hundred, that
 // costs eight times the processor of syncing the whole file system once.
 const syncSingly = 4
 
-func (linux) sync(fds []int) (err error) {
+func (linux) sync(fds []int) (failed []int, err error) {
 	if len(fds) > syncSingly {
-		return unix.Syncfs(fds[0])
+		if err = unix.Syncfs(fds[0]); err == nil {
+			return nil, nil
+		}
+		// Of some file: each tells of itself, once.
 	}
-	for _, fd := range fds {
-		err = errors.Join(err, unix.Fdatasync(fd))
+	for i, fd := range fds {
+		if e := unix.Fdatasync(fd); e != nil {
+			failed, err = append(failed, i), errors.Join(err, e)
+		}
 	}
-	return err
+	return failed, err
 }

@@ -16,21 +16,84 @@ import (
 // faulty is a disk that fails when told to.
 type faulty struct {
 	linux
-	full    atomic.Bool // writes get through by half, then ENOSPC
-	stalled atomic.Bool
-	awake   chan struct{} // closed when the stall is over
-	stuck   atomic.Bool   // truncate fails too
+	full       atomic.Bool // writes get through by half, then ENOSPC
+	stalled    atomic.Bool
+	awake      chan struct{}         // closed when the stall is over
+	stuck      atomic.Bool           // truncate fails too
+	refusal    atomic.Pointer[error] // of everything that writes
+	syncFails  atomic.Int32          // so many syncs to come fail
+	onFailure  func()                // called in a sync that fails
+	unreadable atomic.Bool           // nothing can be read back
+	free       atomic.Uint64         // with total, what room says
+	total      atomic.Uint64         // 0: as it is
+}
+
+func (f *faulty) refuse(err error) {
+	if err == nil {
+		f.refusal.Store(nil)
+		return
+	}
+	f.refusal.Store(&err)
+}
+
+func (f *faulty) refuses() error {
+	if err := f.refusal.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (f *faulty) write(fd int, b []byte) (int, error) {
 	if f.stalled.Load() {
 		<-f.awake
 	}
+	if err := f.refuses(); err != nil {
+		return 0, err
+	}
 	if f.full.Load() {
 		n, _ := f.linux.write(fd, b[:len(b)/2])
 		return n, unix.ENOSPC
 	}
 	return f.linux.write(fd, b)
+}
+
+func (f *faulty) mkdir(path string) error {
+	if err := f.refuses(); err != nil {
+		return err
+	}
+	return f.linux.mkdir(path)
+}
+
+func (f *faulty) put(path string, text []byte) error {
+	if err := f.refuses(); err != nil {
+		return err
+	}
+	return f.linux.put(path, text)
+}
+
+func (f *faulty) sync(fds []int) ([]int, error) {
+	if f.syncFails.Load() > 0 {
+		f.syncFails.Add(-1)
+		if f.onFailure != nil {
+			f.onFailure()
+		}
+		return []int{0}, unix.EIO
+	}
+	return f.linux.sync(fds)
+}
+
+func (f *faulty) read(fd int, b []byte, at int64) (int, error) {
+	if f.unreadable.Load() {
+		return 0, errUnreadable
+	}
+	return f.linux.read(fd, b, at)
+}
+
+func (f *faulty) room(path string) (free, total uint64, err error) {
+	if total = f.total.Load(); total > 0 {
+		return f.free.Load(), total, nil
+	}
+	return f.linux.room(path)
 }
 
 func (f *faulty) truncate(fd int, size int64) error {

@@ -103,14 +103,22 @@ func numbered(path ...string) (names []string) {
 	return names
 }
 
-// load reads what is known of one recording. When meta.json is missing or
-// damaged, the chunks tell.
+// load reads what is known of one recording.
 func load(dir string, id recID) (Info, error) {
+	info, err := loadSheet(dir, id)
+	if err == nil && info.Erased == nil {
+		info.Held = heldBy(recordingDir(dir, id))
+	}
+	return info, err
+}
+
+// loadSheet reads meta.json. When it is missing or damaged, the chunks tell.
+func loadSheet(dir string, id recID) (Info, error) {
 	own := recordingDir(dir, id)
 	sh, err := readSheet(own)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Stat(audioPath(dir, id)); err != nil {
+		if !hasTape(dir, id) {
 			return Info{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
 		}
 		return restore(dir, id)
@@ -119,9 +127,10 @@ func load(dir string, id recID) (Info, error) {
 	case sh.State != stateRecording:
 		return sh.Info, nil
 	case written(audioPath(dir, id)):
-		if st, err := os.Stat(audioPath(dir, id)); err == nil {
-			sh.Bytes = st.Size()
-			sh.DurationS = max(0, st.ModTime().Sub(sh.Started).Round(time.Millisecond).Seconds())
+		if t, err := openTape(dir, id); err == nil {
+			sh.Bytes = t.size
+			sh.DurationS = max(0, t.last.Sub(sh.Started).Round(time.Millisecond).Seconds())
+			_ = t.Close()
 		}
 		return sh.Info, nil
 	}
@@ -134,7 +143,7 @@ func load(dir string, id recID) (Info, error) {
 
 // restore tells from the chunks what meta.json does not.
 func restore(dir string, id recID) (Info, error) {
-	v, err := look(audioPath(dir, id), id)
+	v, err := look(dir, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Info{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -82,9 +81,9 @@ type survey struct {
 	bytes   int64
 }
 
-// look reads all chunks of a file.
-func look(path string, id recID) (v survey, err error) {
-	f, err := os.Open(path)
+// look reads all chunks of a recording.
+func look(dir string, id recID) (v survey, err error) {
+	f, err := openTape(dir, id)
 	if err != nil {
 		return v, err
 	}

@@ -34,7 +34,7 @@ type Info struct {
 	Agents     []string  `json:"agents,omitempty"` // all, when the call was handed on
 	Started    time.Time `json:"started"`
 	DurationS  float64   `json:"duration_s"` // of the talk, from the first tap's start to the last one's stop
-	State      string    `json:"state"`      // recording, complete, interrupted
+	State      string    `json:"state"`      // recording, complete, interrupted, erased
 	Policy     string    `json:"policy,omitempty"`
 	Purpose    string    `json:"purpose,omitempty"`
 	LegalBasis string    `json:"legal_basis,omitempty"`
@@ -43,6 +43,8 @@ type Info struct {
 	Encrypted  bool      `json:"encrypted"`
 	Bytes      int64     `json:"bytes"`
 	LostMS     int64     `json:"lost_ms"` // audio that should be there and is not
+	Held       *Word     `json:"held,omitempty"`
+	Erased     *Word     `json:"erased,omitempty"`
 }
 
 // States of a recording.

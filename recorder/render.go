@@ -25,7 +25,10 @@ func Render(w io.Writer, dir, id, identity string) error {
 	if !ok {
 		return fmt.Errorf("recording %.40q: %w", id, ErrNotFound)
 	}
-	v, err := look(audioPath(dir, rec), rec)
+	if sh, err := readSheet(recordingDir(dir, rec)); err == nil && sh.Erased != nil {
+		return fmt.Errorf("recording %s: %w", id, ErrErased)
+	}
+	v, err := look(dir, rec)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("recording %s: %w", id, ErrNotFound)
 	}
@@ -36,7 +39,7 @@ func Render(w io.Writer, dir, id, identity string) error {
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", id, err)
 	}
-	f, err := os.Open(audioPath(dir, rec))
+	f, err := openTape(dir, rec)
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", id, err)
 	}
@@ -165,6 +168,9 @@ func Audio(dir, id, identity string) (io.ReadSeeker, Info, error) {
 	info, err := Find(dir, id)
 	if err != nil {
 		return nil, info, err
+	}
+	if info.Erased != nil {
+		return nil, info, fmt.Errorf("recording %s: %w", id, ErrErased)
 	}
 	if size := max(0, info.DurationS) * sampleRate * wavFrame; size < inMemory {
 		var b bytes.Buffer

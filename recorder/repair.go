@@ -37,7 +37,7 @@ func (s *Store) repairOne(id recID) error {
 	if err == nil && sh.State != stateRecording {
 		return s.unmark(id)
 	}
-	v, err := look(path, id)
+	v, err := look(s.dir, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.unmark(id) // killed before there was anything
 	}

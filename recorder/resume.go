@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -174,22 +175,36 @@ func (s *Store) takeUp(r *recording, chunks []*chunk) error {
 // reopen finds where the file of a recording ends, and goes on behind that.
 // written is the order of the last chunk known to be in it.
 func (s *Store) reopen(r *recording, written *uint64) error {
-	fd, size, err := s.disk.reopen(audioPath(s.dir, r.id))
-	if errors.Is(err, os.ErrNotExist) && r.places[r.which].size == 0 {
+	own := s.recordingDir(r.id)
+	parts, err := partsOf(own)
+	if errors.Is(err, fs.ErrNotExist) && r.places[r.which].size == 0 {
 		return nil // killed before there was anything
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.goOn(r, fd, size, written); err != nil {
-		_ = s.disk.close(fd)
+	var size int64
+	for _, p := range parts { // also the first, whose lock says that the recording is written
+		fd, n, err := s.disk.reopen(filepath.Join(own, p.name))
+		if err != nil {
+			s.closeFiles(r)
+			return err
+		}
+		if r.fd >= 0 {
+			r.old = append(r.old, r.fd)
+		}
+		r.fd, r.base, size = fd, p.first, p.first+n
+	}
+	r.part = len(parts) - 1
+	if err := s.goOn(r, size, written); err != nil {
+		s.closeFiles(r)
+		r.fd = -1
 		return err
 	}
-	r.fd = fd
 	return nil
 }
 
-func (s *Store) goOn(r *recording, fd int, size int64, written *uint64) error {
+func (s *Store) goOn(r *recording, size int64, written *uint64) error {
 	at := r.places[r.which]
 	if size < at.size {
 		return fmt.Errorf("%d bytes of %d are left of its file", size, at.size)
@@ -200,7 +215,7 @@ func (s *Store) goOn(r *recording, fd int, size int64, written *uint64) error {
 	r.size, r.seal.number, r.seal.prev = at.size, at.number, at.chain
 	// What was written and not yet said to be: one chunk, or a part of one.
 	tail := make([]byte, size-at.size)
-	if _, err := s.disk.read(fd, tail, at.size); err != nil && err != io.EOF {
+	if _, err := s.disk.read(r.fd, tail, at.size-r.base); err != nil && err != io.EOF {
 		return fmt.Errorf("read the last chunk: %w", err)
 	}
 	for {
@@ -220,6 +235,10 @@ func (s *Store) goOn(r *recording, fd int, size int64, written *uint64) error {
 		tail = tail[len(f.raw):]
 	}
 	r.torn = len(tail) > 0
+	r.reach.size.Store(r.size)
+	r.reach.at.Store(r.lastAt)
+	r.safe.size.Store(r.base) // the life before has not said what it had synced
+	r.safe.at.Store(r.lastAt)
 	if r.size == 0 {
 		return nil // a head is made anew, with a new key
 	}

@@ -164,7 +164,7 @@ func TestResumptionLeavesOutNumbers(t *testing.T) {
 func absent(t *testing.T, dir, id, identity string) int {
 	t.Helper()
 	rec, _ := parseID(id)
-	v, err := look(audioPath(dir, rec), rec)
+	v, err := look(dir, rec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,14 +11,17 @@ import (
 // Run consumes the taps until ctx ends and every recording is closed; recordings
 // that nobody ends are cut 3 s later. It is called once.
 func (s *Store) Run(ctx context.Context, taps []*rtp.Tap) error {
-	var readers, closer, syncer sync.WaitGroup
+	var readers, closer, syncer, watcher sync.WaitGroup
 	stopReaders, stopSyncer := make(chan struct{}), make(chan struct{})
+	watcher.Go(func() { s.watch(stopSyncer) })
 	for _, t := range taps {
 		readers.Go(func() { s.read(t, stopReaders) })
 	}
 	closer.Go(func() {
 		for r := range s.done {
+			s.closing.begin(time.Now())
 			s.close(r)
+			s.closing.end()
 		}
 	})
 	syncer.Go(func() { s.sync(stopSyncer) })
@@ -31,6 +34,7 @@ func (s *Store) Run(ctx context.Context, taps []*rtp.Tap) error {
 	closer.Wait()
 	close(stopSyncer)
 	syncer.Wait()
+	watcher.Wait()
 	return nil
 }
 
@@ -75,7 +79,7 @@ func (s *Store) write(stop <-chan struct{}) {
 			continue // one more may have begun before
 		}
 		overdue := !stopped.IsZero() && now.Sub(stopped) >= lastWait
-		live := active[:0]
+		live, failing := active[:0], false
 		for _, r := range active {
 			if overdue {
 				r.force(now)
@@ -86,6 +90,10 @@ func (s *Store) write(stop <-chan struct{}) {
 				continue
 			}
 			live = append(live, r)
+			failing = failing || r.failed != nil
+		}
+		if !failing && len(live) > 0 {
+			s.writeFault.Store(nil)
 		}
 		clear(active[len(live):])
 		active = live

@@ -50,6 +50,9 @@ const (
 	maxMemory  = 256 << 20 // bytes of chunks of all recordings
 )
 
+// ErrNoRoom: the disk is so full that nothing new is recorded.
+var ErrNoRoom = errors.New("no room for new recordings")
+
 // ErrClosed: Run has ended or is about to, nothing new is recorded.
 var ErrClosed = errors.New("recorder is closed")
 
@@ -72,6 +75,16 @@ type Store struct {
 	shelf      Shelf         // nil: nothing is kept
 	resumed    []Resumed     // by Open
 	kick       chan struct{} // something has begun
+
+	// What is wrong with the disk (trouble.go).
+	suspended  atomic.Pointer[fault]
+	writeFault atomic.Pointer[fault]
+	syncFault  atomic.Pointer[fault]
+	writing    work
+	closing    work
+	gauging    work
+	syncing    work // since something is written and not on the disk
+	room       atomic.Pointer[Room]
 
 	mu     sync.Mutex
 	fresh  []*recording // begun, not yet seen by the writer
@@ -106,16 +119,27 @@ type recording struct {
 	again   *chunk // says that a new life goes on, until it is written
 	last    *chunk // the head or the end, until it is written
 	cut     bool   // what the end says
-	fd      int    // -1: no file yet
-	size    int64  // of the file, to the last whole chunk
+	fd      int    // -1: no file yet; changed with Store.mu held
+	base    int64  // the byte of the recording that its file begins with
+	part    int    // files before this one
+	size    int64  // of the recording, to the last whole chunk
 	torn    bool   // there is half a chunk after size
 	started bool   // head and meta.json are written
 	retry   time.Time
 	failed  error // why the last write failed
+	moveAt  time.Time
+
+	reach   extent      // what is written; the writer's
+	safe    extent      // what is known to be on the disk; the syncer's
+	damaged atomic.Bool // a sync has failed: the writer must move on
 
 	dirty atomic.Bool // in Store.dirty
-	over  bool        // closed: the syncer closes the file. Guarded by Store.mu
+	over  bool        // closed: the syncer closes the files. Guarded by Store.mu
+	old   []int       // files before the one that is written. Guarded by Store.mu
 }
+
+// extent is how far a recording has come, in bytes and in time (unix ns).
+type extent struct{ size, at atomic.Int64 }
 
 // Open prepares the directory and closes what an earlier life left open there:
 // such a recording is playable to its last chunk and becomes "interrupted".
@@ -161,8 +185,12 @@ func Open(o Options) (*Store, error) {
 }
 
 // Begin registers a recording and gives it an id. Its handle is what rtp.Leg.Tap
-// wants. The files are made by the writer a moment later.
+// wants. The files are made by the writer a moment later. Errors: ErrClosed,
+// ErrNoRoom.
 func (s *Store) Begin(m Meta) (handle uint64, id string, err error) {
+	if s.suspended.Load() != nil || s.Room().below(scarcePercent, scarceMost) {
+		return 0, "", ErrNoRoom
+	}
 	if m.Started.IsZero() {
 		m.Started = time.Now()
 	}

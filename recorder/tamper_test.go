@@ -2,8 +2,10 @@ package recorder
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -75,6 +77,93 @@ func TestTampering(t *testing.T) {
 		if info, err := Find(b.dir, id); err != nil || info.State != stateComplete || info.CallID != "c1" || info.DurationS != 2 {
 			t.Errorf("from the chunks: %+v, %v", info, err)
 		}
+	}
+}
+
+// Who knows the format and can write everywhere, but does not have the key, is found
+// out by whoever has it.
+func TestForgedThroughout(t *testing.T) {
+	t.Parallel()
+	identity, recipient := keys(t)
+	b := running(t, Options{Recipient: recipient}, nil)
+	id, _ := b.record(Meta{CallID: "c1"}, talk(2*time.Second, caller, agent))
+	other, _ := b.record(Meta{CallID: "c1"}, talk(2*time.Second, caller, agent))
+	b.stop()
+	rec, _ := parseID(id)
+	foreign, _ := parseID(other)
+	chunks, theirs := split(t, b.dir, rec), split(t, b.dir, foreign)
+	own := recordingDir(b.dir, rec)
+	as := func(c []byte, change func(c []byte)) []byte { c = slices.Clone(c); change(c); return c }
+	n := len(chunks)
+	number := func(c []byte, n int) []byte {
+		return as(c, func(c []byte) { binary.LittleEndian.PutUint32(c[20:], uint32(n)) })
+	}
+	resumed := as(number(chunks[4], 4), func(c []byte) { c[4] = byte(resumeChunk) })
+	for name, forged := range map[string][][]byte{
+		"changed":                      slices.Replace(slices.Clone(chunks), 3, 4, as(chunks[3], func(c []byte) { c[headSize+9] ^= 1 })),
+		"removed, said to be left out": append(append(slices.Clone(chunks[:3]), resumed), chunks[5:]...),
+		"removed, numbered anew":       append(append(slices.Clone(chunks[:n-2]), number(chunks[n-1], n-2)), nil),
+		"cut off, with another's end":  append(slices.Clone(chunks[:n-1]), as(theirs[len(theirs)-1], func(c []byte) { copy(c[8:20], rec[:]) })),
+		"swapped":                      append([][]byte{chunks[0], number(chunks[2], 1), number(chunks[1], 2)}, chunks[3:]...),
+		"less audio lost":              slices.Replace(slices.Clone(chunks), 3, 4, as(chunks[3], func(c []byte) { c[40] ^= 1 })),
+	} {
+		forged = rechain(slices.DeleteFunc(slices.Clone(forged), func(c []byte) bool { return c == nil }))
+		plant(t, b.dir, rec, slices.Concat(forged...))
+		sh, err := readSheet(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, _ := parseFrame(forged[len(forged)-1])
+		sum := sha256.Sum256(last.raw)
+		sh.Chunks, sh.Chain = int(last.number)+1, hex.EncodeToString(sum[:])
+		if err := writeSheet(linux{}, own, sh); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := Verify(b.dir, id, identity); err != nil || v.OK {
+			t.Errorf("%s: not found: %+v, %v", name, v, err)
+		}
+	}
+	// The end cut off, and the sheet made to say that it was never written.
+	plant(t, b.dir, rec, slices.Concat(chunks[:n-1]...))
+	sh, _ := readSheet(own)
+	sh.State, sh.Chunks, sh.Chain = stateRecording, 0, ""
+	if err := writeSheet(linux{}, own, sh); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := Verify(b.dir, id, ""); err != nil || v.OK {
+		t.Errorf("an end that was cut off: %+v, %v", v, err)
+	}
+}
+
+// Of a sealed recording every bit counts, with its key and without.
+func TestEveryFlippedBitSealed(t *testing.T) {
+	t.Parallel()
+	identity, recipient := keys(t)
+	b := running(t, Options{Recipient: recipient}, nil)
+	id, _ := b.record(Meta{CallID: "c1"}, talk(100*time.Millisecond, caller))
+	rec, _ := parseID(id)
+	v, err := look(b.dir, rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := v.keyOf(identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := slices.Concat(split(t, b.dir, rec)...)
+	for bit := range len(file) * 8 {
+		file[bit/8] ^= 1 << (bit % 8)
+		for _, key := range []cipher.AEAD{nil, aead} {
+			c := check{Verdict: Verdict{ID: id}, id: rec, aead: key}
+			if err := c.file(bytes.NewReader(file)); err != nil {
+				t.Fatal(err)
+			}
+			c.against(b.dir)
+			if len(c.Problems) == 0 {
+				t.Fatalf("bit %d of %d flipped, nobody noticed", bit, len(file)*8)
+			}
+		}
+		file[bit/8] ^= 1 << (bit % 8)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"time"
 
 	"foyer/rtp"
 )
@@ -30,7 +32,20 @@ func Verify(dir, id, identity string) (Verdict, error) {
 	if !ok {
 		return Verdict{}, fmt.Errorf("recording %.40q: %w", id, ErrNotFound)
 	}
-	f, err := os.Open(audioPath(dir, rec))
+	before := written(audioPath(dir, rec))
+	v, err := verify(dir, rec, identity)
+	if err == nil && !v.OK && before && !written(audioPath(dir, rec)) {
+		return verify(dir, rec, identity) // it ended while we read
+	}
+	return v, err
+}
+
+func verify(dir string, rec recID, identity string) (Verdict, error) {
+	id := rec.String()
+	if sh, err := readSheet(recordingDir(dir, rec)); err == nil && sh.Erased != nil {
+		return verifyErased(dir, rec, sh.Erased), nil
+	}
+	f, err := openTape(dir, rec)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Verdict{}, fmt.Errorf("recording %s: %w", id, ErrNotFound)
 	}
@@ -45,6 +60,16 @@ func Verify(dir, id, identity string) (Verdict, error) {
 	c.against(dir)
 	c.OK = len(c.Problems) == 0
 	return c.Verdict, nil
+}
+
+// verifyErased looks whether an erased recording is gone.
+func verifyErased(dir string, id recID, w *Word) Verdict {
+	v := Verdict{ID: id.String(), OK: true, Notes: []string{
+		fmt.Sprintf("erased by %s on %s: %s", w.By, w.At.Format(time.RFC3339), w.Reason)}}
+	if hasTape(dir, id) {
+		v.OK, v.Problems = false, []string{"it is said to be erased, and its audio is there"}
+	}
+	return v
 }
 
 // check is a verification under way.
@@ -148,8 +173,15 @@ func (c *check) chunk(f *frame, prev [sha256.Size]byte) error {
 
 // against compares the file with meta.json.
 func (c *check) against(dir string) {
+	// Of a recording that was cut off, the mark that it is open is still there.
+	living := written(audioPath(dir, c.id))
+	open := living || marked(dir, c.id)
 	sh, err := readSheet(recordingDir(dir, c.id))
-	if err != nil {
+	switch {
+	case err != nil && open && !c.survey.end:
+		c.unfinished(living)
+		return
+	case err != nil:
 		c.problem("%v", err)
 		return
 	}
@@ -160,11 +192,12 @@ func (c *check) against(dir string) {
 	}
 	switch {
 	case sh.State == stateRecording && c.survey.end:
-		// It ended while we read.
+		// It ended while we read, or the switch died in between.
 	case sh.State == stateRecording:
-		if c.tail > 0 {
-			c.note("%d bytes of an unfinished chunk at the end", c.tail)
+		if !open {
+			c.problem("the end is missing")
 		}
+		c.unfinished(living)
 		return
 	case sh.State == stateComplete && !c.survey.end:
 		c.problem("the end is missing")
@@ -181,6 +214,22 @@ func (c *check) against(dir string) {
 	if sh.State == stateInterrupted {
 		c.note("interrupted after %.3f s", sh.DurationS)
 	}
+}
+
+// unfinished notes how a recording without an end breaks off.
+func (c *check) unfinished(living bool) {
+	if c.tail > 0 {
+		c.note("%d bytes of an unfinished chunk at the end", c.tail)
+	}
+	if !living {
+		c.note("interrupted after %.3f s", seconds(c.survey.first, c.survey.last))
+	}
+}
+
+// marked tells whether a recording has never been closed.
+func marked(dir string, id recID) bool {
+	_, err := os.Lstat(filepath.Join(dir, ".open", id.String()))
+	return err == nil
 }
 
 func (c *check) note(format string, args ...any) {

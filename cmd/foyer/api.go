@@ -37,7 +37,7 @@ func (ex *exchange) consoleOptions(p *plan) console.Options {
 		Recordings: &shelf{d}, Contacts: &history{d}, Reports: d, Trunks: &carriers{d}, Phones: d,
 		DB:   ex.cdrs.DB(),
 		Demo: p.cfg.Demo, Site: p.cfg.Site.Name, Locale: p.cfg.Site.Locale, Version: version,
-		Healthy: ex.healthy, Ready: ex.readyNow,
+		Healthy: ex.healthy, Ready: ex.readyNow, Warnings: ex.warnings,
 		Log: ex.log.Named("console"),
 	}
 	if ex.sockets.metrics == nil {
@@ -64,6 +64,14 @@ func (ex *exchange) readyNow(context.Context) error {
 		return errors.New("draining")
 	}
 	return ex.healthy()
+}
+
+// warnings are what an operator must see to while calls go on.
+func (ex *exchange) warnings() (all []string) {
+	for _, t := range ex.recordings.Trouble(time.Now()) {
+		all = append(all, t.Text)
+	}
+	return all
 }
 
 // Calls lists the calls that are up, oldest first: those on the floor, and those
@@ -213,6 +221,8 @@ func (s *shelf) Audio(_ context.Context, id string) (io.ReadSeeker, time.Time, e
 	switch {
 	case errors.Is(err, recorder.ErrNotFound):
 		return nil, time.Time{}, fmt.Errorf("recording %s: %w", id, console.ErrNotFound)
+	case errors.Is(err, recorder.ErrErased):
+		return nil, time.Time{}, fmt.Errorf("recording %s: %w", id, console.ErrGone)
 	case errors.Is(err, recorder.ErrSealed):
 		return nil, time.Time{}, fmt.Errorf("recording %s is sealed to a key this switch does not hold (fetch it with `foyer recording get --identity`): %w", id, console.ErrUnavailable)
 	}
@@ -224,7 +234,44 @@ func recordingView(i recorder.Info) console.Recording {
 		ID: i.ID, CallID: i.CallID, Client: i.Client, Queue: i.Queue, Agent: i.Agent, Started: i.Started,
 		DurationS: i.DurationS, State: i.State, Policy: i.Policy, Purpose: i.Purpose, LegalBasis: i.LegalBasis,
 		From: i.From, To: i.To, Encrypted: i.Encrypted, Bytes: i.Bytes, LostMS: i.LostMS,
+		Held: wordView(i.Held), Erased: wordView(i.Erased),
 	}
+}
+
+func wordView(w *recorder.Word) *console.Word {
+	if w == nil {
+		return nil
+	}
+	return &console.Word{By: w.By, At: w.At, Reason: w.Reason}
+}
+
+func (s *shelf) Erase(_ context.Context, id string, w console.Word) error {
+	return s.told(id, recorder.Erase(s.dir(), id, recorder.Word(w)))
+}
+
+func (s *shelf) Hold(_ context.Context, id string, w console.Word) error {
+	return s.told(id, recorder.Hold(s.dir(), id, recorder.Word(w)))
+}
+
+func (s *shelf) Release(_ context.Context, id string) error {
+	return s.told(id, recorder.Release(s.dir(), id))
+}
+
+// told is an error of the recorder as the console knows it.
+func (s *shelf) told(id string, err error) error {
+	switch {
+	case errors.Is(err, recorder.ErrNotFound):
+		return fmt.Errorf("recording %s: %w", id, console.ErrNotFound)
+	case errors.Is(err, recorder.ErrErased):
+		return &console.StateConflict{State: "erased", Why: "The recording is erased."}
+	case errors.Is(err, recorder.ErrHeld):
+		return &console.StateConflict{State: "held", Why: "The recording is under legal hold: release it first."}
+	case errors.Is(err, recorder.ErrInProgress):
+		return &console.StateConflict{State: "recording", Why: "The recording has not ended."}
+	case errors.Is(err, recorder.ErrNotHeld):
+		return &console.StateConflict{State: "released", Why: "The recording is not under legal hold."}
+	}
+	return err
 }
 
 // history shows the CDRs.

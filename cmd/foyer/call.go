@@ -286,6 +286,10 @@ func (c *call) arrive() {
 		c.turnBack(sip.Reject{Code: 484}, c.dest.cause)
 		return
 	}
+	if err := c.unrecordable(); err != nil {
+		c.turnAway(acd.CauseUnrecordable, err)
+		return
+	}
 	if c.dest.cause != acd.CauseUnknown && c.dest.prompt == "" {
 		c.turnAway(c.dest.cause, nil)
 		return

@@ -14,7 +14,7 @@ func rejectFor(cause acd.Cause) sip.Reject {
 	switch cause {
 	case acd.CauseNumberUnknown:
 		return sip.Reject{Code: 404}
-	case acd.CausePortsFull, acd.CauseTrunkFull, acd.CauseDraining, acd.CauseRestart:
+	case acd.CausePortsFull, acd.CauseTrunkFull, acd.CauseDraining, acd.CauseRestart, acd.CauseUnrecordable:
 		return sip.Reject{Code: 503, RetryAfter: 5 * time.Second}
 	case acd.CauseBadOffer:
 		return sip.Reject{Code: 488}
@@ -87,7 +87,7 @@ func q850Of(cause acd.Cause) int {
 		return 27 // destination out of order
 	case acd.CauseTrunkFull, acd.CausePortsFull:
 		return 34 // no circuit available
-	case acd.CauseRestart, acd.CausePanic, acd.CauseDraining, acd.CauseLost:
+	case acd.CauseRestart, acd.CausePanic, acd.CauseDraining, acd.CauseLost, acd.CauseUnrecordable:
 		return 41 // temporary failure
 	case acd.CauseBadOffer:
 		return 65 // bearer capability not implemented

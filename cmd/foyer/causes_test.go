@@ -41,8 +41,10 @@ func TestCausesAndCodes(t *testing.T) {
 		acd.CauseCallback:      {480, 16, false},
 		acd.CauseLinkLost:      {500, 27, false},
 		acd.CauseLost:          {500, 41, false},
+		acd.CauseTransferred:   {500, 31, false},
+		acd.CauseUnrecordable:  {503, 41, true},
 	}
-	for cause := acd.CauseHangup; cause <= acd.CauseLost; cause++ {
+	for cause := acd.CauseHangup; cause <= acd.CauseUnrecordable; cause++ {
 		want, known := table[cause]
 		if !known {
 			t.Errorf("%s is not in the table", cause)

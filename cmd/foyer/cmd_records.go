@@ -40,6 +40,11 @@ type recordingCmd struct {
 	List   recordingList   `cmd:"" help:"List recordings, newest first."`
 	Get    recordingGet    `cmd:"" help:"Render a recording as a stereo WAV: left the caller, right the agent."`
 	Verify recordingVerify `cmd:"" help:"Check that no byte of a recording was changed."`
+
+	Hold    recordingHold    `cmd:"" help:"Put a recording under legal hold: no rule and nobody erases it until it is released."`
+	Release recordingRelease `cmd:"" help:"End a legal hold."`
+	Erase   recordingErase   `cmd:"" help:"Destroy what was said and the key to it; who did so, when and why stays."`
+	Purge   recordingPurge   `cmd:"" help:"Delete what is older than its policy allows, as the switch does once a day."`
 }
 
 // days selects by date.
@@ -158,6 +163,8 @@ func recordingError(id string, err error) error {
 	switch {
 	case errors.Is(err, recorder.ErrNotFound):
 		return fmt.Errorf("no recording %s (see `foyer recording list`)", id)
+	case errors.Is(err, recorder.ErrErased):
+		return fmt.Errorf("recording %s was erased (see `foyer recording list -o json`)", id)
 	case errors.Is(err, recorder.ErrSealed):
 		return fmt.Errorf("recording %s is encrypted; give the key with --identity FILE: %w", id, err)
 	}

@@ -37,6 +37,7 @@ type exchange struct {
 	media      *rtp.Media
 	ringback   *rtp.Sound
 	recordings *recorder.Store
+	reserve    *reserve
 	cdrs       *ledger.Store
 	metrics    *metrics
 	toll       *toll

@@ -74,8 +74,12 @@ func openJournal(dir string, traceAge time.Duration) (*journal, error) {
 		DontListen: true,
 		JetStream:  true,
 		StoreDir:   filepath.Join(dir, "journal"),
-		NoSigs:     true,
-		NoLog:      true,
+		// Else the server makes do with three quarters of the room there is at the
+		// start, and does not open streams that could grow beyond: on a disk that is
+		// short of room the switch would not start.
+		JetStreamMaxStore: 2 * storeBytes,
+		NoSigs:            true,
+		NoLog:             true,
 		// A page of events is far below it; a Started event carries the whole
 		// configuration, which for 10,000 agents is about 2 MiB.
 		MaxPayload: 64 << 20,

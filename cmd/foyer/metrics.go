@@ -10,6 +10,7 @@ import (
 
 	"foyer/acd"
 	"foyer/ledger"
+	"foyer/recorder"
 	"foyer/rtp"
 	"foyer/sip"
 )
@@ -283,6 +284,10 @@ func newGauges(ex *exchange) *gauges {
 	add("recording_write_errors_total", "Failed writes of recordings.")
 	add("recording_packets_dropped_total", "Packets a full tap or a stalled disk cost recordings.")
 	add("recording_backlog_seconds", "Age of the oldest audio not yet written.")
+	add("recording_disk_trouble", "1 while something is wrong with the disk of the recordings: full, readonly, failing, stalled, unsynced, scarce (nothing new is recorded), low.", "kind")
+	add("recording_disk_free_bytes", "Room on the disk of the recordings.")
+	add("recording_disk_full_seconds", "When that disk will be full at the rate of the last hour; absent while nothing can be foretold.")
+	add("disk_reserve_held", "1 while room is kept for the journal and the call records; 0 once the disk was full and it had to be let go.")
 	add("floor_events_total", "Events the floor has taken.")
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
 	add("floor_violations_total", "Broken invariants of the floor, found and repaired: faults of ours.")
@@ -353,11 +358,29 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("recording_write_errors_total", float64(st.WriteErrors))
 	send("recording_packets_dropped_total", float64(st.Dropped))
 	send("recording_backlog_seconds", st.Backlog.Seconds())
+	g.disk(send)
 	send("floor_events_total", float64(ex.board.events.Load()))
 	send("floor_ring_full_total", float64(ex.board.ring.Full()))
 	send("floor_violations_total", float64(ex.board.violations.Load()))
 	send("floor_stalls_total", float64(ex.board.stalls.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
+}
+
+func (g *gauges) disk(send func(string, float64, ...string)) {
+	kinds := map[string]bool{}
+	for _, t := range g.ex.recordings.Trouble(time.Now()) {
+		kinds[t.Kind] = true
+	}
+	for _, kind := range recorder.Troubles() {
+		send("recording_disk_trouble", truth(kinds[kind]), kind)
+	}
+	if r := g.ex.recordings.Room(); r.Total > 0 {
+		send("recording_disk_free_bytes", float64(r.Free))
+		if r.FullIn > 0 {
+			send("recording_disk_full_seconds", r.FullIn.Seconds())
+		}
+	}
+	send("disk_reserve_held", truth(!g.ex.reserve.gone.Load()))
 }
 
 func (g *gauges) phones(send func(string, float64, ...string)) {

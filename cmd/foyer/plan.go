@@ -51,6 +51,7 @@ type client struct {
 	id, locale string
 	policy     *recorder.Policy
 	notice     string // prompt that says the call is recorded, "" for none
+	refuse     bool   // a call that must be recorded and cannot be
 }
 
 type queue struct {
@@ -151,7 +152,7 @@ func (p *plan) addClients() {
 		made := &client{id: c.ID, locale: c.Locale}
 		if r, ok := policies[c.Recording]; ok {
 			made.policy = &recorder.Policy{ID: r.ID, Purpose: r.Purpose, LegalBasis: r.LegalBasis, Percent: r.Select.Percent}
-			made.notice = r.Notice.Prompt
+			made.notice, made.refuse = r.Notice.Prompt, r.WhenFull == config.Refuse
 		}
 		p.clients[acd.ClientID(c.ID)] = made
 	}

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"foyer/acd"
 	"foyer/recorder"
 )
 
@@ -58,6 +59,16 @@ func (c *call) startRecording() {
 	c.rec.handle, c.rec.id = handle, id
 	c.caller.media.Tap(handle, callerChannel)
 	c.agent.media.Tap(handle, agentChannel)
+}
+
+// unrecordable says why a call that its policy wants recorded or not made cannot be
+// recorded; nil: it can, or need not. It is asked once, when the call arrives: nobody
+// who has been let in is put out for it.
+func (c *call) unrecordable() error {
+	if c.dest.cause != acd.CauseUnknown || c.client == nil || !c.client.refuse || !c.client.policy.Records(string(c.id)) {
+		return nil
+	}
+	return c.ex.recordings.MayRecord()
 }
 
 func (c *call) stopRecording() {

@@ -250,6 +250,10 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	if ex.recordings, err = recorder.Open(o); err != nil {
 		return fmt.Errorf("recording.store.dir: %w", err)
 	}
+	ex.reserve = newReserve(cfg.Site.DataDir, int64(cfg.Site.DiskReserve), ex.log.Named("reserve"))
+	if sameDisk(cfg.Site.DataDir, cfg.Recording.Store.Dir) {
+		ex.reserve.suspend = ex.recordings.Suspend
+	}
 	return nil
 }
 
@@ -384,6 +388,8 @@ func (ex *exchange) start() error {
 	ex.wait.Go(func() { ex.watchBoard(edgeCtx) })
 	ex.wait.Go(func() { ex.watchToll(edgeCtx) })
 	ex.wait.Go(func() { ex.watchKeeper(edgeCtx) })
+	ex.wait.Go(func() { ex.reserve.keep(edgeCtx) })
+	ex.wait.Go(func() { ex.retain(edgeCtx) })
 	ex.metrics.registry.MustRegister(newGauges(ex))
 	return ex.startConsole()
 }

@@ -11,6 +11,8 @@ type RecordingPolicy struct {
 	Select     Selection   `yaml:"select" need:"yes"`
 	Notice     NoticeRule  `yaml:"notice"`
 	Retain     RetainRules `yaml:"retain"`
+	// WhenFull is what becomes of a call that cannot be recorded when it arrives.
+	WhenFull WhenFull `yaml:"when_full" default:"call_first" enum:"call_first refuse"`
 
 	_ struct{} `later:"pause access"`
 }
@@ -29,8 +31,17 @@ type NoticeRule struct {
 	_ struct{} `later:"opt_out_dtmf"`
 }
 
-// RetainRules is how long a recording is wanted. This release reads it and
-// deletes nothing by itself.
+// WhenFull is what a policy demands where there is no room for a recording.
+type WhenFull string
+
+// What RecordingPolicy.WhenFull may be.
+const (
+	CallFirst WhenFull = "call_first" // the call goes on unrecorded, and is counted as missing
+	Refuse    WhenFull = "refuse"     // the call is refused: nobody talks unrecorded
+)
+
+// RetainRules is how long a recording is kept. What is older is deleted once a day:
+// first what was said, then what is known of it.
 type RetainRules struct {
 	Audio    time.Duration `yaml:"audio" default:"180d" min:"1d" max:"3650d"`
 	Metadata time.Duration `yaml:"metadata" default:"365d" min:"1d" max:"3650d"`

@@ -37,6 +37,8 @@ func schemaOf(t reflect.Type, f field) object {
 		return object{"type": "object", "additionalProperties": object{"type": "array", "items": object{"type": "string"}}}
 	case Label, Assignment:
 		return object{"anyOf": []any{object{"type": "string"}, structSchema(t)}}
+	case Size:
+		return object{"type": []string{"string", "integer"}}
 	case Target:
 		return object{"anyOf": []any{object{"type": "string"}, structSchema(reflect.TypeFor[outside]())}}
 	}

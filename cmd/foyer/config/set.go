@@ -31,6 +31,8 @@ func set(target reflect.Value, f field, text string) error {
 		return setAddr(into, text)
 	case *netip.Prefix:
 		return setPrefix(into, text)
+	case *Size:
+		return setSize(into, f, text)
 	case *PortRange:
 		return setPorts(into, text)
 	case *Host:

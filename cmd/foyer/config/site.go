@@ -64,7 +64,10 @@ type Site struct {
 	Locale string `yaml:"locale" default:"en" enum:"fr en"`
 	// DataDir holds the journal, the database and, by default, the recordings.
 	DataDir string `yaml:"data_dir" default:"/var/lib/foyer"`
-	Mode    string `yaml:"mode" default:"production" enum:"production demo"`
+	// DiskReserve is how much room in DataDir is kept for the journal and the call
+	// records when the disk is full; 2 % of the disk at most.
+	DiskReserve Size   `yaml:"disk_reserve" default:"256MiB" max:"64GiB"`
+	Mode        string `yaml:"mode" default:"production" enum:"production demo"`
 }
 
 // Database is where call records, counts, tokens and the audit trail are kept. The
