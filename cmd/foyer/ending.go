@@ -154,7 +154,9 @@ func (c *call) letGo() {
 	c.survives(c.stopRecording)
 	c.survives(func() { c.closeConsult(sip.Reject{Code: 500}) })
 	c.survives(func() { c.dropOut(sip.Reason{SIP: 500}) })
-	c.survives(func() { c.caller.leg.Hangup(sip.Reason{SIP: 500}) })
+	if c.caller.leg != nil {
+		c.survives(func() { c.caller.leg.Hangup(sip.Reason{SIP: 500}) })
+	}
 	c.survives(func() { c.caller.media.Close(nil) })
 	c.survives(func() {
 		if !c.told {

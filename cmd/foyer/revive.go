@@ -330,7 +330,11 @@ func (c *call) closeAgain() {
 		}
 		leg.Hangup(reasonFor(c.cause, c.by))
 	}
-	c.stopRecording()
+	if c.rec.handle != 0 {
+		c.rec.length = time.Since(c.rec.since)
+		c.ex.recordings.End(c.rec.handle)
+		c.rec.handle = 0
+	}
 	if c.told {
 		c.ex.board.post(acd.Event{Kind: acd.Gone, Call: c.id, By: c.by, Cause: c.cause, Code: c.code})
 	}

@@ -225,6 +225,9 @@ func (c *call) phoneReoffered(p *phone, ev sip.Reoffered) {
 // phoneAnswered: an agent has picked up. The floor says whether they have the call.
 func (c *call) phoneAnswered(p *phone, ev sip.Answered) {
 	o := p.offer
+	if o.taken == p {
+		return // told again, after a restart
+	}
 	if o.taken != nil || o.closed || !c.ringable(o) {
 		p.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
 		return

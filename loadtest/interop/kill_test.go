@@ -35,9 +35,9 @@ func (e *events) happenings(name string) int {
 }
 
 func TestTalkOutlivesTheSwitch(t *testing.T) {
-	for _, transport := range []string{"udp", "tcp", "tls"} {
+	for _, transport := range []string{"udp", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
-			h := newHouse(t, loadtest.Setup{Kept: true, Secure: transport == "tls"})
+			h := newHouse(t, loadtest.Setup{Kept: true})
 			p := h.agent(0, transport, baresipTone)
 			p.auto = true
 			agent := startBaresip(t, p)
@@ -47,13 +47,17 @@ func TestTalkOutlivesTheSwitch(t *testing.T) {
 				h.kill()
 				h.hearsFor(caller, baresipTone)
 				h.hearsFor(agent, carrierTone)
-				// A connection died with the switch: the telephone makes another.
-				until(t, "the telephone is registered", func() bool { return h.agents()["agent0001"].Reachable }, agent.output)
 			}
-			caller.do("hangup", "")
-			agent.wait("CALL_CLOSED")
+			// A connection died with the switch, and this telephone makes another only
+			// when it has something to say.
+			first, second, by := caller, agent, "caller"
+			if transport != "udp" {
+				first, second, by = agent, caller, "agent"
+			}
+			first.do("hangup", "")
+			second.wait("CALL_CLOSED")
 			h.wantChannels(carrierTone, baresipTone)
-			row := h.wantOutcome("answered", "caller")
+			row := h.wantOutcome("answered", by)
 			left, right := h.recorded()
 			for name, channel := range map[string][]float64{"caller": left, "agent": right} {
 				if d := float64(len(channel))/rate - row.TalkS; d < -0.25 || d > 0.25 {
