@@ -18,7 +18,13 @@ func (e *Edge) heard(transport string, ends addrs, msg []byte) (good []byte, isS
 			e.trace(false, transport, ends, msg)
 		}
 		var p paper
-		if p, isSIP = vet(msg); p.wrong == nil && isSIP {
+		p, isSIP = vet(msg)
+		if isSIP && e.o.Look != nil {
+			if from, _ := addrPort(ends.remote); !e.o.Look(p.callID, from) {
+				return
+			}
+		}
+		if p.wrong == nil && isSIP {
 			good = msg
 			return
 		}

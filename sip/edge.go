@@ -51,6 +51,9 @@ type Options struct {
 	// are not answered. nil: nothing is shed, everybody is answered.
 	Flood *FloodPolicy
 	Now   func() time.Time // nil: time.Now
+	// Look sees the Call-ID of every message before anything is done with it, and from
+	// where it came; false: it is dropped without an answer. nil: all are looked at.
+	Look func(callID string, from netip.AddrPort) bool
 	// Keep is where legs are kept for the next process (Resume). nil: they are not.
 	Keep Keep
 

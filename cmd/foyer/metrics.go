@@ -243,6 +243,7 @@ func newGauges(ex *exchange) *gauges {
 	add("sip_connections", "Connections that phones and carriers have opened.", "transport")
 	add("tls_certificate_left_seconds", "Time until the certificate in use expires; below 0 it has.", "listen")
 	add("calls_active", "Customer calls up.", "state")
+	add("sip_poison_dropped_total", "Messages dropped because their call has killed the switch again and again.")
 	add("sip_banned_addresses", "Source addresses ignored for failed authentications.")
 	add("sip_bans_total", "Bans begun.")
 	add("sip_guessing_alarms_total", "Hours with more failed passwords than registrar.slowdown.alarm.")
@@ -324,6 +325,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	g.floor(ch, send)
 	g.phones(send)
+	send("sip_poison_dropped_total", float64(ex.poison.drops.Load()))
 	send("sip_banned_addresses", float64(ex.registrar.BannedNow()))
 	send("sip_bans_total", float64(ex.registrar.BansBegun()))
 	send("sip_guessing_alarms_total", float64(ex.registrar.Alarms()))

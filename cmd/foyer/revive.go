@@ -49,9 +49,20 @@ func (ex *exchange) reviveMedia() *revival {
 	if ex.memory == nil {
 		return r
 	}
+	if ex.tooManyLives(time.Now()) {
+		ex.log.Error("the switch dies again and again: the calls it had are let go", zap.Int("deaths", livesMax), zap.Duration("within", livesWithin))
+		for key := range ex.memory.All() {
+			ex.memory.Delete(key)
+		}
+	}
+	past := ex.pastRevivals()
 	for key, value := range ex.memory.All() {
 		id, ours := strings.CutPrefix(key, callPrefix)
 		if !ours {
+			continue
+		}
+		if !ex.begins(past, key) {
+			ex.memory.Delete(key)
 			continue
 		}
 		k := new(keptCall)
@@ -63,6 +74,7 @@ func (ex *exchange) reviveMedia() *revival {
 		r.kept[acd.CallID(id)] = k
 		r.calls = append(r.calls, ex.callOf(acd.CallID(id), k))
 	}
+	ex.begins(past, "")
 	slices.SortFunc(r.calls, func(a, b *call) int { return cmp.Compare(a.id, b.id) })
 	ex.media.Resumed()
 	return r
@@ -143,6 +155,8 @@ func (ex *exchange) reviveLegs(r *revival) {
 				ex.log.Info("a phone of the last life is no longer registered", zap.Error(err))
 				ex.memory.Delete(key)
 			}
+		case strings.HasPrefix(key, sip.LegPrefix) && ex.poison.bars(key, sip.LegPrefix):
+			ex.memory.Delete(key)
 		case strings.HasPrefix(key, sip.LegPrefix):
 			leg, err := ex.edge.Resume(value)
 			if err != nil {

@@ -152,6 +152,7 @@ type running struct {
 
 	memory    *keeper.Memory // what outlives the process; nil where nobody keeps it
 	revival   *revival       // until start
+	poison    *poison
 	continued bool           // the floor is the last life's
 
 	stopBoard, stopEdge, stopTaps context.CancelFunc
@@ -205,6 +206,9 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 		return nil, err
 	}
 	read := time.Now()
+	if ex.poison, err = ex.openPoison(); err != nil {
+		return nil, err
+	}
 	if err = ex.openSignalling(cfg, p); err != nil {
 		return nil, err
 	}
@@ -352,6 +356,7 @@ func (ex *exchange) openSignalling(cfg *config.Config, p *plan) (err error) {
 		AgentInvite: ex.agentInvite,
 		Draining:    ex.draining.Load,
 		Keep:        keep,
+		Look:        ex.poison.read,
 	})
 	return err
 }
