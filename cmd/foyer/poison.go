@@ -110,6 +110,7 @@ func (p *poison) conclude(now time.Time) {
 		}
 	}
 	if last := p.suspects(); len(last.Read) > 0 {
+		last.At = now
 		was.Deaths = append(was.Deaths, last)
 	}
 	clear(p.ring)
@@ -160,7 +161,6 @@ func (p *poison) suspects() (s suspects) {
 		all = append(all, one{at, string(rest[:id]), string(rest[id : id+where])})
 		newest = max(newest, at)
 	}
-	s.At = time.Unix(0, newest)
 	for _, o := range all {
 		if newest-o.at <= int64(poisonBefore) && !slices.Contains(s.Read, o.id) {
 			s.Read, s.Where = append(s.Read, o.id), append(s.Where, o.where)
