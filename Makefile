@@ -10,11 +10,13 @@ FUZZTIME    ?= 20s
 BENCH       ?=
 # The load of a soak.
 SOAK        ?= -rates 200 -seconds 3600
+# The calls and the seconds of each half of make survive.
+SURVIVE     ?= -calls 200 -seconds 300
 PACKAGES    := baresip-core chromium sip-tester kamailio linphone-cli sox espeak-ng sipsak sipvicious tshark postgresql-15
 STATICCHECK := $(GO) tool staticcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test check arrows race fuzz soak bench lab prompts setup clean
+.PHONY: help build run demo test check arrows race fuzz soak survive bench lab prompts setup clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +66,9 @@ soak: build ## a minute of spray on every media port; a million random days and 
 	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsKeepEveryInvariant$$' -rapid.checks=1000000
 	$(GO) test ./acd -count=1 -timeout 60m -run '^TestRandomFloorsComeToRest$$' -rapid.checks=20000
 	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer -only soak $(SOAK)
+
+survive: build ## 200 calls through 100 kill -9 and 100 upgrades of the switch, seen from outside (SURVIVE=)
+	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer -only survive $(SURVIVE)
 
 bench: build ## the figures of the whole switch, under load, in one table
 	$(GO) run ./loadtest/cmd/bench -foyer bin/foyer $(BENCH)

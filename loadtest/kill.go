@@ -28,16 +28,14 @@ func (s *Switch) Switching() (int, error) {
 	return strconv.Atoi(children[0])
 }
 
-// Kill kills the switch as a crash would, and waits until the next one is ready. It
-// returns how long there was none that answered.
-func (s *Switch) Kill(ctx context.Context) (time.Duration, error) {
+// Kill kills the switch as a crash would, and waits until the next one is ready.
+func (s *Switch) Kill(ctx context.Context) error {
 	pid, err := s.Switching()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	begun := time.Now()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return 0, fmt.Errorf("kill switch: %w", err)
+		return fmt.Errorf("kill switch: %w", err)
 	}
 	for { // until it is another process
 		if next, err := s.Switching(); err == nil && next != pid {
@@ -45,11 +43,8 @@ func (s *Switch) Kill(ctx context.Context) (time.Duration, error) {
 		}
 		pause(ctx, time.Millisecond)
 		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
-	if err := s.untilReady(ctx); err != nil {
-		return 0, err
-	}
-	return time.Since(begun), nil
+	return s.untilReady(ctx)
 }

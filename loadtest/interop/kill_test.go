@@ -14,11 +14,9 @@ import (
 // kill kills the switch and waits for the next one.
 func (h *house) kill() {
 	h.t.Helper()
-	down, err := h.sw.Kill(h.ctx)
-	if err != nil {
+	if err := h.sw.Kill(h.ctx); err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Logf("without a switch for %v", down.Round(time.Millisecond))
 }
 
 // happenings counts events of a type that have come and not been waited for.
@@ -203,4 +201,3 @@ func TestTalkOutlivesUpgrades(t *testing.T) {
 	h.wantChannels(carrierTone, baresipTone)
 	h.wantOutcome("answered", "caller")
 }
-

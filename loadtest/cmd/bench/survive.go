@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,16 +16,37 @@ import (
 )
 
 // survive kills the switch again and again while calls are in every phase, waiting,
-// ringing, talking and ending, and counts from outside what became of them. It runs
-// only when it is named; -calls is how many are up at once, -seconds how long it goes
-// on, one kill every three seconds.
+// ringing, talking and ending, then upgrades it as often, every fourth time to a
+// program that dies at once, and counts from outside what became of the calls. It runs
+// only when it is named; -calls is how many are up at once, -seconds how long each
+// half goes on, one death every three seconds.
 func (b *bench) survive(ctx context.Context) error {
+	bad := filepath.Join(b.dir, "bad")
+	script := "#!/bin/sh\ncase \"$1\" in version) echo foyer that dies;; check) ;; *) exit 1;; esac\n"
+	if err := os.WriteFile(bad, []byte(script), 0o700); err != nil {
+		return fmt.Errorf("survive: %w", err)
+	}
+	err := b.outlive(ctx, "kills", func(sw *loadtest.Switch, _ int) error { return sw.Kill(ctx) })
+	return errors.Join(err, b.outlive(ctx, "upgrades", func(sw *loadtest.Switch, n int) error {
+		if n%4 < 3 {
+			_, err := sw.Command(ctx, "upgrade")
+			return err
+		}
+		if out, err := sw.Command(ctx, "upgrade", bad); err == nil {
+			return fmt.Errorf("a program that dies was taken: %s", out)
+		}
+		return nil
+	}))
+}
+
+// outlive lets calls outlive so many deaths of the switch.
+func (b *bench) outlive(ctx context.Context, deaths string, die func(sw *loadtest.Switch, n int) error) error {
 	calls := 200
 	if len(b.calls) == 1 {
 		calls = b.calls[0]
 	}
-	kills := max(int(b.window.Seconds()/3), 1)
-	what := fmt.Sprintf("%d calls, %d kills", calls, kills)
+	times := max(int(b.window.Seconds()/3), 1)
+	what := fmt.Sprintf("%d calls, %d %s", calls, times, deaths)
 	say("%s: starting", what)
 	s, err := b.open(ctx, loadtest.Setup{Agents: calls * 3 / 4, Record: true, Kept: true, RingFor: 30 * time.Second}, func(p *loadtest.Plan) {
 		p.Concurrent, p.Media, p.Seed = calls, true, 1
@@ -37,49 +59,63 @@ func (b *bench) survive(ctx context.Context) error {
 	if err := s.until(ctx, time.Minute, func(t loadtest.Status) bool { return t.Active >= calls*9/10 }); err != nil {
 		return s.abandon(ctx, err)
 	}
-	rnd := rand.New(rand.NewPCG(1, uint64(kills)))
-	var down []time.Duration
-	for range kills {
+	rnd := rand.New(rand.NewPCG(1, uint64(times)))
+	for n := range times {
 		pause(ctx, 2*time.Second+time.Duration(rnd.IntN(2000))*time.Millisecond)
-		d, err := s.sw.Kill(ctx)
-		if err != nil {
+		if err := die(s.sw, n); err != nil {
 			return s.abandon(ctx, err)
 		}
-		down = append(down, d)
 	}
+	down, took := b.complaints(s.sw, what)
 	heard := s.load.Status().Media
-	b.complaints(s.sw, what)
 	res, err := s.end(ctx, what)
-	slices.Sort(down)
-	b.table.add("", what+": calls lost", fmt.Sprintf("of %d", res.Started), fmt.Sprint(res.Failed))
-	b.table.add("", what+": from the kill to ready, p50 / max", "ms", ms(down[len(down)/2])+" / "+ms(down[len(down)-1]))
-	b.table.add("", what+fmt.Sprintf(": %d gaps in live audio, p50 / p99 / max", heard.Gaps), "ms",
+	t := &b.table
+	t.add("", what+": calls lost", fmt.Sprintf("of %d", res.Started), fmt.Sprint(res.Failed))
+	t.add("", what+": without a switch, p50 / max", "ms", quantiles(down))
+	t.add("", what+": all media taken up after its start, p50 / max", "ms", quantiles(took))
+	t.add("", what+fmt.Sprintf(": %d gaps in live audio, p50 / p99 / max", heard.Gaps), "ms",
 		ms(heard.GapP50)+" / "+ms(heard.GapP99)+" / "+ms(heard.GapMax))
-	b.table.add("", what+": packets lost", fmt.Sprintf("of %d", res.Media.Sent), fmt.Sprint(res.Media.Lost))
+	t.add("", what+": packets lost", fmt.Sprintf("of %d", res.Media.Sent), fmt.Sprint(res.Media.Lost))
 	return err
 }
 
-// complaints tells what the switch has said of what went wrong, other than that it was
-// killed, and how long taking up a life took at worst.
-func (b *bench) complaints(sw *loadtest.Switch, what string) {
+func quantiles(all []time.Duration) string {
+	if len(all) == 0 {
+		return "-"
+	}
+	slices.Sort(all)
+	return ms(all[len(all)/2]) + " / " + ms(all[len(all)-1])
+}
+
+// complaints tells what the switch has said of what went wrong, other than that it
+// died, how long there was none each time, and how long taking up the media took.
+func (b *bench) complaints(sw *loadtest.Switch, what string) (down, took []time.Duration) {
 	raw, err := os.ReadFile(filepath.Join(sw.Dir, "foyer.log"))
 	if err != nil {
 		b.fault("%s: %v", what, err)
-		return
+		return nil, nil
 	}
 	said := map[string]int{}
 	for line := range strings.Lines(string(raw)) {
 		var entry struct {
-			Level, Logger, Msg, Error, Panic, Stack string
+			Level, Logger, Msg, Error, Panic, Stack, Media string
+			Without                                        string `json:"without_a_switch"`
 		}
-		switch json.Unmarshal([]byte(line), &entry); {
-		case entry.Msg == "the last life is taken up":
-			say("%s", strings.TrimSpace(line))
-		case entry.Level == "error" && entry.Logger != "keeper":
+		if json.Unmarshal([]byte(line), &entry) != nil {
+			continue // the banner, or a line that a kill cut short
+		}
+		if d, err := time.ParseDuration(entry.Without); err == nil {
+			down = append(down, d)
+		}
+		if d, err := time.ParseDuration(entry.Media); err == nil {
+			took = append(took, d)
+		}
+		if entry.Level == "error" && entry.Logger != "keeper" {
 			said[entry.Msg+": "+entry.Error+entry.Panic+entry.Stack]++
 		}
 	}
 	for text, n := range said {
 		b.fault("%s: the switch says %d times: %s", what, n, text)
 	}
+	return down, took
 }
