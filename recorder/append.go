@@ -57,7 +57,12 @@ func (r *recording) ending(now time.Time) bool {
 	if !r.forced && now.Sub(r.endedAt) < markWait {
 		return false
 	}
-	if !stopped && r.startAt != 0 {
+	switch {
+	case stopped || r.startAt == 0:
+	case r.revived != 0 && r.lastAt <= r.revived:
+		// Its call was not there any more in this life: it ends where it was cut.
+		r.stopAt, r.forced = max(r.stopAt, r.lastAt), true
+	default:
 		// A stop was lost on the way: the end of the call is the best there is.
 		r.stopAt = max(r.stopAt, r.lastAt, r.endedAt.UnixNano())
 	}

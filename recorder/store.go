@@ -113,6 +113,7 @@ type recording struct {
 	shut    bool      // nothing is taken any more
 	agents  []string
 	key     []byte // bare, only while it is kept on the shelf
+	revived int64  // lastAt when this life took it up; 0: it began in this life
 
 	// The writer's alone.
 	seal    sealer
