@@ -286,7 +286,7 @@ func newGauges(ex *exchange) *gauges {
 	add("recording_disk_trouble", "1 while something is wrong with the disk of the recordings: full, readonly, failing, stalled, unsynced, scarce (nothing new is recorded), low.", "kind")
 	add("recording_disk_free_bytes", "Room on the disk of the recordings.")
 	add("recording_disk_full_seconds", "When that disk will be full at the rate of the last hour; absent while nothing can be foretold.")
-	add("disk_reserve_held", "1 while room is kept for the journal and the call records; 0 once the disk was full and it had to be let go.")
+	add("disk_reserve_held", "1 while room is kept for the journal and the call records; 0 once the disk was full and it had to be let go; absent where none is configured.")
 	add("floor_events_total", "Events the floor has taken.")
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
 	add("floor_violations_total", "Broken invariants of the floor, found and repaired: faults of ours.")
@@ -378,7 +378,9 @@ func (g *gauges) disk(send func(string, float64, ...string)) {
 			send("recording_disk_full_seconds", r.FullIn.Seconds())
 		}
 	}
-	send("disk_reserve_held", truth(!g.ex.reserve.gone.Load()))
+	if g.ex.reserve.size > 0 {
+		send("disk_reserve_held", truth(!g.ex.reserve.gone.Load()))
+	}
 }
 
 func (g *gauges) phones(send func(string, float64, ...string)) {
