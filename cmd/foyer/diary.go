@@ -134,16 +134,26 @@ func (d *diary) close() {
 // errStop ends a reading that has found all it wanted.
 var errStop = errors.New("stop reading")
 
-// readDiary hands every entry written since a moment to each, in order, with the
-// time its page was written.
-func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at time.Time, kind entryKind, key string, text []byte) error) error {
-	j.diary.flush()
+// fillDiary brings what was noted so far into the store.
+func (j *journal) fillDiary(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	j.diary.flush()
 	if err := j.conn.FlushWithContext(ctx); err != nil {
 		return err
 	}
 	j.settleDiary()
+	return nil
+}
+
+// readDiary hands every entry written since a moment to each, in order, with the
+// time its page was written.
+func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at time.Time, kind entryKind, key string, text []byte) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := j.fillDiary(ctx); err != nil {
+		return err
+	}
 	from := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
 	err := j.scan(ctx, diaryStream, from, func(m *jetstream.MsgMetadata, page []byte) error {
 		page, err := unpackPage(page)
