@@ -61,7 +61,7 @@ func (s *Store) sync(stop <-chan struct{}) {
 		s.mu.Lock()
 		round, s.dirty = s.dirty, round[:0]
 		s.mu.Unlock()
-		s.syncAll(round)
+		s.guard("syncing recordings", func() { s.syncAll(round) })
 		clear(round)
 	}
 }

@@ -18,7 +18,7 @@ func (s *Store) Run(ctx context.Context, taps []*rtp.Tap) error {
 	}
 	closer.Go(func() {
 		for r := range s.done {
-			s.close(r)
+			s.guard("closing a recording", func() { s.close(r) })
 		}
 	})
 	syncer.Go(func() { s.sync(stopSyncer) })
@@ -40,9 +40,11 @@ func (s *Store) read(t *rtp.Tap, stop <-chan struct{}) {
 	defer pause.Stop()
 	<-pause.C
 	var dropped uint64
-	take := (&taker{s: s}).take
+	k := &taker{s: s}
 	for {
-		t.Read(take)
+		if !s.guard("taking a packet", func() { t.Read(k.take) }) {
+			k.breakOff()
+		}
 		if n := t.Dropped(); n != dropped {
 			s.tapDropped.Add(n - dropped)
 			dropped = n
@@ -80,7 +82,11 @@ func (s *Store) write(stop <-chan struct{}) {
 			if overdue {
 				r.force(now)
 			}
-			if s.advance(r, now) {
+			over := true // also one whose writing broke: what it has is kept
+			if !s.guard("writing a recording", func() { over = s.advance(r, now) }) {
+				r.breakOff()
+			}
+			if over {
 				s.recordings.Delete(r.handle)
 				s.done <- r
 				continue

@@ -15,6 +15,7 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/transport/v5/deadline"
+	"go.uber.org/zap"
 )
 
 const (
@@ -209,13 +210,29 @@ func (h *handshake) end() {
 // run is the goroutine of a handshake. When it has succeeded it stays, to repeat its
 // last flight should that have been lost, until it is ended.
 func (h *handshake) run(ctx context.Context, identity tls.Certificate, terms Handshake, guarded bool) {
-	conn, keys, err := h.agree(ctx, identity, terms, guarded)
+	conn, keys, err := h.safely(ctx, identity, terms, guarded)
 	h.leg.post(func(s *shard) { s.shook(h, keys, err) })
 	<-h.ended
 	if conn != nil {
 		_ = conn.Close() // says nothing to the peer: see WriteTo
 	}
 }
+
+// safely is agree; a panic, ours or the library's over what a peer has sent, is a
+// handshake that failed.
+func (h *handshake) safely(ctx context.Context, identity tls.Certificate, terms Handshake, guarded bool) (conn *dtls.Conn, keys Keys, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s := h.leg.shard
+			s.faults.Add(1)
+			s.log.Error("DTLS handshake ended by a fault", zap.Stringer("port", h.leg.local), zap.Any("panic", p), zap.Stack("stack"))
+			conn, keys, err = nil, Keys{}, errFault
+		}
+	}()
+	return h.agree(ctx, identity, terms, guarded)
+}
+
+var errFault = errors.New("handshake: a fault of ours")
 
 func (h *handshake) agree(ctx context.Context, identity tls.Certificate, terms Handshake, guarded bool) (*dtls.Conn, Keys, error) {
 	both := []dtls.Option{

@@ -272,6 +272,7 @@ func (l *Leg) lose() {
 func (e *Edge) guard(doing string, f func()) (whole bool) {
 	defer func() {
 		if p := recover(); p != nil {
+			e.faults.Add(1)
 			e.o.Log.Error("broken: "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			whole = false
 		}

@@ -139,7 +139,7 @@ func (c *call) run() {
 	if !c.back {
 		c.guard(func() { c.take(arrived{}) })
 	}
-	c.show()
+	c.guard(c.show)
 	var spare []any
 	for c.phase != over {
 		<-c.box.ready
@@ -147,7 +147,7 @@ func (c *call) run() {
 		for _, m := range msgs {
 			c.guard(func() { c.take(m) })
 		}
-		c.show()
+		c.guard(c.show)
 		clear(msgs)
 		spare = msgs
 	}

@@ -25,11 +25,12 @@ type diary struct {
 	mu   sync.Mutex
 	page []byte // entries of the page being written; guarded by mu
 
-	pages atomic.Uint64 // written
-	write func([]byte)
-	wake  chan struct{}
-	stop  chan struct{}
-	done  chan struct{}
+	pages  atomic.Uint64 // written
+	faults atomic.Uint64 // pages over which the writing broke
+	write  func([]byte)
+	wake   chan struct{}
+	stop   chan struct{}
+	done   chan struct{}
 }
 
 const (
@@ -115,7 +116,14 @@ func (d *diary) run() {
 	}
 }
 
+// flush writes what has gathered. A page over which that breaks is lost; nothing hangs
+// on it but what is told of its calls.
 func (d *diary) flush() {
+	defer func() {
+		if p := recover(); p != nil {
+			d.faults.Add(1)
+		}
+	}()
 	d.mu.Lock()
 	page := d.page
 	d.page = nil
