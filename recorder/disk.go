@@ -25,7 +25,12 @@ func (linux) create(path string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// Waits for who looks at this moment whether the file is locked (written): for
+	// less than a millisecond. Nobody else can have a lock on a file that is new.
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(fd, unix.LOCK_EX)
+	}
+	if err != nil {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("lock: %w", err)
 	}

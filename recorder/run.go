@@ -42,8 +42,8 @@ func (s *Store) read(t *rtp.Tap, stop <-chan struct{}) {
 	var dropped uint64
 	k := &taker{s: s}
 	for {
-		if !s.guard("taking a packet", func() { t.Read(k.take) }) {
-			k.breakOff()
+		for !s.guard("taking a packet", func() { t.Read(k.take) }) {
+			k.breakOff() // and on, behind that packet
 		}
 		if n := t.Dropped(); n != dropped {
 			s.tapDropped.Add(n - dropped)

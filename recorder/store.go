@@ -252,8 +252,8 @@ func (s *Store) newChunk() *chunk {
 	if s.inMemory.Load() >= maxMemory/chunkSize {
 		return nil
 	}
-	s.inMemory.Add(1)
 	c := s.chunks.Get().(*chunk)
+	s.inMemory.Add(1)
 	c.reset()
 	return c
 }

@@ -221,15 +221,18 @@ func (h *handshake) run(ctx context.Context, identity tls.Certificate, terms Han
 // safely is agree; a panic, ours or the library's over what a peer has sent, is a
 // handshake that failed.
 func (h *handshake) safely(ctx context.Context, identity tls.Certificate, terms Handshake, guarded bool) (conn *dtls.Conn, keys Keys, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s := h.leg.shard
-			s.faults.Add(1)
-			s.log.Error("DTLS handshake ended by a fault", zap.Stringer("port", h.leg.local), zap.Any("panic", p), zap.Stack("stack"))
-			conn, keys, err = nil, Keys{}, errFault
-		}
-	}()
+	defer h.confine(&err)
 	return h.agree(ctx, identity, terms, guarded)
+}
+
+// confine is to be deferred.
+func (h *handshake) confine(err *error) {
+	if p := recover(); p != nil {
+		s := h.leg.shard
+		s.faults.Add(1)
+		s.log.Error("DTLS handshake ended by a fault", zap.Stringer("port", h.leg.local), zap.Any("panic", p), zap.Stack("stack"))
+		*err = errFault
+	}
 }
 
 var errFault = errors.New("handshake: a fault of ours")
@@ -240,7 +243,8 @@ func (h *handshake) agree(ctx context.Context, identity tls.Certificate, terms H
 		dtls.WithSRTPProtectionProfiles(
 			dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM,
 			dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AES128_CM_HMAC_SHA1_32),
-		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
+		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) (err error) {
+			defer h.confine(&err) // called on a goroutine of the library's
 			if len(raw) == 0 || !fits(raw[0], terms.Prints) {
 				return errPrint
 			}
