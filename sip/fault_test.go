@@ -147,3 +147,53 @@ func TestAFaultInTheRegistrarsClock(t *testing.T) {
 		}
 	})
 }
+
+// brokenCount breaks a timer of a leg in the middle of its work.
+type brokenCount struct {
+	countNothing
+	boom atomic.Bool
+}
+
+func (b *brokenCount) Retransmission(string) {
+	if b.boom.CompareAndSwap(true, false) {
+		panic("a test broke this timer")
+	}
+}
+
+// A leg whose timer breaks ends, to its owner and to its peer; another goes on.
+func TestAFaultInATimerEndsItsLeg(t *testing.T) {
+	count := &brokenCount{}
+	count.boom.Store(true)
+	play(t, func(o *Options) { o.Count = count }, func(s *stage) {
+		t := s.t
+		s.carrier.Manual(true, "ACK")
+		c, d := s.arrives(offerA)
+		if err := d.leg.Answer([]byte(ourSDP)); err != nil {
+			t.Fatal(err)
+		}
+		if e := expect[Ended](d); e.Why != Broken || e.Reason != (Reason{}) {
+			t.Errorf("%+v", e)
+		}
+		if bye := s.saw(c, "BYE"); !strings.Contains(bye.Get("Reason"), "500") {
+			t.Errorf("BYE with Reason %q", bye.Get("Reason"))
+		}
+		s.carrier.Manual(false, "ACK")
+
+		count.boom.Store(true)
+		early, d := s.arrives(offerA, wants100rel)
+		if err := d.leg.Ring(183, []byte(ourSDP)); err != nil {
+			t.Fatal(err)
+		}
+		if e := expect[Cancelled](d); !e.Broken {
+			t.Errorf("%+v", e)
+		}
+		s.saw(early, "500 INVITE")
+
+		other, d := s.talks()
+		other.Bye()
+		expect[Ended](d)
+		if n := s.edge.Faults(); n != 2 {
+			t.Errorf("%d faults", n)
+		}
+	})
+}

@@ -361,6 +361,11 @@ func (c *call) announceClosed() {
 func (c *call) callerDid(ev sip.LegEvent) {
 	switch ev := ev.(type) {
 	case sip.Cancelled:
+		if ev.Broken {
+			c.code = 500
+			c.end(acd.Switch, acd.CausePanic)
+			return
+		}
 		c.code = 487
 		c.end(acd.Caller, acd.CauseAbandoned)
 	case sip.Acked:
