@@ -142,6 +142,11 @@ func TestBackupWithFiftyCallsUp(t *testing.T) {
 		t.Errorf("restore over what is there: exit %d %s", code, errs)
 	}
 
+	journal := filepath.Join(second, streamFile(journalStream))
+	if out, errs, code := foyer(t, "replay", journal, "-o", "json"); code != 0 || !strings.Contains(out, `"lives": 1,`) {
+		t.Errorf("replay of the journal in a backup: exit %d\n%s%s", code, out, errs)
+	}
+
 	moved, sip, web := movedTo(t, file, t.TempDir())
 	if out, errs, code := foyer(t, "restore", first, "-c", moved); code != 0 {
 		t.Fatalf("restore: exit %d\n%s%s", code, out, errs)
