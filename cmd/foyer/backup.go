@@ -219,7 +219,7 @@ func (k *backup) stream(ctx context.Context, name string, kept *streamKept) erro
 	go func() {
 		err := readStream(r, name, func(h streamHead) error { kept.streamHead = h; return nil }, func(l *streamLine, _ []byte) error {
 			k.bar.show(name, int64(l.Seq-kept.First), int64(kept.Last-kept.First))
-			return kept.count(l)
+			return cmp.Or(ctx.Err(), kept.count(l))
 		})
 		r.CloseWithError(err)
 		read <- err

@@ -16,6 +16,7 @@ import (
 	"foyer/acd"
 	"foyer/cmd/foyer/config"
 	"foyer/ledger"
+	"foyer/recorder"
 	"foyer/sip/siptest"
 )
 
@@ -339,6 +340,43 @@ func TestBackupBrokenOffIsNone(t *testing.T) {
 	}
 	if err := m.restore(context.Background(), cfg, dir, &bar{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Books in PostgreSQL are left to pg_dump, and said to be missing; nothing is restored
+// from one kind of books into the other.
+func TestBackupOfBooksInPostgres(t *testing.T) {
+	t.Parallel()
+	s, ofFile, m := keptCall(t, nil)
+	text, err := os.ReadFile(s.cfg.Files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "foyer.yaml")
+	if err := os.WriteFile(elsewhere, append(text, "database: {postgres: \"postgres://foyer@127.0.0.1/none\"}\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store := t.TempDir()
+	out, errs, code := foyer(t, "backup", store, "-c", elsewhere)
+	if code != 0 || !strings.Contains(out, "in PostgreSQL, not here: pg_dump") || !strings.Contains(errs, "back them up with pg_dump") {
+		t.Fatalf("backup: exit %d\n%s%s", code, out, errs)
+	}
+	if out, errs, code := foyer(t, "restore", store, "--check"); code != 0 || errs != "" || strings.Count(out, "whole") != 4 {
+		t.Errorf("check: exit %d\n%s%s", code, out, errs)
+	}
+	file, _, _ := movedTo(t, s.cfg.Files[0], t.TempDir())
+	if _, errs, code := foyer(t, "restore", store, "-c", file); code != 1 || !strings.Contains(errs, "the configuration has no database.postgres") {
+		t.Errorf("restore without PostgreSQL: exit %d %s", code, errs)
+	}
+	file, _, _ = movedTo(t, elsewhere, t.TempDir())
+	if _, errs, code := foyer(t, "restore", ofFile, "-c", file); code != 1 || !strings.Contains(errs, "nothing is moved between them") {
+		t.Errorf("restore of a file into PostgreSQL: exit %d %s", code, errs)
+	}
+	if _, errs, code := foyer(t, "restore", store, "-c", file); code != 0 {
+		t.Errorf("restore beside PostgreSQL: exit %d %s", code, errs)
+	}
+	if list, err := recorder.List(filepath.Join(filepath.Dir(file), "data", "recordings"), recorder.Filter{}); err != nil || len(list) != m.Recorded {
+		t.Errorf("%d recordings restored: %v", len(list), err)
 	}
 }
 

@@ -20,7 +20,7 @@ func (b *backupCmd) Run(c *cli) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := untilStopped()
 	defer stop()
 	beNice()
 	progress := newBar(os.Stderr)
@@ -43,7 +43,7 @@ type restoreCmd struct {
 }
 
 func (r *restoreCmd) Run(c *cli) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := untilStopped()
 	defer stop()
 	if r.Check {
 		beNice()
@@ -89,6 +89,14 @@ func (r *restoreCmd) Run(c *cli) error {
 	progress.end()
 	fmt.Fprintf(os.Stderr, "restored into %s; calls that were up then get their records at the first start\n", cfg.Site.DataDir)
 	return nil
+}
+
+// untilStopped is a context that ends with the first signal; a second one ends the
+// process at once.
+func untilStopped() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // beNice lowers the weight of every thread of this process, and of those they start,

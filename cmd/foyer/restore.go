@@ -185,7 +185,7 @@ func (j *journal) restoreStream(ctx context.Context, from, name string, b *bar) 
 	var last uint64
 	return readStream(in, name, func(h streamHead) error { last = h.Last; return nil }, func(l *streamLine, _ []byte) error {
 		b.show(name, int64(l.Seq), int64(last))
-		return j.restore(ctx, name, l)
+		return j.restore(ctx, name, l) // which fails when ctx has ended
 	})
 }
 
