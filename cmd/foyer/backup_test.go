@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -317,9 +318,14 @@ func TestBackupBrokenOffIsNone(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(store, unfinished+"old", "config"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := makeBackup(context.Background(), s.cfg, store, &bar{}, nil); err != nil {
-		t.Fatal(err)
-	}
+	// A process that another test begins at this moment holds locks until its exec.
+	s.until("the lock is free, and the backup made", func() bool {
+		_, _, err := makeBackup(context.Background(), s.cfg, store, &bar{}, nil)
+		if err != nil && !strings.Contains(err.Error(), "another backup is being made") {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	if entries, err := os.ReadDir(store); err != nil || len(entries) != 1 {
 		t.Errorf("left in the store: %v %v", entries, err)
 	}
@@ -338,8 +344,70 @@ func TestBackupBrokenOffIsNone(t *testing.T) {
 	if err := wantEmpty(cfg.Site.DataDir, "lock", "recordings"); err != nil {
 		t.Error(err)
 	}
-	if err := m.restore(context.Background(), cfg, dir, &bar{}); err != nil {
-		t.Error(err)
+	s.until("the lock is free, and the backup restored", func() bool {
+		err := m.restore(context.Background(), cfg, dir, &bar{})
+		if err != nil && !strings.Contains(err.Error(), "in use by another foyer") {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
+// A backup in one file is the same, and nothing in such a file gets beside the
+// directory that it is unpacked in.
+func TestBackupInAFile(t *testing.T) {
+	t.Parallel()
+	s, _, m := keptCall(t, nil)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "night.tar")
+	if out, errs, code := foyer(t, "backup", file, "-c", s.cfg.Files[0]); code != 0 || !strings.Contains(out, file) {
+		t.Fatalf("backup: exit %d\n%s%s", code, out, errs)
+	}
+	if out, errs, code := foyer(t, "restore", file, "--check"); code != 0 || errs != "" || strings.Count(out, "whole") != 5 || !strings.Contains(out, file) {
+		t.Errorf("check: exit %d\n%s%s", code, out, errs)
+	}
+	if _, errs, code := foyer(t, "backup", file, "-c", s.cfg.Files[0]); code != 1 || !strings.Contains(errs, "is there already") {
+		t.Errorf("over another: exit %d %s", code, errs)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("left beside it: %v %v", entries, err)
+	}
+	moved, _, _ := movedTo(t, s.cfg.Files[0], t.TempDir())
+	if _, errs, code := foyer(t, "restore", file, "-c", moved); code != 0 {
+		t.Errorf("restore: exit %d %s", code, errs)
+	}
+	if list, err := recorder.List(filepath.Join(filepath.Dir(moved), "data", "recordings"), recorder.Filter{}); err != nil || len(list) != m.Recorded {
+		t.Errorf("%d recordings restored: %v", len(list), err)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "half.tar")
+	if err := os.WriteFile(half, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{half, filepath.Join(dir, "none.tar"), filepath.Join(dir, "none")} {
+		if out, errs, code := foyer(t, "restore", from, "--check"); code != 4 || !strings.Contains(errs, from) {
+			t.Errorf("check of %s: exit %d\n%s%s", from, code, out, errs)
+		}
+	}
+	for _, h := range []tar.Header{
+		{Name: "../out", Typeflag: tar.TypeReg}, {Name: "/out", Typeflag: tar.TypeReg},
+		{Name: "a", Typeflag: tar.TypeSymlink, Linkname: "/etc"}, {Name: "a", Typeflag: tar.TypeLink, Linkname: "../out"},
+	} {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		if err := errors.Join(w.WriteHeader(&h), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		bad := filepath.Join(t.TempDir(), "bad.tar")
+		if err := os.WriteFile(bad, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := unpack(t.Context(), bad, t.TempDir()); err == nil || !strings.Contains(err.Error(), "nothing that a backup holds") {
+			t.Errorf("%s of kind %c: %v", h.Name, h.Typeflag, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"text/tabwriter"
@@ -12,7 +13,7 @@ import (
 
 type backupCmd struct {
 	outputFlag
-	Dir string `arg:"" help:"Directory of backups: this one gets a directory of its own in it, named by the time." type:"path"`
+	To string `arg:"" help:"Directory of backups: this one gets a directory of its own in it, named by the time. Or a file whose name ends in .tar." type:"path" placeholder:"DIR|FILE.tar"`
 }
 
 func (b *backupCmd) Run(c *cli) error {
@@ -24,7 +25,13 @@ func (b *backupCmd) Run(c *cli) error {
 	defer stop()
 	beNice()
 	progress := newBar(os.Stderr)
-	dir, m, err := makeBackup(ctx, cfg, b.Dir, progress, nil)
+	place := b.To
+	var m *manifest
+	if isArchive(b.To) {
+		m, err = makeArchive(ctx, cfg, b.To, progress)
+	} else {
+		place, m, err = makeBackup(ctx, cfg, b.To, progress, nil)
+	}
 	progress.end()
 	if err != nil {
 		return fmt.Errorf("no backup was made: %w", err)
@@ -32,13 +39,13 @@ func (b *backupCmd) Run(c *cli) error {
 	if m.Database.Kind == ofPostgres {
 		fmt.Fprintf(os.Stderr, "foyer: the call records are in PostgreSQL and not in this backup: back them up with pg_dump\n")
 	}
-	report := m.report(dir)
+	report := m.report(place)
 	return b.write(report, report.table)
 }
 
 type restoreCmd struct {
 	outputFlag
-	From  string `arg:"" help:"A backup, or a directory of backups: then the newest in it." type:"existingdir"`
+	From  string `arg:"" help:"A backup, or a directory of backups: then the newest in it." type:"path"`
 	Check bool   `help:"Only check that everything is in it and as it was written. Exit 0 or 4. Needs no configuration."`
 }
 
@@ -48,12 +55,12 @@ func (r *restoreCmd) Run(c *cli) error {
 	if r.Check {
 		beNice()
 	}
-	dir := r.From
-	if _, err := os.Stat(dir + "/" + manifestFile); err != nil {
-		if newest, err := newestBackup(dir); err == nil {
-			dir = newest
-		}
+	dir, done, err := r.open(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "foyer:", err)
+		return exitBackup
 	}
+	defer done()
 	m, err := readManifest(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "foyer:", err)
@@ -64,6 +71,9 @@ func (r *restoreCmd) Run(c *cli) error {
 	progress.end()
 	if err != nil {
 		return err
+	}
+	if isArchive(r.From) {
+		report.Backup = r.From
 	}
 	if err := r.write(report, report.table); err != nil {
 		return err
@@ -79,7 +89,7 @@ func (r *restoreCmd) Run(c *cli) error {
 	}
 	cfg, err := loadConfig(c.Config)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "foyer: restore goes by the configuration; the one in the backup is %s/%s\n", dir, m.Config.Main)
+		fmt.Fprintf(os.Stderr, "foyer: restore goes by the configuration; the one in the backup is %s in %s\n", m.Config.Main, r.From)
 		return err
 	}
 	if err := m.restore(ctx, cfg, dir, progress); err != nil {
@@ -89,6 +99,28 @@ func (r *restoreCmd) Run(c *cli) error {
 	progress.end()
 	fmt.Fprintf(os.Stderr, "restored into %s; calls that were up then get their records at the first start\n", cfg.Site.DataDir)
 	return nil
+}
+
+// open finds the backup. One in a file is unpacked for as long as it is needed.
+func (r *restoreCmd) open(ctx context.Context) (dir string, done func(), err error) {
+	if isArchive(r.From) {
+		tmp, err := os.MkdirTemp("", "foyer-backup-")
+		if err != nil {
+			return "", nil, err
+		}
+		done := func() { os.RemoveAll(tmp) }
+		if err := unpack(ctx, r.From, tmp); err != nil {
+			done()
+			return "", nil, err
+		}
+		return tmp, done, nil
+	}
+	if _, err := os.Stat(filepath.Join(r.From, manifestFile)); err != nil {
+		if newest, err := newestBackup(r.From); err == nil {
+			return newest, func() {}, nil
+		}
+	}
+	return r.From, func() {}, nil
 }
 
 // untilStopped is a context that ends with the first signal; a second one ends the
