@@ -15,9 +15,7 @@ func (s *Store) advance(r *recording, now time.Time) bool {
 	if now.Before(r.retry) && !r.hopeless(now) {
 		return false
 	}
-	s.writing.begin(now)
 	err := s.bring(r, now, ending)
-	s.writing.end()
 	switch {
 	case err == nil && r.failed != nil:
 		s.log.Info("recording is written again", zap.Stringer("recording", r.id))

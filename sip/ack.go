@@ -25,7 +25,7 @@ type unacked struct {
 func (l *Leg) awaitAck(u *unacked) {
 	l.acknowledged()
 	u.wait = l.e.timing.t1
-	u.timer = time.AfterFunc(u.wait, func() { l.e.start("repeating a 200", func() { l.unheard(u) }) })
+	u.timer = time.AfterFunc(u.wait, func() { l.start("repeating a 200", func() { l.unheard(u) }) })
 	l.unacked = u
 }
 

@@ -240,7 +240,7 @@ func (l *Leg) Ring(code int, sdp []byte) error {
 	}
 	l.remember(sdp)
 	if l.ringing == nil {
-		l.ringing = time.AfterFunc(ringAgain, func() { l.e.start("ringing on", l.ringOn) })
+		l.ringing = time.AfterFunc(ringAgain, func() { l.start("ringing on", l.ringOn) })
 	}
 	l.rang = res
 	return nil

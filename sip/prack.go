@@ -65,7 +65,7 @@ func (l *Leg) sendReliably(res *sip.Response) error {
 	}
 	u := &unpracked{res: res, rseq: l.rseq, sdp: len(res.Body()) > 0, wait: l.e.timing.t1}
 	l.rseq++
-	u.timer = time.AfterFunc(u.wait, func() { l.e.start("repeating a provisional response", func() { l.unheardEarly(u) }) })
+	u.timer = time.AfterFunc(u.wait, func() { l.start("repeating a provisional response", func() { l.unheardEarly(u) }) })
 	l.unpracked = u
 	return nil
 }

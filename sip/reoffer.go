@@ -207,7 +207,7 @@ func (l *Leg) turn() {
 		l.e.o.Session.write(req, l.session.session, l.least)
 	}
 	describe(req, w.sdp)
-	l.ours = l.e.start("offering anew", func() {
+	l.ours = l.start("offering anew", func() {
 		res, err := l.e.askAny(req)
 		l.reanswered(w, req, res, err)
 	})
@@ -306,7 +306,7 @@ func (l *Leg) makeTruce(w *wanted) {
 		wait = 2100*time.Millisecond + time.Duration(rand.IntN(191))*10*time.Millisecond
 	}
 	l.truce = time.AfterFunc(wait, func() {
-		l.e.start("offering again", func() {
+		l.start("offering again", func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.truce = nil

@@ -139,7 +139,7 @@ func (c *call) run() {
 	if !c.back {
 		c.guard(func() { c.take(arrived{}) })
 	}
-	c.show()
+	c.guard(c.show)
 	var spare []any
 	for c.phase != over {
 		<-c.box.ready
@@ -147,7 +147,7 @@ func (c *call) run() {
 		for _, m := range msgs {
 			c.guard(func() { c.take(m) })
 		}
-		c.show()
+		c.guard(c.show)
 		clear(msgs)
 		spare = msgs
 	}
@@ -365,6 +365,11 @@ func (c *call) announceClosed() {
 func (c *call) callerDid(ev sip.LegEvent) {
 	switch ev := ev.(type) {
 	case sip.Cancelled:
+		if ev.Broken {
+			c.code = 500
+			c.end(acd.Switch, acd.CausePanic)
+			return
+		}
 		c.code = 487
 		c.end(acd.Caller, acd.CauseAbandoned)
 	case sip.Acked:

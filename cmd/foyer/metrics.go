@@ -291,6 +291,7 @@ func newGauges(ex *exchange) *gauges {
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
 	add("floor_violations_total", "Broken invariants of the floor, found and repaired: faults of ours.")
 	add("floor_stalls_total", "Times the floor stood still for more than five seconds: faults of ours.")
+	add("panics_total", "Faults of ours, each confined to the call, leg, connection, recording, row or round it happened in.", "part")
 	add("journal_errors_total", "Events that could not be journalled.")
 	return g
 }
@@ -301,7 +302,13 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
+// Collect is called on a goroutine of the library's, where nobody else would confine
+// what breaks.
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	g.ex.confined(aScrape, g.ex.log, func() { g.collect(ch) })
+}
+
+func (g *gauges) collect(ch chan<- prometheus.Metric) {
 	send := func(name string, v float64, labels ...string) {
 		kind := prometheus.GaugeValue
 		if len(name) > 6 && name[len(name)-6:] == "_total" {
@@ -362,6 +369,14 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("floor_violations_total", float64(ex.board.violations.Load()))
 	send("floor_stalls_total", float64(ex.board.stalls.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
+	for part := range ex.faults {
+		send("panics_total", float64(ex.faults[part].Load()), confinedPart(part).String())
+	}
+	send("panics_total", float64(ex.edge.Faults()), "sip")
+	send("panics_total", float64(ex.media.Faults()), "rtp")
+	send("panics_total", float64(st.Faults), "recorder")
+	send("panics_total", float64(ex.cdrs.Status().Faults), "ledger")
+	send("panics_total", float64(ex.journal.diary.faults.Load()), "diary")
 }
 
 func (g *gauges) disk(send func(string, float64, ...string)) {

@@ -194,7 +194,7 @@ func (ex *exchange) recover() error {
 	if err != nil || from == 0 {
 		return err
 	}
-	floor := acd.NewFloor()
+	floor, whole := acd.NewFloor(), true
 	asked := map[acd.CallID]*acd.Facts{}
 	err = ex.journal.read(ctx, from, func(p page) error {
 		for _, r := range p.Records {
@@ -202,9 +202,12 @@ func (ex *exchange) recover() error {
 			if r.Event.Kind == acd.CallbackAsked {
 				asked[r.Event.Call] = r.Event.Facts
 			}
-			actions := floor.Step(r.At, r.Event)
-			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
-			ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
+			// An event that has killed the last life must not kill every next one.
+			whole = whole && ex.confined(aReplay, ex.log, func() {
+				actions := floor.Step(r.At, r.Event)
+				ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
+				ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
+			})
 		}
 		return nil
 	})
@@ -214,7 +217,7 @@ func (ex *exchange) recover() error {
 	if err := ex.cdrs.Flush(ctx); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
-	ex.promised = promisedIn(floor, ex.board.last, asked)
+	ex.confined(aReplay, ex.log, func() { ex.promised = promisedIn(floor, ex.board.last, asked) })
 	if open := ex.board.fold.Open(); len(open) > 0 {
 		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
 	}
