@@ -28,6 +28,7 @@ type Options struct {
 	Phones     Phones
 	Config     Configuration
 	Trunks     Trunks
+	Streams    Streams
 	DB         *sql.DB // holds the tokens and the audit trail, migrated by the ledger; needed
 	Demo       bool    // without a token, everything, but only from this machine
 	Site       string
@@ -149,6 +150,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.keepRoutes(api)
 	c.auditRoutes(api)
 	c.configRoutes(api)
+	c.streamRoutes(api)
 	return api
 }
 

@@ -164,6 +164,11 @@ func (h *house) Journal(_ context.Context, w io.Writer, from, to time.Time) erro
 	return h.broken
 }
 
+func (h *house) Stream(_ context.Context, w io.Writer, name string) error {
+	fmt.Fprintf(w, `{"stream":%q}`+"\n", name)
+	return h.broken
+}
+
 func (h *house) List(_ context.Context, q ContactQuery) ([]any, string, error) {
 	h.asked = q
 	if q.After == "bad" {
@@ -281,7 +286,7 @@ func newVisit(t *testing.T, change ...func(*Options)) *visit {
 	t.Helper()
 	h := &house{}
 	v := &visit{t: t, house: h, shelf: &shelf{house: h}}
-	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Trunks: lines{}, Phones: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
+	o := Options{Floor: h, Control: h, Diagnosis: h, Recordings: v.shelf, Contacts: h, Reports: h, Trunks: lines{}, Streams: h, Phones: h, Site: "Essai", Locale: "fr", Version: "1.2.3",
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "foyer_up 1\n") })}
 	for _, f := range change {
 		f(&o)
@@ -348,6 +353,7 @@ func routes() []struct{ method, path, body, scope string } {
 		{"GET", "/api/v1/calls/c1/trace", "", CallsRead},
 		{"GET", "/api/v1/calls/c1/explain?lang=en", "", CallsRead},
 		{"GET", "/api/v1/journal.ndjson", "", AdminScope},
+		{"GET", "/api/v1/streams/diary", "", AdminScope},
 		{"GET", "/api/v1/agents", "", AgentsRead},
 		{"GET", "/api/v1/agents/ana/explain", "", AgentsRead},
 		{"GET", "/api/v1/agents/ana/doctor", "", AgentsRead},
@@ -461,7 +467,7 @@ func TestTheDescriptionNamesEveryRoute(t *testing.T) {
 		for _, id := range []string{"/c1", "/c0", "/ana", "/sales", "/b1", "/r1", "/held", "/carrier"} {
 			path = strings.Replace(path, id, "/{id}", 1)
 		}
-		path = strings.Replace(path, "/sla", "/{name}", 1)
+		path = strings.NewReplacer("/sla", "/{name}", "/diary", "/{name}").Replace(path)
 		op, ok := spec.Paths[path][strings.ToLower(r.method)]
 		if !ok || len(op.Security) != 1 || !slices.Equal(op.Security[0]["token"], []string{r.scope}) {
 			t.Errorf("%s %s: %v %v", r.method, path, ok, op.Security)
@@ -512,6 +518,8 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/api/v1/agents/ana/explain?from=2026-03-01T14:30:00Z&to=2026-03-01T14:00:00Z", "", 400, `from is after to`},
 		{"GET", "/api/v1/agents/ana/explain?from=noon", "", 422, `from`},
 		{"GET", "/api/v1/journal.ndjson?from=2026-03-01T14:00:00Z", "", 200, `{"d":"0","r":[]}`},
+		{"GET", "/api/v1/streams/journal", "", 200, `{"stream":"journal"}`},
+		{"GET", "/api/v1/streams/other", "", 422, `path.name`},
 		{"GET", "/api/v1/agents/cy", "", 200, `"queues":[],"clients":[]`},
 		{"GET", "/api/v1/agents/nobody", "", 404, `"code":"not_found"`},
 		{"POST", "/api/v1/agents/nobody/ready", "", 404, `"code":"not_found"`},
@@ -653,7 +661,7 @@ func TestRefusals(t *testing.T) {
 
 func TestPartsThatAreNotThere(t *testing.T) {
 	v := newVisit(t, func(o *Options) {
-		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports, o.Trunks = nil, nil, nil, nil, nil, nil, nil
+		o.Floor, o.Control, o.Diagnosis, o.Recordings, o.Contacts, o.Reports, o.Trunks, o.Streams = nil, nil, nil, nil, nil, nil, nil, nil
 		o.Ready = func(context.Context) error { return errors.New("draining") }
 		o.Healthy = func() error { return errors.New("the journal does not take records") }
 		o.Warnings = func() []string { return []string{"recordings: no room"} }

@@ -121,6 +121,14 @@ type Diagnosis interface {
 	Journal(ctx context.Context, w io.Writer, from, to time.Time) error
 }
 
+// Streams are what the switch writes down as it goes and nobody else can read
+// meanwhile. They are handed out for backups.
+type Streams interface {
+	// Stream writes one of them, journal or diary, a JSON value a line, so that the
+	// same can be built from it again.
+	Stream(ctx context.Context, w io.Writer, name string) error
+}
+
 // Recordings is the shelf of recordings.
 type Recordings interface {
 	List(ctx context.Context, q RecordingQuery) ([]Recording, error)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,8 @@ type Store struct {
 	finished chan struct{}
 	closer   sync.Once
 
+	faults atomic.Uint64
+
 	mu     sync.Mutex
 	status Status
 }
@@ -38,6 +41,7 @@ type Status struct {
 	Written uint64 // rows committed
 	Lost    uint64 // rows that could not be encoded, or were still failing at Close
 	Retries uint64 // groups that had to be tried again
+	Faults  uint64 // of ours, confined to the row or the group they happened in
 	Err     error  // what the last group failed with; nil once one succeeded
 }
 
@@ -101,7 +105,9 @@ func (s *Store) DB() *sql.DB { return s.db }
 func (s *Store) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status
+	st := s.status
+	st.Faults = s.faults.Load()
+	return st
 }
 
 // Close writes what is queued and closes the database. While the disk refuses it

@@ -194,7 +194,13 @@ func (s *Store) insist(group []kept) error {
 
 // commit writes a group in one transaction and returns how many rows it holds; a
 // row that cannot be encoded is left out, for it never will be.
-func (s *Store) commit(group []kept) (int, error) {
+func (s *Store) commit(group []kept) (written int, err error) {
+	defer func() {
+		if p := recover(); p != nil { // the driver's; the group is tried again, like any that fails
+			s.faults.Add(1)
+			written, err = 0, fmt.Errorf("write rows: broken: %v", p)
+		}
+	}()
 	ctx := context.Background()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -206,9 +212,8 @@ func (s *Store) commit(group []kept) (int, error) {
 		inserts[k] = tx.StmtContext(ctx, s.inserts[k])
 		defer inserts[k].Close()
 	}
-	written := 0
 	for _, row := range group {
-		values, err := row.values()
+		values, err := s.encode(row)
 		if err != nil {
 			continue
 		}
@@ -221,4 +226,16 @@ func (s *Store) commit(group []kept) (int, error) {
 		return 0, fmt.Errorf("write rows: %w", err)
 	}
 	return written, nil
+}
+
+// encode is the values of a row. A row that breaks the encoder is one that cannot be
+// encoded.
+func (s *Store) encode(row kept) (values []any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.faults.Add(1)
+			err = fmt.Errorf("encode %s: broken: %v", row.name(), p)
+		}
+	}()
+	return row.values()
 }

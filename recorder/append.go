@@ -15,9 +15,7 @@ func (s *Store) advance(r *recording, now time.Time) bool {
 	if now.Before(r.retry) && !r.hopeless(now) {
 		return false
 	}
-	s.writing.begin(now)
 	err := s.bring(r, now, ending)
-	s.writing.end()
 	switch {
 	case err == nil && r.failed != nil:
 		s.log.Info("recording is written again", zap.Stringer("recording", r.id))
@@ -57,7 +55,12 @@ func (r *recording) ending(now time.Time) bool {
 	if !r.forced && now.Sub(r.endedAt) < markWait {
 		return false
 	}
-	if !stopped && r.startAt != 0 {
+	switch {
+	case stopped || r.startAt == 0:
+	case r.revived != 0 && r.lastAt <= r.revived:
+		// Its call was not there any more in this life: it ends where it was cut.
+		r.stopAt, r.forced = max(r.stopAt, r.lastAt), true
+	default:
 		// A stop was lost on the way: the end of the call is the best there is.
 		r.stopAt = max(r.stopAt, r.lastAt, r.endedAt.UnixNano())
 	}

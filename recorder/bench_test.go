@@ -10,8 +10,8 @@ import (
 )
 
 // benchCalls are recordings that only the benchmark drives: no goroutine runs.
-func benchCalls(b *testing.B, n int, recipient string) (*Store, []*recording) {
-	s := opened(b, Options{Recipient: recipient}, nil)
+func benchCalls(b *testing.B, n int, o Options) (*Store, []*recording) {
+	s := opened(b, o, nil)
 	var calls []*recording
 	for range n {
 		handle, _ := s.begin(Meta{CallID: "bench", Started: callStart})
@@ -49,8 +49,8 @@ func second(s *Store, r *recording, at time.Time, payload []byte) {
 	}
 }
 
-func benchSecond(b *testing.B, recipient string) {
-	s, calls := benchCalls(b, 200, recipient)
+func benchSecond(b *testing.B, o Options) {
+	s, calls := benchCalls(b, 200, o)
 	payload := make([]byte, 160)
 	for _, r := range calls {
 		s.advance(r, time.Now())
@@ -66,8 +66,17 @@ func benchSecond(b *testing.B, recipient string) {
 }
 
 // A second of a recorded call: 100 packets copied, 5 chunks sealed and written.
-func BenchmarkCallSecond(b *testing.B)       { benchSecond(b, "") }
-func BenchmarkSealedCallSecond(b *testing.B) { _, to := keys(b); benchSecond(b, to) }
+func BenchmarkCallSecond(b *testing.B) { benchSecond(b, Options{}) }
+func BenchmarkSealedCallSecond(b *testing.B) {
+	_, to := keys(b)
+	benchSecond(b, Options{Recipient: to})
+}
+
+// The same in memory that outlives the process.
+func BenchmarkKeptCallSecond(b *testing.B) {
+	h := newHouse(b, "")
+	benchSecond(b, Options{Memory: h.memory, Keep: shelfOf(h.shelf)})
+}
 
 func cpu(b *testing.B) time.Duration {
 	var u unix.Rusage
@@ -79,7 +88,7 @@ func cpu(b *testing.B) time.Duration {
 
 // One packet from the tap into the chunk of one of 500 calls.
 func BenchmarkPacket(b *testing.B) {
-	s, calls := benchCalls(b, 500, "")
+	s, calls := benchCalls(b, 500, Options{})
 	k := &taker{s: s}
 	t := rtp.TapRecord{Codec: rtp.PCMA, Payload: make([]byte, 160), At: callStart.UnixNano()}
 	b.ReportAllocs()

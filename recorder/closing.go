@@ -65,7 +65,7 @@ func (s *Store) sync(stop <-chan struct{}) {
 		s.syncing.end()
 		if len(round) > 0 {
 			s.syncing.begin(time.Now())
-			s.syncAll(round)
+			s.guard("syncing recordings", func() { s.syncAll(round) })
 			s.syncing.end()
 		}
 		clear(round)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +27,8 @@ type disk interface {
 	close(fd int) error
 	room(path string) (free, total uint64, err error) // bytes, of the file system
 }
+
+const lockWait = 2 * time.Second
 
 // linux is the real one. The lock dies with the process: who can take it knows
 // that nobody writes any more.
@@ -51,7 +54,15 @@ func open(path string, flags int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// Waits for who looks at this moment whether the file is locked (written): that
+	// takes less than a millisecond. Whoever keeps it longer is another switch.
+	for until := time.Now().Add(lockWait); ; time.Sleep(time.Millisecond) {
+		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EINTR && (err != unix.EWOULDBLOCK || time.Now().After(until)) {
+			break
+		}
+	}
+	if err != nil {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("lock: %w", err)
 	}

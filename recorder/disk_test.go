@@ -253,3 +253,31 @@ func TestFullFileSystem(t *testing.T) {
 		t.Errorf("%v", w.length())
 	}
 }
+
+// Who lists recordings looks whether the file of one is locked, also in the moment
+// between its making and its locking: that must not cost the recording.
+func TestCreateBesideWhoLooks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	var looking atomic.Bool
+	looking.Store(true)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for looking.Load() {
+			written(path)
+		}
+	}()
+	for range 3000 {
+		fd, err := linux{}.create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join((linux{}).close(fd), os.Remove(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looking.Store(false)
+	<-done
+}

@@ -12,8 +12,17 @@
 // caller, right the agent.
 //
 // With a recipient (age, X25519) each recording is sealed with a key of its own
-// that the switch wraps for the recipient and then forgets: it can write what it
-// cannot read back.
+// that the switch wraps for the recipient and forgets when the recording ends: it
+// can write what it cannot read back.
+//
+// # Outliving the process
+//
+// Chunks and the state of recordings in progress may lie in memory that outlives
+// the process (Options.Memory), and a record of each on a shelf (Options.Keep).
+// Open then takes up what the life before had in progress (Options.Kept), under the
+// same handles, so that what the taps still hold of it, and what legs that outlived
+// the process go on to tap, finds it. Nothing is written more than once for that:
+// a packet is copied into the chunk as ever, and the chunk is where it survives.
 //
 // # Threads
 //
@@ -21,7 +30,9 @@
 //   - one reader for each tap copies packets into the recording's chunk in memory;
 //   - the writer seals chunks and appends them to their files every 200 ms;
 //   - the closer replaces meta.json of recordings that have ended;
-//   - the syncer brings dirty files to the disk every second.
+//   - the syncer brings dirty files to the disk every second;
+//   - the watch looks every half second what is wrong with the disk, and tells; its
+//     gauge, which may hang with the disk, measures the room.
 //
 // Only the readers touch the taps, and they never wait for a disk: when it
 // stalls, chunks pile up in memory for about a minute a call, then packets are

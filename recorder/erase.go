@@ -103,7 +103,8 @@ func mutable(dir, id string) (Info, recID, error) {
 	switch {
 	case info.Held != nil:
 		return info, rec, fmt.Errorf("recording %s: %w: %s", id, ErrHeld, info.Held.Reason)
-	case written(audioPath(dir, rec)), marked(dir, rec): // or to be closed by the next start
+	case written(audioPath(dir, rec)), marked(dir, rec), // or to be closed by the next start
+		time.Since(rec.time()) < time.Minute && info.State == stateInterrupted: // or its files are being made
 		return info, rec, fmt.Errorf("recording %s: %w", id, ErrInProgress)
 	}
 	return info, rec, nil

@@ -117,6 +117,16 @@ func (c *chunk) gap(from, to int64, packets uint32) {
 type taker struct {
 	s     *Store
 	found [places]*recording // by handle
+	in    *recording         // whose packet is being taken
+}
+
+// breakOff ends the recording over whose packet the taking broke, and no other.
+func (k *taker) breakOff() {
+	if r := k.in; r != nil {
+		k.in = nil
+		r.mu.Unlock() // take, which was in the middle of it, held the lock
+		r.breakOff()
+	}
 }
 
 const places = 1 << 12
@@ -136,7 +146,10 @@ func (k *taker) take(t rtp.TapRecord) {
 	if r == nil {
 		return
 	}
-	if !r.take(k.s, &t) || t.Kind == rtp.TapStop {
+	k.in = r
+	more := r.take(k.s, &t)
+	k.in = nil
+	if !more || t.Kind == rtp.TapStop {
 		k.found[t.Recording%places] = nil // not kept in memory for the sake of being found
 	}
 }

@@ -3,8 +3,11 @@ package recorder
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Shelf keeps small records where they outlive the process, though not the
@@ -33,7 +36,7 @@ const MemorySize = memoryPage + maxLives*liveSize + maxChunks*chunkSize
 type memory struct {
 	b      []byte // nil: on the heap
 	head   *memoryHead
-	chunks sync.Pool // those on the heap
+	chunks sync.Pool // those on the heap, or what points to the others
 
 	mu          sync.Mutex
 	spareChunks []uint32 // freed, the last one first to be used again
@@ -98,11 +101,12 @@ var errNoMemory = errors.New("recordings: no memory left")
 
 func newMemory(b []byte) (*memory, error) {
 	m := &memory{b: b}
-	m.chunks.New = func() any { return &chunk{b: make([]byte, headSize, chunkSize), place: -1} }
 	if b == nil {
+		m.chunks.New = func() any { return &chunk{b: make([]byte, headSize, chunkSize), place: -1} }
 		m.head = &memoryHead{}
 		return m, nil
 	}
+	m.chunks.New = func() any { return new(chunk) }
 	if len(b) != MemorySize {
 		return nil, fmt.Errorf("memory of recordings: %d bytes, want %d", len(b), MemorySize)
 	}
@@ -183,7 +187,8 @@ func (m *memory) newChunk(handle, order uint64) (*chunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chunk{b: m.chunkAt(n), place: int(n)}
+	c := m.chunks.Get().(*chunk)
+	c.b, c.place = m.chunkAt(n), int(n)
 	c.reset(handle, order)
 	return c, nil
 }
@@ -197,7 +202,34 @@ func (m *memory) freeChunk(c *chunk) {
 	defer m.mu.Unlock()
 	c.slot().handle = 0
 	m.spareChunks = append(m.spareChunks, uint32(c.place))
+	c.b = nil
+	m.chunks.Put(c)
 }
+
+// trim gives the memory behind the last chunk in use back to the machine, after a
+// disk has made many pile up.
+func (m *memory) trim() {
+	const few = 1024
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.b == nil || m.head.chunks <= few || len(m.spareChunks) < int(m.head.chunks)/2 {
+		return
+	}
+	used := m.head.chunks
+	for used > 0 && m.slotAt(used-1).handle == 0 {
+		used--
+	}
+	if used == m.head.chunks {
+		return
+	}
+	m.head.chunks = used
+	m.spareChunks = slices.DeleteFunc(m.spareChunks, func(n uint32) bool { return n >= used })
+	first := memoryPage + maxLives*liveSize + int(used)*chunkSize
+	first = (first + memoryPage - 1) / memoryPage * memoryPage
+	_ = unix.Madvise(m.b[first:], unix.MADV_REMOVE) // what is no shared memory keeps it
+}
+
+func (m *memory) slotAt(n uint32) *slot { return (*slot)(unsafe.Pointer(&m.chunkAt(n)[0])) }
 
 // left gives the chunks that a life before has left, by recording, and frees the
 // slots of those that keep does not want.

@@ -169,6 +169,7 @@ func (s *Store) takeUp(r *recording, chunks []*chunk) error {
 		r.lastAt = max(r.lastAt, c.last)
 		r.full = append(r.full, c)
 	}
+	r.revived = max(r.startAt, r.lastAt)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -160,6 +161,147 @@ func TestResumptionLeavesOutNumbers(t *testing.T) {
 	}
 }
 
+// A recording whose call did not come back ends where the kill cut it, and not when
+// somebody noticed.
+func TestResumedWithoutItsCall(t *testing.T) {
+	dir, shelf := t.TempDir(), shelfOf(t.TempDir())
+	memory := make([]byte, MemorySize)
+	o := Options{Dir: dir, Keep: shelf, Memory: memory}
+	b := opened(t, o, nil)
+	handle, id := b.begin(Meta{CallID: "c1"})
+	for _, p := range talk(3*time.Second, caller, agent)[:200] { // 2 s
+		p.Recording = handle
+		b.take(p)
+	}
+	r, _ := b.recordings.Load(handle)
+	if err := b.bring(r, time.Now(), false); err != nil { // then it is killed
+		t.Fatal(err)
+	}
+	if err := b.disk.close(r.fd); err != nil {
+		t.Fatal(err)
+	}
+	o.Kept = shelf.all()
+	synctest.Test(t, func(t *testing.T) {
+		b := running(t, o, nil)
+		if got := b.Resumed(); len(got) != 1 || got[0] != (Resumed{handle, id, "c1"}) {
+			t.Fatalf("%+v", got)
+		}
+		if other, _ := b.begin(Meta{CallID: "c2"}); other <= handle {
+			t.Errorf("handle %d after %d", other, handle)
+		} else {
+			b.End(other)
+			b.waitEnded()
+		}
+		time.Sleep(20 * time.Second)
+		b.End(handle)
+		if info := b.waitEnded(); info.State != stateInterrupted || info.DurationS < 1.9 || info.DurationS > 2 || info.LostMS != 0 {
+			t.Errorf("%+v", info)
+		}
+		b.stop()
+		if v, err := Verify(dir, id, ""); err != nil || !v.OK {
+			t.Errorf("%+v, %v", v, err)
+		}
+	})
+}
+
+// What the shelf or the memory holds of no use is dropped, and the recordings closed
+// as they always were.
+func TestResumeOfWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(dir string, shelf shelfOf, memory []byte){
+		"no memory":     func(_ string, _ shelfOf, memory []byte) { clear(memory) },
+		"no shelf":      func(_ string, shelf shelfOf, _ []byte) { _ = os.RemoveAll(string(shelf)) },
+		"bad record":    func(_ string, shelf shelfOf, _ []byte) { _ = shelf.Put("recording/x", []byte("{")) },
+		"file cut off":  func(dir string, _ shelfOf, _ []byte) { cutFiles(dir, 100) },
+		"file is empty": func(dir string, _ shelfOf, _ []byte) { cutFiles(dir, 0) },
+	} {
+		dir, shelf, memory := t.TempDir(), shelfOf(t.TempDir()), make([]byte, MemorySize)
+		b := opened(t, Options{Dir: dir, Keep: shelf, Memory: memory}, nil)
+		handle, id := b.begin(Meta{CallID: "c1"})
+		for _, p := range talk(2*time.Second, caller, agent)[:100] {
+			p.Recording = handle
+			b.take(p)
+		}
+		r, _ := b.recordings.Load(handle)
+		if err := b.bring(r, time.Now().Add(time.Second), false); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.disk.close(r.fd); err != nil {
+			t.Fatal(err)
+		}
+		spoil(dir, shelf, memory)
+		next, err := Open(Options{Dir: dir, Keep: shelf, Kept: shelf.all(), Memory: memory})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := 0
+		if name == "bad record" {
+			want = 1
+		}
+		if got := next.Resumed(); len(got) != want {
+			t.Errorf("%s: resumed %+v", name, got)
+		}
+		if info, err := Find(dir, id); want == 0 && (err != nil || info.State != stateInterrupted) {
+			t.Errorf("%s: %+v, %v", name, info, err)
+		}
+		if n := next.inMemory.Load(); want == 0 && n != 0 {
+			t.Errorf("%s: %d chunks kept", name, n)
+		}
+		if r, ok := next.recordings.Load(handle); ok {
+			_ = next.disk.close(r.fd)
+		}
+	}
+}
+
+// cutFiles leaves so many bytes of every recording.
+func cutFiles(dir string, size int64) {
+	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, _ error) error {
+		if filepath.Base(path) == audioFile {
+			_ = os.Truncate(path, size)
+		}
+		return nil
+	})
+}
+
+// Memory that a stalled disk has made grow is given back.
+func TestMemoryShrinks(t *testing.T) {
+	h := newHouse(t, "")
+	m, err := newMemory(h.memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resident := func() int64 {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(h.file.Fd()), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Blocks * 512
+	}
+	var all []*chunk
+	for i := range 10_000 {
+		c, err := m.newChunk(1, uint64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.b = append(c.b, make([]byte, 4000)...)
+		all = append(all, c)
+	}
+	before := resident()
+	for _, c := range all[10:] {
+		m.freeChunk(c)
+	}
+	m.trim()
+	if after := resident(); before < 40<<20 || after > 1<<20 {
+		t.Errorf("%d bytes, then %d", before, after)
+	}
+	if c, err := m.newChunk(2, 0); err != nil || c.place != 10 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if left := m.left(func(handle uint64) bool { return handle == 1 }); len(left[1]) != 10 {
+		t.Errorf("%d of 10 are left", len(left[1]))
+	}
+}
+
 // absent counts the packets of a child's call that a recording does not hold.
 func absent(t *testing.T, dir, id, identity string) int {
 	t.Helper()
@@ -207,7 +349,7 @@ func absent(t *testing.T, dir, id, identity string) int {
 
 // house is what outlives the child: its directory, its shelf, its memory.
 type house struct {
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	shelf     string
 	recipient string
@@ -217,7 +359,7 @@ type house struct {
 
 const progress = 4096 // bytes after the memory: how far each call is
 
-func newHouse(t *testing.T, recipient string) *house {
+func newHouse(t testing.TB, recipient string) *house {
 	t.Helper()
 	fd, err := unix.MemfdCreate("recordings", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -20,7 +20,7 @@ func (s *Store) Run(ctx context.Context, taps []*rtp.Tap) error {
 	closer.Go(func() {
 		for r := range s.done {
 			s.closing.begin(time.Now())
-			s.close(r)
+			s.guard("closing a recording", func() { s.close(r) })
 			s.closing.end()
 		}
 	})
@@ -44,9 +44,11 @@ func (s *Store) read(t *rtp.Tap, stop <-chan struct{}) {
 	defer pause.Stop()
 	<-pause.C
 	var dropped uint64
-	take := (&taker{s: s}).take
+	k := &taker{s: s}
 	for {
-		t.Read(take)
+		for !s.guard("taking a packet", func() { t.Read(k.take) }) {
+			k.breakOff() // and on, behind that packet
+		}
 		if n := t.Dropped(); n != dropped {
 			s.tapDropped.Add(n - dropped)
 			dropped = n
@@ -84,7 +86,13 @@ func (s *Store) write(stop <-chan struct{}) {
 			if overdue {
 				r.force(now)
 			}
-			if s.advance(r, now) {
+			over := true // also one whose writing broke: what it has is kept
+			s.writing.begin(now)
+			if !s.guard("writing a recording", func() { over = s.advance(r, now) }) {
+				r.breakOff()
+			}
+			s.writing.end()
+			if over {
 				s.recordings.Delete(r.handle)
 				s.done <- r
 				continue

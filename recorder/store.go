@@ -70,6 +70,7 @@ type Store struct {
 	tapDropped atomic.Uint64
 	written    atomic.Uint64
 	errors     atomic.Uint64
+	faults     atomic.Uint64
 	inMemory   atomic.Int64 // chunks
 	memory     *memory
 	shelf      Shelf         // nil: nothing is kept
@@ -113,6 +114,7 @@ type recording struct {
 	shut    bool      // nothing is taken any more
 	agents  []string
 	key     []byte // bare, only while it is kept on the shelf
+	revived int64  // lastAt when this life took it up; 0: it began in this life
 
 	// The writer's alone.
 	seal    sealer
@@ -267,6 +269,7 @@ type Stats struct {
 	Active      int
 	Bytes       uint64        // written
 	WriteErrors uint64        // writes and syncs that failed
+	Faults      uint64        // of ours, confined to the recording they happened in
 	Dropped     uint64        // packets, by taps that were full or for want of memory
 	Backlog     time.Duration // age of the oldest audio not yet written
 }
@@ -277,6 +280,7 @@ func (s *Store) Stats() Stats {
 		Active:      s.recordings.Size(),
 		Bytes:       s.written.Load(),
 		WriteErrors: s.errors.Load(),
+		Faults:      s.faults.Load(),
 		Dropped:     s.dropped.Load() + s.tapDropped.Load(),
 	}
 	now := time.Now()

@@ -212,6 +212,7 @@ func (s *Store) gauge(stop <-chan struct{}) {
 			s.writeFault.Store(nil)
 		}
 		s.gauging.end()
+		s.memory.trim()
 		select {
 		case <-every.C:
 		case <-stop:

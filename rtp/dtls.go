@@ -15,6 +15,7 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/transport/v5/deadline"
+	"go.uber.org/zap"
 )
 
 const (
@@ -210,7 +211,7 @@ func (h *handshake) end() {
 // run is the goroutine of a handshake. When it has succeeded it stays, to repeat its
 // last flight should that have been lost, until it is ended.
 func (h *handshake) run(ctx context.Context, identity tls.Certificate, terms Handshake, guarded bool) {
-	conn, keys, err := h.agree(ctx, identity, terms, guarded)
+	conn, keys, err := h.safely(ctx, identity, terms, guarded)
 	h.leg.post(func(s *shard) { s.shook(h, keys, err) })
 	<-h.ended
 	if conn != nil {
@@ -218,13 +219,33 @@ func (h *handshake) run(ctx context.Context, identity tls.Certificate, terms Han
 	}
 }
 
+// safely is agree; a panic, ours or the library's over what a peer has sent, is a
+// handshake that failed.
+func (h *handshake) safely(ctx context.Context, identity tls.Certificate, terms Handshake, guarded bool) (conn *dtls.Conn, keys Keys, err error) {
+	defer h.confine(&err)
+	return h.agree(ctx, identity, terms, guarded)
+}
+
+// confine is to be deferred.
+func (h *handshake) confine(err *error) {
+	if p := recover(); p != nil {
+		s := h.leg.shard
+		s.faults.Add(1)
+		s.log.Error("DTLS handshake ended by a fault", zap.Stringer("port", h.leg.local), zap.Any("panic", p), zap.Stack("stack"))
+		*err = errFault
+	}
+}
+
+var errFault = errors.New("handshake: a fault of ours")
+
 func (h *handshake) agree(ctx context.Context, identity tls.Certificate, terms Handshake, guarded bool) (*dtls.Conn, Keys, error) {
 	both := []dtls.Option{
 		dtls.WithCertificates(identity),
 		dtls.WithSRTPProtectionProfiles(
 			dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM,
 			dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AES128_CM_HMAC_SHA1_32),
-		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
+		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) (err error) {
+			defer h.confine(&err) // called on a goroutine of the library's
 			if len(raw) == 0 || !fits(raw[0], terms.Prints) {
 				return errPrint
 			}

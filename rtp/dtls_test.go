@@ -493,3 +493,18 @@ func nextCheck(t *testing.T, conn net.Conn) *stun.Message {
 	}
 	return m
 }
+
+// A fault in a handshake is a handshake that failed: its leg and the others go on.
+func TestAFaultInAHandshake(t *testing.T) {
+	m := open(t, nil)
+	a := newPeer(t, m, nil, alaw())
+	h := &handshake{leg: a.leg, name: &net.UDPAddr{}, in: make(chan []byte), ended: make(chan struct{}), wait: deadline.New(), cancel: func() {}}
+	close(h.ended)
+	var none context.Context // from which no other can be made
+	if conn, _, err := h.safely(none, m.identity, Handshake{Active: true}, false); err != errFault || conn != nil {
+		t.Errorf("%v %v", conn, err)
+	}
+	if n := m.Faults(); n != 1 {
+		t.Errorf("%d faults", n)
+	}
+}

@@ -177,6 +177,15 @@ func (m *Media) Taps() []*Tap {
 // Ports tells how many port pairs are in use, and how many there are.
 func (m *Media) Ports() (used, limit int) { return m.ports.count() }
 
+// Faults tells how many faults of ours were confined to the leg or the handshake they
+// happened in.
+func (m *Media) Faults() (n uint64) {
+	for _, s := range m.shards {
+		n += s.faults.Load()
+	}
+	return n
+}
+
 // Totals sums all legs, past and present, by role (0 trunk, 1 agent, ...) for
 // metrics. They are up to 100 ms old.
 func (m *Media) Totals() []Totals {

@@ -80,6 +80,7 @@ func (s *shard) rescue() {
 func (s *shard) blame(err error) {
 	l := s.current
 	s.current = nil
+	s.faults.Add(1)
 	if l == nil {
 		s.log.Error("media shard", zap.Error(err), zap.Stack("stack"))
 		return

@@ -92,6 +92,7 @@ type shard struct {
 	beside   *sync.WaitGroup // of the goroutines a shard starts
 	identity tls.Certificate
 	load     atomic.Int32 // legs given to it
+	faults   atomic.Uint64
 
 	mu        sync.Mutex
 	posted    []func()

@@ -219,7 +219,8 @@ func (t *Tap) rewind(fresh uint64) {
 }
 
 // Read hands every record waiting to f, oldest first, and returns how many. The
-// payload is valid only during f. One goroutine at a time.
+// payload is valid only during f. One goroutine at a time. A record over which f
+// panics is read; the next Read goes on behind it.
 func (t *Tap) Read(f func(TapRecord)) int {
 	n := t.read(f)
 	// Ask for a wake first, then look again: a record published in between is
@@ -232,6 +233,10 @@ func (t *Tap) read(f func(TapRecord)) int {
 	size := uint64(len(t.buf))
 	at, end, n := t.consumed.Load(), t.published.Load(), 0
 	told := at
+	defer func() { // also when f panics
+		t.taken = at
+		t.consumed.Store(at)
+	}()
 	for at < end {
 		if at-told > size/64 {
 			told = at
@@ -245,6 +250,8 @@ func (t *Tap) read(f func(TapRecord)) int {
 		}
 		b := t.buf[place:]
 		length := uint64(binary.NativeEndian.Uint16(b[26:]))
+		n++
+		at += (tapHeader + length + 7) &^ 7
 		f(TapRecord{
 			Kind:      TapKind(b[28]),
 			Recording: binary.NativeEndian.Uint64(b[0:]),
@@ -256,10 +263,7 @@ func (t *Tap) read(f func(TapRecord)) int {
 			At:        int64(binary.NativeEndian.Uint64(b[8:])),
 			Payload:   b[tapHeader : tapHeader+length : tapHeader+length],
 		})
-		n++
-		at += (tapHeader + length + 7) &^ 7
 		t.taken = at
 	}
-	t.consumed.Store(at)
 	return n
 }

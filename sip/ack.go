@@ -31,7 +31,7 @@ func (l *Leg) awaitAck(u *unacked) {
 
 // repeatAfter begins to repeat a 2xx. The caller holds mu.
 func (l *Leg) repeatAfter(u *unacked) {
-	u.timer = time.AfterFunc(u.wait, func() { l.e.start("repeating a 200", func() { l.unheard(u) }) })
+	u.timer = time.AfterFunc(u.wait, func() { l.start("repeating a 200", func() { l.unheard(u) }) })
 	l.unacked = u
 }
 

@@ -1,6 +1,9 @@
 package sip
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 const (
 	// crowded is how many addresses the library may remember of a UDP socket. It
@@ -39,8 +42,24 @@ type reading struct {
 
 func (e *Edge) read(conn net.PacketConn) *reading {
 	r := &reading{PacketConn: conn, e: e, begun: make(chan struct{}), ended: make(chan error, 1)}
-	go func() { r.ended <- e.tpl.ServeUDP(r) }()
+	go func() { r.ended <- e.library(r) }()
 	return r
+}
+
+// readAgain is the pause after which a socket is read again.
+const readAgain = 10 * time.Millisecond
+
+// library lets the library read a socket. Should it break over a message, that one is
+// lost, and the reading goes on.
+func (e *Edge) library(conn net.PacketConn) (err error) {
+	for !e.guard("the library at a socket", func() { err = e.tpl.ServeUDP(conn) }) {
+		select {
+		case <-time.After(readAgain):
+		case <-e.stopped.Done():
+			return net.ErrClosed
+		}
+	}
+	return err
 }
 
 func (r *reading) ReadFrom(b []byte) (int, net.Addr, error) {

@@ -61,7 +61,9 @@ func (d *door) accept(l net.Listener, transport string) error {
 		switch {
 		case err == nil:
 			wait = retryAccept
-			d.enter(c, transport)
+			if !d.e.guard("taking a connection", func() { d.enter(c, transport) }) {
+				_ = c.Close()
+			}
 			continue
 		case errors.Is(err, net.ErrClosed):
 			return err
@@ -89,9 +91,11 @@ func (d *door) enter(c net.Conn, transport string) {
 		return
 	}
 	watchOver(c)
-	if !d.e.start("serving a connection", func() { d.welcome(g) }) {
-		d.leave(g)
-		_ = c.Close()
+	if !d.e.start("serving a connection", func() {
+		defer d.forget(g) // also one whose handling broke
+		d.welcome(g)
+	}) {
+		d.forget(g)
 	}
 }
 
@@ -104,8 +108,6 @@ func (d *door) welcome(g *guest) {
 		d.shaken(g)
 		if err != nil {
 			d.e.o.Log.Debug("no TLS connection", zap.Stringer("source", g.flow.remote), zap.Error(err))
-			d.leave(g)
-			_ = c.Close()
 			return
 		}
 		c = t
@@ -188,6 +190,12 @@ func (d *door) shaken(g *guest) {
 		d.halfOpen.Remove(g.place)
 		g.place = nil
 	}
+}
+
+// forget closes a connection and counts it out, if that has not been done.
+func (d *door) forget(g *guest) {
+	_ = g.conn.Close()
+	d.leave(g)
 }
 
 // leave counts a connection out.

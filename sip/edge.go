@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -111,6 +112,7 @@ type Edge struct {
 	stop    context.CancelFunc
 	stopped context.Context
 	running sync.WaitGroup // goroutines that carry a request, a call being dialled or a timer
+	faults  atomic.Uint64  // confined by guard
 
 	mu      sync.Mutex
 	closed  bool // no goroutine joins running any more
@@ -236,7 +238,7 @@ func (e *Edge) Serve(ctx context.Context) error {
 			ended <- fmt.Errorf("edge: UDP socket ended: %w", errors.Join(err, net.ErrClosed))
 		})
 	}
-	serving.Go(func() { _ = e.tpl.ServeUDP(e.intake) })
+	serving.Go(func() { _ = e.library(e.intake) })
 	e.takeUp()
 	for _, l := range e.o.listeners() {
 		serving.Go(func() {
@@ -244,7 +246,7 @@ func (e *Edge) Serve(ctx context.Context) error {
 		})
 	}
 	if e.o.Registrar != nil {
-		serving.Go(func() { e.o.Registrar.run(ctx) })
+		serving.Go(func() { e.o.Registrar.run(ctx, e.guard) })
 	}
 	e.watchTrunks()
 	var err error
@@ -306,6 +308,10 @@ func (e *Edge) Close() error {
 // Legs returns the number of legs that have not ended: not answered yet, up, or
 // waiting for the answer to their BYE.
 func (e *Edge) Legs() int { return e.legs.count() }
+
+// Faults returns how many faults of ours were confined to the message, leg,
+// connection or socket they happened at.
+func (e *Edge) Faults() uint64 { return e.faults.Load() }
 
 // Connections returns how many connections others have opened, by transport.
 func (e *Edge) Connections() map[string]int { return e.door.inside() }

@@ -29,7 +29,10 @@ type (
 	Acked struct{ SDP []byte }
 	// Cancelled ends a server leg before its answer; 200 to the CANCEL and 487
 	// have been sent. It also tells that the caller's connection is gone.
-	Cancelled struct{ Reason Reason }
+	Cancelled struct {
+		Reason Reason
+		Broken bool // no CANCEL: a fault of ours, and we have sent 500
+	}
 	// Reoffered is a re-INVITE or UPDATE from the peer: reply with Accept or
 	// Decline. SDP nil: the peer wants our offer, its answer then comes as Acked.
 	Reoffered struct {
@@ -78,6 +81,7 @@ const (
 	SessionExpired                // no refresh: we have sent BYE (RFC 4028 section 10)
 	NoAck                         // no ACK to our 200 in 32 s: we have sent BYE (RFC 3261 section 13.3.1.4)
 	FlowLost                      // an in-dialog request found no dialog or no answer (481, 408), or the edge closed
+	Broken                        // a fault of ours: we have sent BYE
 )
 
 func (Progress) legEvent()   {}

@@ -274,7 +274,7 @@ func (l *Leg) provisional(code int, sdp []byte) *sip.Response {
 // keepRinging lets a provisional response be repeated. The caller holds mu.
 func (l *Leg) keepRinging() {
 	if l.ringing == nil {
-		l.ringing = time.AfterFunc(ringAgain, func() { l.e.start("ringing on", l.ringOn) })
+		l.ringing = time.AfterFunc(ringAgain, func() { l.start("ringing on", l.ringOn) })
 	}
 }
 

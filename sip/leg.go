@@ -295,11 +295,36 @@ func (l *Leg) lose() {
 	l.deliver()
 }
 
+// start runs f beside, for the leg, as edges do. Should it break, the leg ends, and
+// whoever owns it is told: what it was to do next would never be done.
+func (l *Leg) start(doing string, f func()) bool {
+	return l.e.start(doing, func() {
+		if !l.e.guard(doing, f) && !l.e.guard("ending a leg", l.breakOff) {
+			l.lose()
+		}
+	})
+}
+
+func (l *Leg) breakOff() {
+	defer l.deliver()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.phase == up:
+		l.leave(Reason{SIP: sip.StatusInternalServerError, Text: "Internal error"})
+		l.post(Ended{Why: Broken})
+	case l.phase == opening && l.server:
+		l.turnAway(&refusal{code: sip.StatusInternalServerError})
+		l.post(Cancelled{Reason: Reason{SIP: sip.StatusInternalServerError, Text: "Internal error"}, Broken: true})
+	}
+}
+
 // guard runs f and confines a broken invariant of ours to it. It reports
 // whether f came through.
 func (e *Edge) guard(doing string, f func()) (whole bool) {
 	defer func() {
 		if p := recover(); p != nil {
+			e.faults.Add(1)
 			e.o.Log.Error("broken: "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			whole = false
 		}

@@ -80,7 +80,7 @@ func demandPrack(res *sip.Response, rseq uint32) {
 // awaitPrack begins to wait for the PRACK of a provisional response. The caller holds
 // mu.
 func (l *Leg) awaitPrack(u *unpracked) {
-	u.timer = time.AfterFunc(u.wait, func() { l.e.start("repeating a provisional response", func() { l.unheardEarly(u) }) })
+	u.timer = time.AfterFunc(u.wait, func() { l.start("repeating a provisional response", func() { l.unheardEarly(u) }) })
 	l.unpracked = u
 }
 

@@ -71,7 +71,7 @@ func (l *Leg) schedule() {
 	at, some := l.session.Deadline()
 	switch {
 	case some && l.alarm == nil:
-		l.alarm = time.AfterFunc(at.Sub(l.e.o.Now()), func() { l.e.start("session timer", l.rung) })
+		l.alarm = time.AfterFunc(at.Sub(l.e.o.Now()), func() { l.start("session timer", l.rung) })
 	case some:
 		l.alarm.Reset(at.Sub(l.e.o.Now()))
 	case l.alarm != nil:

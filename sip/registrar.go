@@ -251,9 +251,13 @@ func (r *Registrar) attach(f flows, authFailures func(reason string)) {
 	}
 }
 
+// roundAgain is the pause after a round that broke.
+const roundAgain = 100 * time.Millisecond
+
 // run expires bindings and probes phones until ctx ends and the last probe has
-// come back. The edge calls it once, while it serves.
-func (r *Registrar) run(ctx context.Context) {
+// come back. The edge calls it once, while it serves; guard confines what breaks in
+// it to the round or the probe.
+func (r *Registrar) run(ctx context.Context, guard func(doing string, f func()) (whole bool)) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	timer := time.NewTimer(0)
@@ -262,17 +266,22 @@ func (r *Registrar) run(ctx context.Context) {
 		var probes []probe
 		var due time.Time
 		var more bool
-		r.change(func(now time.Time) (events []RegEvent) {
-			probes, events = r.places.step(now)
-			due, more = r.places.deadline()
-			return events
+		whole := guard("the registrar's clock", func() {
+			r.change(func(now time.Time) (events []RegEvent) {
+				probes, events = r.places.step(now)
+				due, more = r.places.deadline()
+				return events
+			})
 		})
 		for _, p := range probes {
-			asking.Go(func() { r.probe(ctx, p) })
+			asking.Go(func() { guard("probing a phone", func() { r.probe(ctx, p) }) })
 		}
-		if more {
+		switch {
+		case !whole:
+			timer.Reset(roundAgain)
+		case more:
 			timer.Reset(due.Sub(r.now()))
-		} else {
+		default:
 			timer.Stop()
 		}
 		select {
@@ -346,12 +355,18 @@ func (r *Registrar) deliver() {
 	}
 }
 
-// hand moves the calls of phones that have moved, and calls changed, without the lock,
-// which it takes back even if changed panics.
+// hand moves the calls of phones that have moved, and calls changed, without the lock.
+// Should changed panic, the lock is taken back and the events after that one wait for
+// the next delivery.
 func (r *Registrar) hand(events []RegEvent) {
 	r.mu.Unlock()
-	defer r.mu.Lock()
+	handed := 0
+	defer func() {
+		r.mu.Lock()
+		r.outbox = append(events[handed:], r.outbox...)
+	}()
 	for _, e := range events {
+		handed++
 		if e.before != (flow{}) && r.flows != nil {
 			r.flows.moved(e.User, e.before, flow{e.Binding.Transport, e.Binding.Source})
 		}

@@ -230,7 +230,7 @@ func (l *Leg) turn() {
 
 // offerOut sends a re-INVITE or UPDATE of ours. The caller holds mu.
 func (l *Leg) offerOut(w *wanted, req *sip.Request) {
-	if !l.e.start("offering anew", func() {
+	if !l.start("offering anew", func() {
 		res, err := l.e.askAny(req)
 		l.reanswered(w, req, res, err)
 	}) {
@@ -344,7 +344,7 @@ func (l *Leg) makeTruce(w *wanted) {
 		wait = 2100*time.Millisecond + time.Duration(rand.IntN(191))*10*time.Millisecond
 	}
 	l.truce = time.AfterFunc(wait, func() {
-		l.e.start("offering again", func() {
+		l.start("offering again", func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.truce = nil

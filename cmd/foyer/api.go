@@ -34,7 +34,7 @@ func (ex *exchange) consoleOptions(p *plan) console.Options {
 	d := &desk{ex: ex, cfg: p.cfg}
 	o := console.Options{
 		Floor: d, Control: d, Diagnosis: d, Config: d,
-		Recordings: &shelf{d}, Contacts: &history{d}, Reports: d, Trunks: &carriers{d}, Phones: d,
+		Recordings: &shelf{d}, Contacts: &history{d}, Reports: d, Trunks: &carriers{d}, Phones: d, Streams: d,
 		DB:   ex.cdrs.DB(),
 		Demo: p.cfg.Demo, Site: p.cfg.Site.Name, Locale: p.cfg.Site.Locale, Version: version,
 		Healthy: ex.healthy, Ready: ex.readyNow, Warnings: ex.warnings,

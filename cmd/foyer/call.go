@@ -140,7 +140,7 @@ func (c *call) run(first any) {
 	if first != nil {
 		c.guard(func() { c.take(first) })
 	}
-	c.show()
+	c.guard(c.show)
 	var spare []any
 	for c.phase != over {
 		<-c.box.ready
@@ -148,7 +148,7 @@ func (c *call) run(first any) {
 		for _, m := range msgs {
 			c.guard(func() { c.take(m) })
 		}
-		c.show()
+		c.guard(c.show)
 		clear(msgs)
 		spare = msgs
 	}
@@ -380,6 +380,11 @@ func (c *call) announceClosed() {
 func (c *call) callerDid(ev sip.LegEvent) {
 	switch ev := ev.(type) {
 	case sip.Cancelled:
+		if ev.Broken {
+			c.code = 500
+			c.end(acd.Switch, acd.CausePanic)
+			return
+		}
 		c.code = 487
 		c.end(acd.Caller, acd.CauseAbandoned)
 	case sip.Acked:

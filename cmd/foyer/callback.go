@@ -122,26 +122,31 @@ func (ex *exchange) hours(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		plan, now := ex.plan.Load(), time.Now()
-		for _, q := range plan.cfg.Queues {
-			id := acd.QueueID(q.ID)
-			may := plan.callable(now, id)
-			if was, known := open[id]; known && was == may || !known && may {
-				open[id] = may
-				continue
-			}
-			open[id] = may
-			kind := acd.CallbacksShut
-			if may {
-				kind = acd.CallbacksOpen
-			}
-			ex.board.post(acd.Event{Kind: kind, Queue: id, By: acd.Switch})
-		}
+		ex.confined(theHours, ex.log, func() { ex.tellHours(open) })
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-ex.rehour:
 		}
+	}
+}
+
+// tellHours tells what has changed since open was told.
+func (ex *exchange) tellHours(open map[acd.QueueID]bool) {
+	plan, now := ex.plan.Load(), time.Now()
+	for _, q := range plan.cfg.Queues {
+		id := acd.QueueID(q.ID)
+		may := plan.callable(now, id)
+		if was, known := open[id]; known && was == may || !known && may {
+			open[id] = may
+			continue
+		}
+		open[id] = may
+		kind := acd.CallbacksShut
+		if may {
+			kind = acd.CallbacksOpen
+		}
+		ex.board.post(acd.Event{Kind: kind, Queue: id, By: acd.Switch})
 	}
 }

@@ -119,13 +119,18 @@ func causeOfEnd(why sip.EndKind) acd.Cause {
 		return acd.CauseNoAck
 	case sip.FlowLost:
 		return acd.CauseUnreachable
+	case sip.Broken:
+		return acd.CausePanic
 	}
 	return acd.CauseHangup
 }
 
-// partyOfEnd says who ended it: a BYE is the person's doing, anything else the
-// doing of the line between us and them.
+// partyOfEnd says who ended it: a BYE is the person's doing, a fault ours, anything
+// else the doing of the line between us and them.
 func partyOfEnd(person acd.Party, why sip.EndKind) acd.Party {
+	if why == sip.Broken {
+		return acd.Switch
+	}
 	if person == acd.Caller && why != sip.Bye {
 		return acd.Carrier
 	}

@@ -56,7 +56,11 @@ func (o *operator) do(method, path string, body, v any) error {
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := o.http.Do(req)
+	client := o.http
+	if _, stream := v.(io.Writer); stream {
+		client.Timeout = 0 // a month of journal takes its time
+	}
+	res, err := client.Do(req)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return errNotRunning

@@ -30,8 +30,8 @@ type upgraded struct {
 	Program string `json:"program"` // device and inode of its file
 }
 
-// sameFile names a file, whatever its path.
-func sameFile(path string) string {
+// fileOf names a file, whatever its path.
+func fileOf(path string) string {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		return err.Error()
@@ -40,7 +40,7 @@ func sameFile(path string) string {
 }
 
 func (ex *exchange) itself() upgraded {
-	return upgraded{os.Getpid(), version, ex.calls.count(), sameFile(ownProgram)}
+	return upgraded{os.Getpid(), version, ex.calls.count(), fileOf(ownProgram)}
 }
 
 func (u *upgradeCmd) Run(c *cli) error {
@@ -97,7 +97,7 @@ func (ex *exchange) withUpgrade(h http.Handler) http.Handler {
 		next := ex.itself()
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&order)
 		if err == nil {
-			next.Program = sameFile(order.Program)
+			next.Program = fileOf(order.Program)
 			err = ex.prepareUpgrade(order.Program)
 		}
 		if err != nil {

@@ -25,11 +25,12 @@ type diary struct {
 	mu   sync.Mutex
 	page []byte // entries of the page being written; guarded by mu
 
-	pages atomic.Uint64 // written
-	write func([]byte)
-	wake  chan struct{}
-	stop  chan struct{}
-	done  chan struct{}
+	pages  atomic.Uint64 // written
+	faults atomic.Uint64 // pages over which the writing broke
+	write  func([]byte)
+	wake   chan struct{}
+	stop   chan struct{}
+	done   chan struct{}
 }
 
 const (
@@ -115,7 +116,14 @@ func (d *diary) run() {
 	}
 }
 
+// flush writes what has gathered. A page over which that breaks is lost; nothing hangs
+// on it but what is told of its calls.
 func (d *diary) flush() {
+	defer func() {
+		if p := recover(); p != nil {
+			d.faults.Add(1)
+		}
+	}()
 	d.mu.Lock()
 	page := d.page
 	d.page = nil
@@ -134,16 +142,26 @@ func (d *diary) close() {
 // errStop ends a reading that has found all it wanted.
 var errStop = errors.New("stop reading")
 
-// readDiary hands every entry written since a moment to each, in order, with the
-// time its page was written.
-func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at time.Time, kind entryKind, key string, text []byte) error) error {
-	j.diary.flush()
+// fillDiary brings what was noted so far into the store.
+func (j *journal) fillDiary(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	j.diary.flush()
 	if err := j.conn.FlushWithContext(ctx); err != nil {
 		return err
 	}
 	j.settleDiary()
+	return nil
+}
+
+// readDiary hands every entry written since a moment to each, in order, with the
+// time its page was written.
+func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at time.Time, kind entryKind, key string, text []byte) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := j.fillDiary(ctx); err != nil {
+		return err
+	}
 	from := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
 	err := j.scan(ctx, diaryStream, from, func(m *jetstream.MsgMetadata, page []byte) error {
 		page, err := unpackPage(page)

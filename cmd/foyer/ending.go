@@ -1,7 +1,6 @@
 package main
 
 import (
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -125,16 +124,7 @@ func (c *call) guard(step func()) {
 }
 
 // survives runs step and says whether it came to its end.
-func (c *call) survives(step func()) (whole bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.log.Error("call broken", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-			whole = false
-		}
-	}()
-	step()
-	return true
-}
+func (c *call) survives(step func()) (whole bool) { return c.ex.confined(aCall, c.log, step) }
 
 // letGo is for a call whose clean-up broke as well: whatever can still be given
 // back is, one thing at a time, and the books are closed.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -75,12 +74,11 @@ func (e *errand) run(work func()) {
 
 // live is the goroutine of the errand.
 func (e *errand) live() {
-	defer e.end()
-	defer func() {
-		if p := recover(); p != nil {
-			e.log.Error("errand broken", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		}
-	}()
+	defer e.ex.confined(anErrand, e.log, e.end)
+	e.ex.confined(anErrand, e.log, e.does)
+}
+
+func (e *errand) does() {
 	if err := e.answer(); err != nil {
 		e.log.Info("errand refused", zap.Error(err))
 		e.leg.Reject(rejectFor(causeOf(err)))

@@ -45,6 +45,7 @@ type exchange struct {
 	reloading  sync.Mutex    // held by whoever reloads the configuration
 	rehour     chan struct{} // asks hours to look at once
 	promised   []acd.Event   // callbacks of the last life, to be asked for anew
+	faults     [confinedParts]atomic.Uint64
 	running
 	tuning
 }
@@ -55,6 +56,7 @@ type tuning struct {
 	session sip.SessionPolicy
 	t1      time.Duration
 	onStep  func(c *call, msg any)                    // sees every message a call takes, before it does
+	onPart  func(p confinedPart)                      // is called before whatever confined runs; a test breaks it there
 	read    func(path string) (*config.Config, error) // reads the configuration again; nil: readApart
 	stall   time.Duration                             // how long the board may do without listening; 0: stallAfter
 	minute  time.Duration                             // how often the hours of callbacks are looked at; 0: a minute
@@ -62,8 +64,18 @@ type tuning struct {
 }
 
 // carry hands a decision of the floor to the goroutine that can carry it out.
-// It runs on the board: nothing here may wait.
+// It runs on the board: nothing here may wait. When the handing over breaks, the call
+// that the decision was about ends, and no other.
 func (ex *exchange) carry(a acd.Action) {
+	if ex.confined(aDecision, ex.log, func() { ex.hand(a) }) {
+		return
+	}
+	if id := acd.About(a); id != "" {
+		ex.calls.post(id, ordered{by: acd.Switch, cause: acd.CausePanic})
+	}
+}
+
+func (ex *exchange) hand(a acd.Action) {
 	ex.metrics.acted(a)
 	switch a := a.(type) {
 	case acd.Offer:

@@ -69,6 +69,12 @@ type page struct {
 
 // openJournal starts the embedded store in dir. It listens on nothing.
 func openJournal(dir string, traceAge time.Duration) (*journal, error) {
+	return openStreams(dir, traceAge, nil)
+}
+
+// openStreams is openJournal; with first, for a restore: a new stream counts its
+// messages from there on, and acknowledges each.
+func openStreams(dir string, traceAge time.Duration, first map[string]uint64) (*journal, error) {
 	srv, err := server.NewServer(&server.Options{
 		ServerName: "foyer",
 		DontListen: true,
@@ -94,14 +100,14 @@ func openJournal(dir string, traceAge time.Duration) (*journal, error) {
 		return nil, fmt.Errorf("journal in %s did not open within 30 s", dir)
 	}
 	j := &journal{server: srv}
-	if err := j.connect(traceAge); err != nil {
+	if err := j.connect(traceAge, first); err != nil {
 		j.close()
 		return nil, fmt.Errorf("journal in %s: %w", dir, err)
 	}
 	return j, nil
 }
 
-func (j *journal) connect(traceAge time.Duration) error {
+func (j *journal) connect(traceAge time.Duration, first map[string]uint64) error {
 	conn, err := nats.Connect("", nats.InProcessServer(j.server), nats.MaxReconnects(-1))
 	if err != nil {
 		return err
@@ -114,9 +120,9 @@ func (j *journal) connect(traceAge time.Duration) error {
 	defer cancel()
 	for _, s := range []jetstream.StreamConfig{
 		{Name: journalStream, Subjects: []string{"journal.>"}, MaxAge: journalAge, MaxBytes: storeBytes},
-		{Name: diaryStream, Subjects: []string{diaryStream}, MaxAge: traceAge, MaxBytes: storeBytes, NoAck: true},
+		{Name: diaryStream, Subjects: []string{diaryStream}, MaxAge: traceAge, MaxBytes: storeBytes, NoAck: first == nil},
 	} {
-		s.Storage = jetstream.FileStorage
+		s.Storage, s.FirstSeq = jetstream.FileStorage, first[s.Name]
 		made, err := j.js.CreateOrUpdateStream(ctx, s)
 		if err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
@@ -158,15 +164,20 @@ func (j *journal) settleDiary() {
 	}
 }
 
+// subject is where a page is written.
+func (p *page) subject() string {
+	for i := range p.Records {
+		if p.Records[i].Event.Kind == acd.Started {
+			return subjectStart
+		}
+	}
+	return subjectEvents
+}
+
 // append writes a page and returns once it is stored: a kill after that loses
 // none of its events.
 func (j *journal) append(p page) error {
-	subject := subjectEvents
-	for i := range p.Records {
-		if p.Records[i].Event.Kind == acd.Started {
-			subject = subjectStart
-		}
-	}
+	subject := p.subject()
 	body, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("journal page: %w", err)
@@ -240,7 +251,7 @@ func (j *journal) bodies(ctx context.Context, from uint64, each func(at time.Tim
 }
 
 // scan hands every stored message of a stream from a place on to each, with the
-// place and time it was stored.
+// place and time it was stored first: before a restore, if there was one.
 func (j *journal) scan(ctx context.Context, stream string, from jetstream.OrderedConsumerConfig, each func(*jetstream.MsgMetadata, []byte) error) error {
 	s, err := j.js.Stream(ctx, stream)
 	if err != nil {
@@ -264,6 +275,9 @@ func (j *journal) scan(ctx context.Context, stream string, from jetstream.Ordere
 			meta, err := m.Metadata()
 			if err != nil {
 				return err
+			}
+			if at, restored := writtenAt(m.Headers()); restored {
+				meta.Timestamp = at
 			}
 			if err := each(meta, m.Data()); err != nil {
 				return err

@@ -42,6 +42,8 @@ type cli struct {
 	Staff     staffCmd     `cmd:"" help:"How many agents some calls need: Erlang C and Erlang A."`
 	Journal   journalCmd   `cmd:"" help:"The record of everything that happened."`
 	Replay    replayCmd    `cmd:"" help:"Run recorded events through the floor again, as they were or with something changed."`
+	Backup    backupCmd    `cmd:"" help:"Copy configuration, database, journal and recordings, while the switch serves."`
+	Restore   restoreCmd   `cmd:"" help:"Check a backup, and put what is in it where the configuration says."`
 	Read      readCmd      `cmd:"" hidden:""`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON schema of the configuration, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
@@ -53,7 +55,10 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
 // Exit statuses beside 0 and 1.
-const exitConfig exitCode = 3 // the configuration is not usable
+const (
+	exitConfig exitCode = 3 // the configuration is not usable
+	exitBackup exitCode = 4 // a backup is damaged or not whole
+)
 
 func main() {
 	err := run(os.Args[1:])

@@ -121,17 +121,21 @@ func (ex *exchange) watchToll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			ends, told := ex.toll.watch(ex.plan.Load().siteTime(now))
-			for _, w := range told {
-				ex.log.Warn("calls to numbers come near a day's limit",
-					zap.String("payer", w.payer), zap.Int("percent", w.percent), zap.String("of", w.of))
-			}
-			for _, e := range ends {
-				ex.log.Warn("call to a number ended by a limit",
-					zap.String("number", e.passage.number), zap.String("payer", e.payer), zap.Error(e.why))
-				ex.metrics.dialRefused.WithLabelValues("limit").Inc()
-				e.passage.stop()
-			}
+			ex.confined(theToll, ex.log, func() { ex.lookAtToll(now) })
 		}
+	}
+}
+
+func (ex *exchange) lookAtToll(now time.Time) {
+	ends, told := ex.toll.watch(ex.plan.Load().siteTime(now))
+	for _, w := range told {
+		ex.log.Warn("calls to numbers come near a day's limit",
+			zap.String("payer", w.payer), zap.Int("percent", w.percent), zap.String("of", w.of))
+	}
+	for _, e := range ends {
+		ex.log.Warn("call to a number ended by a limit",
+			zap.String("number", e.passage.number), zap.String("payer", e.payer), zap.Error(e.why))
+		ex.metrics.dialRefused.WithLabelValues("limit").Inc()
+		e.passage.stop()
 	}
 }

@@ -288,11 +288,12 @@ func newGauges(ex *exchange) *gauges {
 	add("recording_disk_trouble", "1 while something is wrong with the disk of the recordings: full, readonly, failing, stalled, unsynced, scarce (nothing new is recorded), low.", "kind")
 	add("recording_disk_free_bytes", "Room on the disk of the recordings.")
 	add("recording_disk_full_seconds", "When that disk will be full at the rate of the last hour; absent while nothing can be foretold.")
-	add("disk_reserve_held", "1 while room is kept for the journal and the call records; 0 once the disk was full and it had to be let go.")
+	add("disk_reserve_held", "1 while room is kept for the journal and the call records; 0 once the disk was full and it had to be let go; absent where none is configured.")
 	add("floor_events_total", "Events the floor has taken.")
 	add("floor_ring_full_total", "Times somebody had to wait to post an event.")
 	add("floor_violations_total", "Broken invariants of the floor, found and repaired: faults of ours.")
 	add("floor_stalls_total", "Times the floor stood still for more than five seconds: faults of ours.")
+	add("panics_total", "Faults of ours, each confined to the call, leg, connection, recording, row or round it happened in.", "part")
 	add("journal_errors_total", "Events that could not be journalled.")
 	return g
 }
@@ -303,7 +304,13 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
+// Collect is called on a goroutine of the library's, where nobody else would confine
+// what breaks.
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	g.ex.confined(aScrape, g.ex.log, func() { g.collect(ch) })
+}
+
+func (g *gauges) collect(ch chan<- prometheus.Metric) {
 	send := func(name string, v float64, labels ...string) {
 		kind := prometheus.GaugeValue
 		if len(name) > 6 && name[len(name)-6:] == "_total" {
@@ -366,6 +373,14 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send("floor_violations_total", float64(ex.board.violations.Load()))
 	send("floor_stalls_total", float64(ex.board.stalls.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
+	for part := range ex.faults {
+		send("panics_total", float64(ex.faults[part].Load()), confinedPart(part).String())
+	}
+	send("panics_total", float64(ex.edge.Faults()), "sip")
+	send("panics_total", float64(ex.media.Faults()), "rtp")
+	send("panics_total", float64(st.Faults), "recorder")
+	send("panics_total", float64(ex.cdrs.Status().Faults), "ledger")
+	send("panics_total", float64(ex.journal.diary.faults.Load()), "diary")
 }
 
 func (g *gauges) disk(send func(string, float64, ...string)) {
@@ -382,7 +397,9 @@ func (g *gauges) disk(send func(string, float64, ...string)) {
 			send("recording_disk_full_seconds", r.FullIn.Seconds())
 		}
 	}
-	send("disk_reserve_held", truth(!g.ex.reserve.gone.Load()))
+	if g.ex.reserve.size > 0 {
+		send("disk_reserve_held", truth(!g.ex.reserve.gone.Load()))
+	}
 }
 
 func (g *gauges) phones(send func(string, float64, ...string)) {

@@ -153,7 +153,7 @@ type running struct {
 	memory    *keeper.Memory // what outlives the process; nil where nobody keeps it
 	revival   *revival       // until start
 	poison    *poison
-	continued bool           // the floor is the last life's
+	continued bool // the floor is the last life's
 
 	stopBoard, stopEdge, stopTaps context.CancelFunc
 	boardDone, tapsDone           chan struct{}
@@ -271,7 +271,7 @@ func (ex *exchange) recover() error {
 	if err != nil || from == 0 {
 		return err
 	}
-	goesOn := ex.sameLife(from)
+	goesOn, whole := ex.sameLife(from), true
 	floor, hash := ex.board.floor, acd.NewHash()
 	asked := map[acd.CallID]*acd.Facts{}
 	err = ex.journal.read(ctx, from, func(p page) error {
@@ -280,10 +280,13 @@ func (ex *exchange) recover() error {
 			if r.Event.Kind == acd.CallbackAsked {
 				asked[r.Event.Call] = r.Event.Facts
 			}
-			actions := floor.Step(r.At, r.Event)
-			hash.Add(r, actions)
-			ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
-			ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
+			// An event that has killed the last life must not kill every next one.
+			whole = whole && ex.confined(aReplay, ex.log, func() {
+				actions := floor.Step(r.At, r.Event)
+				hash.Add(r, actions)
+				ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
+				ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
+			})
 		}
 		return nil
 	})
@@ -293,11 +296,11 @@ func (ex *exchange) recover() error {
 	if err := ex.cdrs.Flush(ctx); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}
-	if goesOn {
+	if goesOn && whole {
 		ex.board.hash, ex.continued = hash, true
 		return nil
 	}
-	ex.promised = promisedIn(floor, ex.board.last, asked)
+	ex.confined(aReplay, ex.log, func() { ex.promised = promisedIn(floor, ex.board.last, asked) })
 	ex.board.forgetFloor()
 	if open := ex.board.fold.Open(); len(open) > 0 {
 		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))

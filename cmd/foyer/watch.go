@@ -24,27 +24,33 @@ func (ex *exchange) watchBoard(ctx context.Context) {
 		after = stallAfter
 	}
 	for stalled := false; ctx.Err() == nil; {
-		asking, stop := context.WithTimeout(ctx, after)
-		listens := ex.board.ask(asking, func() {})
-		stop()
-		switch {
-		case ctx.Err() != nil:
-			return
-		case !listens && !stalled:
-			ex.board.stalls.Add(1)
-			file, err := ex.picture(time.Now())
-			ex.log.Error("the floor stands still: no call is distributed", zap.Duration("for", after),
-				zap.Int("events_waiting", ex.board.ring.Len()), zap.String("goroutines_in", file), zap.Error(err))
-		case listens && stalled:
-			ex.log.Warn("the floor goes on")
-		}
-		stalled = !listens
-		ex.board.stalled.Store(stalled)
+		ex.confined(theWatch, ex.log, func() { stalled = ex.askBoard(ctx, after, stalled) })
 		select {
 		case <-ctx.Done():
 		case <-time.After(after / 5):
 		}
 	}
+}
+
+// askBoard asks the board once, and says whether it stands still.
+func (ex *exchange) askBoard(ctx context.Context, after time.Duration, stalled bool) bool {
+	asking, stop := context.WithTimeout(ctx, after)
+	listens := ex.board.ask(asking, func() {})
+	stop()
+	if ctx.Err() != nil {
+		return stalled
+	}
+	switch {
+	case !listens && !stalled:
+		ex.board.stalls.Add(1)
+		file, err := ex.picture(time.Now())
+		ex.log.Error("the floor stands still: no call is distributed", zap.Duration("for", after),
+			zap.Int("events_waiting", ex.board.ring.Len()), zap.String("goroutines_in", file), zap.Error(err))
+	case listens && stalled:
+		ex.log.Warn("the floor goes on")
+	}
+	ex.board.stalled.Store(!listens)
+	return !listens
 }
 
 // picture writes what every goroutine is doing into a file of the data directory.

@@ -77,6 +77,12 @@ func TestExamplesOfTheDocs(t *testing.T) {
 		}
 	})
 	examplesOf(t, "home-lines.md", whole, 4, func(*testing.T, *Config) {})
+	sold := strings.Replace(around, "queues: [", "queues: [{id: sales, client: boutik, require: [fr]}, ", 1)
+	examplesOf(t, "recordings.md", sold, 1, func(t *testing.T, c *Config) {
+		if len(c.RecordingPolicies) != 1 || c.RecordingPolicies[0].WhenFull != Refuse {
+			t.Errorf("%+v", c.RecordingPolicies)
+		}
+	})
 }
 
 // The pages name every key of a queue that has a say in who is served by whom, and
