@@ -295,3 +295,32 @@ func TestARecordHasTheKeys(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// Another range of ports or address in the configuration takes nothing from the calls
+// that are up: they keep theirs to their end, and then nobody gets them.
+func TestLegsOutliveAnotherConfiguration(t *testing.T) {
+	h := newHolder(t)
+	m := h.life(func(o *Options) { o.MinPort, o.MaxPort = 20000, 39999 })
+	p := newPeer(t, m, nil, alaw())
+	p.leg.Hear(p.leg)
+	p.sync()
+	was := p.leg.Addr()
+	m.Leave()
+	m = h.life(func(o *Options) { o.Addr, o.Public, o.MinPort, o.MaxPort = loopback, loopback, 40000, 59999 })
+	p.again(m, nil)
+	m.Resumed()
+	p.say(8, frame(1))
+	p.hear()
+	if p.leg.Addr() != was {
+		t.Errorf("%s has become %s", was, p.leg.Addr())
+	}
+	closed := make(chan struct{})
+	p.leg.Close(func(Report) { close(closed) })
+	<-closed
+	until(t, "the port is nobody's", func() bool {
+		used, _ := m.Ports()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return used == 0 && len(h.held) == 0
+	})
+}
