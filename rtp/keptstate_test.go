@@ -144,16 +144,29 @@ func TestAGapIsNoSilence(t *testing.T) {
 	h := newHolder(t)
 	hasty := func(o *Options) { o.MediaTimeout = 2 * time.Second }
 	m := h.life(hasty)
-	p := newPeer(t, m, nil, alaw())
+	p, q := newPeer(t, m, nil, alaw()), newPeer(t, m, nil, alaw())
 	p.say(8, frame(1))
 	p.leg.Watch(true)
 	await[Quiet](p)
-	p.sync()
+	q.say(8, frame(1))
+	q.leg.Watch(true)
+	await[Latched](q)
+	q.sync()
 	m.Leave()
 	time.Sleep(2500 * time.Millisecond) // longer than the timeout
 	m = h.life(hasty)
 	p.again(m, nil)
+	q.again(m, nil)
 	m.Resumed()
+	began := time.Now()
+	visited := make(chan bool)
+	until(t, "the legs have been visited", func() bool {
+		q.leg.post(func(s *shard) { visited <- s.now > int64(3*visitEvery*tick) })
+		return <-visited
+	})
+	if len(q.told) > 0 && time.Since(began) < time.Second {
+		t.Errorf("told: %T", <-q.told)
+	}
 	p.say(8, frame(2))
 	await[Heard](p)
 	select {
