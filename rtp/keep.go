@@ -96,22 +96,13 @@ func (m *Media) keep(l *Leg) error {
 	if err != nil {
 		return err
 	}
-	l.cell, l.kept = cell, &keeping{memory: m.memory, key: recordKey(l.port), cell: n, number: m.numberOf(l.shard)}
+	l.cell, l.kept = cell, &keeping{memory: m.memory, key: recordKey(l.port), cell: n, number: l.shard.number}
 	if err := m.memory.Put(l.kept.key, l.shard.record(l).encode()); err != nil {
 		m.memory.FreeCell(n)
 		l.cell, l.kept = nil, nil
 		return err
 	}
 	return nil
-}
-
-func (m *Media) numberOf(s *shard) int {
-	for i := range m.shards {
-		if m.shards[i] == s {
-			return i
-		}
-	}
-	return 0
 }
 
 // change notes that something in a leg's record has.

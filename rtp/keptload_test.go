@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"foyer/cmd/foyer/keeper"
 )
@@ -45,6 +46,43 @@ func BenchmarkKept(b *testing.B) {
 				b.ReportMetric(float64(c.bytes.Load())/float64(c.puts.Load()), "B/record")
 			})
 		}
+	}
+}
+
+// BenchmarkResume is how long it takes to take up all legs of some calls, until the
+// first packet of the last of them has been passed on.
+func BenchmarkResume(b *testing.B) {
+	for _, calls := range []int{100, 1000} {
+		b.Run(fmt.Sprint(calls), func(b *testing.B) {
+			h := newHolder(b)
+			m := h.life(nil)
+			c := newCrowd(b, 2*calls)
+			defer c.close()
+			c.join(b, m)
+			for i := 0; i < len(c.legs); i += 2 {
+				Bridge(c.legs[i], c.legs[i+1])
+			}
+			c.start()
+			time.Sleep(500 * time.Millisecond)
+			var took time.Duration
+			for range b.N {
+				m.Leave()
+				m = h.life(nil)
+				began := time.Now()
+				for i, l := range c.legs {
+					var err error
+					if c.legs[i], err = m.Resume(l.Key(), LegOptions{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				m.Resumed()
+				done := make(chan Report)
+				c.legs[len(c.legs)-1].Report(func(r Report) { done <- r })
+				<-done
+				took += time.Since(began)
+			}
+			b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/restart")
+		})
 	}
 }
 

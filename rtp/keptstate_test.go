@@ -144,16 +144,29 @@ func TestAGapIsNoSilence(t *testing.T) {
 	h := newHolder(t)
 	hasty := func(o *Options) { o.MediaTimeout = 2 * time.Second }
 	m := h.life(hasty)
-	p := newPeer(t, m, nil, alaw())
+	p, q := newPeer(t, m, nil, alaw()), newPeer(t, m, nil, alaw())
 	p.say(8, frame(1))
 	p.leg.Watch(true)
 	await[Quiet](p)
-	p.sync()
+	q.say(8, frame(1))
+	q.leg.Watch(true)
+	await[Latched](q)
+	q.sync()
 	m.Leave()
 	time.Sleep(2500 * time.Millisecond) // longer than the timeout
 	m = h.life(hasty)
 	p.again(m, nil)
+	q.again(m, nil)
 	m.Resumed()
+	began := time.Now()
+	visited := make(chan bool)
+	until(t, "the legs have been visited", func() bool {
+		q.leg.post(func(s *shard) { visited <- s.now > int64(3*visitEvery*tick) })
+		return <-visited
+	})
+	if len(q.told) > 0 && time.Since(began) < time.Second {
+		t.Errorf("told: %T", <-q.told)
+	}
 	p.say(8, frame(2))
 	await[Heard](p)
 	select {
@@ -294,4 +307,33 @@ func TestARecordHasTheKeys(t *testing.T) {
 	if s := r.Shield; s == nil || Secret(s.Ours) != k.Ours || Secret(s.Theirs) != k.Theirs || string(s.MKI) != k.MKI || s.Suite != GCM256 {
 		t.Errorf("%+v", r)
 	}
+}
+
+// Another range of ports or address in the configuration takes nothing from the calls
+// that are up: they keep theirs to their end, and then nobody gets them.
+func TestLegsOutliveAnotherConfiguration(t *testing.T) {
+	h := newHolder(t)
+	m := h.life(func(o *Options) { o.MinPort, o.MaxPort = 20000, 39999 })
+	p := newPeer(t, m, nil, alaw())
+	p.leg.Hear(p.leg)
+	p.sync()
+	was := p.leg.Addr()
+	m.Leave()
+	m = h.life(func(o *Options) { o.Addr, o.Public, o.MinPort, o.MaxPort = loopback, loopback, 40000, 59999 })
+	p.again(m, nil)
+	m.Resumed()
+	p.say(8, frame(1))
+	p.hear()
+	if p.leg.Addr() != was {
+		t.Errorf("%s has become %s", was, p.leg.Addr())
+	}
+	closed := make(chan struct{})
+	p.leg.Close(func(Report) { close(closed) })
+	<-closed
+	until(t, "the port is nobody's", func() bool {
+		used, _ := m.Ports()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return used == 0 && len(h.held) == 0
+	})
 }

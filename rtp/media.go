@@ -94,7 +94,7 @@ func Open(o Options) (*Media, error) {
 			}
 			return nil, err
 		}
-		s.beside, s.identity = &m.run, identity
+		s.number, s.beside, s.identity = i, &m.run, identity
 		m.shards = append(m.shards, s)
 	}
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))

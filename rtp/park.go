@@ -125,9 +125,9 @@ func detach(fd int32, local netip.AddrPort) error {
 	return nil
 }
 
-// sortSockets finds out which of a port's descriptors is which, and closes what is
-// none of them.
-func sortSockets(port uint16, fds []int) (k sockets, ok bool) {
+// sortSockets finds out which of a port's descriptors is which, and to what address that
+// of RTP is bound. It closes what is none of them.
+func sortSockets(port uint16, fds []int) (k sockets, local netip.AddrPort, ok bool) {
 	k = sockets{noSocket, noSocket, noSocket}
 	for _, fd := range fds {
 		at, _ := plainAddr(unix.Getsockname(fd))
@@ -143,9 +143,11 @@ func sortSockets(port uint16, fds []int) (k sockets, ok bool) {
 			closeSockets(int32(fd))
 			continue
 		}
-		*place = int32(fd)
+		if *place = int32(fd); place == &k.rtp {
+			local = at
+		}
 	}
-	return k, k.rtp != noSocket && k.rtcp != noSocket && k.peer != noSocket
+	return k, local, k.rtp != noSocket && k.rtcp != noSocket && k.peer != noSocket
 }
 
 // peerOf is what a socket is connected to.

@@ -21,7 +21,8 @@ var ErrPortsFull = errors.New("media ports: all in use")
 //
 // Any goroutine may call it.
 type portPool struct {
-	rest time.Duration
+	rest   time.Duration
+	lo, hi uint16
 
 	mu      sync.Mutex
 	rnd     *rand.Rand
@@ -50,7 +51,7 @@ const (
 
 // newPortPool holds the pairs whose even and odd port both lie within lo and hi.
 func newPortPool(lo, hi uint16, rest time.Duration, rnd *rand.Rand) *portPool {
-	p := &portPool{rest: rest, rnd: rnd, open: map[uint16]sockets{}}
+	p := &portPool{rest: rest, lo: lo, hi: hi, rnd: rnd, open: map[uint16]sockets{}}
 	for port := int(lo) + int(lo)%2; port+1 <= int(hi); port += 2 {
 		p.free = append(p.free, uint16(port))
 	}
@@ -98,10 +99,18 @@ func (p *portPool) wake() {
 	}
 }
 
-// claim takes a certain port that is free, and tells whether it was.
+// has tells whether a port is of the range. One that is not may be a leg's that was made
+// when the range was another; it does not come back to the pool.
+func (p *portPool) has(port uint16) bool { return port >= p.lo && port < p.hi }
+
+// claim takes a certain port, and tells whether it was free.
 func (p *portPool) claim(port uint16) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.has(port) {
+		p.used++
+		return true
+	}
 	for i, one := range p.free {
 		if one == port {
 			takeFrom(&p.free, i)
@@ -122,15 +131,17 @@ func (p *portPool) release(port uint16, now time.Time) {
 
 func (p *portPool) giveBack(port uint16, now time.Time) {
 	p.used--
-	p.resting = append(p.resting, restingPort{port, now.Add(p.rest)})
+	if p.has(port) {
+		p.resting = append(p.resting, restingPort{port, now.Add(p.rest)})
+	}
 }
 
 // park is release with the sockets left open. It tells false, and has done nothing,
-// when parkMax are.
+// when parkMax are, or the port is none of the range.
 func (p *portPool) park(port uint16, open sockets, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.open) >= parkMax {
+	if len(p.open) >= parkMax || !p.has(port) {
 		return false
 	}
 	p.open[port] = open

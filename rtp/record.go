@@ -24,6 +24,7 @@ type record struct {
 	Cell    int
 	SSRC    uint32
 	CNAME   string
+	Public  netip.Addr // as written in SDP
 
 	Stream Stream        // without secrets
 	Shield *shieldRecord `json:",omitempty"`
@@ -123,7 +124,7 @@ func readRecord(b []byte) (*record, error) {
 func (s *shard) record(l *Leg) *record {
 	r := &record{
 		Version: recordVersion, Port: l.local.Port(), Shard: l.kept.number, Role: l.role, Cell: l.kept.cell,
-		SSRC: l.out.ssrc, CNAME: l.control.cname, Stream: l.stream,
+		SSRC: l.out.ssrc, CNAME: l.control.cname, Public: l.addr.Addr(), Stream: l.stream,
 		Peer: l.latch.peer, Armed: s.mono + l.latch.armed,
 		Bridged: l.up, Watched: l.watched, Quiet: l.quiet, Silent: l.silent,
 		Recording: l.recording, Channel: l.channel, Figures: l.figures(),

@@ -67,7 +67,7 @@ func (m *Media) revive(key string, value []byte, o LegOptions) (*resumption, err
 	if r.Role >= roles || key != recordKey(r.Port) || !m.ports.claim(r.Port) {
 		return nil, fmt.Errorf("role %d, port %d: not of this switch", r.Role, r.Port)
 	}
-	k, ok := sortSockets(r.Port, m.store.Inherited(socketName(r.Port)))
+	k, local, ok := sortSockets(r.Port, m.store.Inherited(socketName(r.Port)))
 	if !ok {
 		m.remove(r.Port)
 		k.close()
@@ -76,8 +76,7 @@ func (m *Media) revive(key string, value []byte, o LegOptions) (*resumption, err
 	}
 	cell, err := m.memory.OldCell(r.Cell)
 	if err != nil {
-		_ = k.rest(netip.AddrPortFrom(m.addr, r.Port))
-		m.ports.park(r.Port, k, time.Now())
+		m.park(k, local)
 		return nil, err
 	}
 	shard := r.Shard % len(m.shards) // legs that hear each other stay together
@@ -85,7 +84,7 @@ func (m *Media) revive(key string, value []byte, o LegOptions) (*resumption, err
 		port: r.Port, shard: m.shards[shard], role: r.Role, sink: o.Sink, cell: cell,
 		fd: k.rtp, rtcp: k.rtcp, spare: k.peer, open: noSocket,
 		kept:  &keeping{memory: m.memory, key: key, cell: r.Cell, number: shard},
-		local: netip.AddrPortFrom(m.addr, r.Port), addr: netip.AddrPortFrom(m.public, r.Port),
+		local: local, addr: netip.AddrPortFrom(r.Public, r.Port),
 		stream: r.Stream, control: control{cname: r.CNAME},
 	}
 	l.shard.load.Add(1)
@@ -124,20 +123,40 @@ func (m *Media) Resumed() {
 // adopt takes the sockets of a port that no leg has.
 func (m *Media) adopt(port uint16) {
 	m.memory.Delete(recordKey(port))
-	k, ok := sortSockets(port, m.store.Inherited(socketName(port)))
-	at := netip.AddrPortFrom(m.addr, port)
-	if claimed := m.ports.claim(port); claimed {
-		if ok && k.rest(at) == nil && m.ports.park(port, k, time.Now()) {
-			return
+	k, local, ok := sortSockets(port, m.store.Inherited(socketName(port)))
+	if claimed := m.ports.claim(port); !ok || !claimed {
+		m.remove(port)
+		k.close()
+		if claimed {
+			m.ports.release(port, time.Now())
 		}
-		defer func() { m.ports.release(port, time.Now()) }()
+		return
+	}
+	m.park(k, local)
+}
+
+// park lets sockets rest for the next leg, if it can use them.
+func (m *Media) park(k sockets, local netip.AddrPort) {
+	port := local.Port()
+	if local.Addr() == m.addr && k.rest(local) == nil && m.ports.park(port, k, time.Now()) {
+		return
 	}
 	m.remove(port)
 	k.close()
+	m.ports.release(port, time.Now())
 }
 
 // takeUp makes the legs of a shard what they were, all of them before the first packet.
 func (s *shard) takeUp(back []*resumption, byPort map[uint16]*resumption, number int) {
+	if s.stop {
+		for _, r := range back {
+			if l := r.leg; l.kept.number == number {
+				l.closed, l.last = true, new(Report)
+				l.sockets().close()
+			}
+		}
+		return
+	}
 	each := func(f func(r *resumption)) {
 		for _, r := range back {
 			if r.leg.kept.number == number && !r.leg.closed {

@@ -83,6 +83,7 @@ const (
 // clock as sendto. The kernel's time stamps cost 6 to 8 %, and are what makes
 // jitter, lateness and recordings true.
 type shard struct {
+	number   int
 	log      *zap.Logger
 	timeout  time.Duration // of Watch
 	stale    int64         // ns; older packets are not relayed
