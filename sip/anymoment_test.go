@@ -19,9 +19,10 @@ type owner struct {
 	mu    sync.Mutex
 	leg   *Leg
 	life  int
-	want  []byte // the description that the peer should have
-	leave bool   // it wants the call to end
-	rings bool   // it never answers
+	want  []byte        // the description that the peer should have
+	leave bool          // it wants the call to end
+	rings bool          // it never answers
+	delay time.Duration // before it answers
 }
 
 func (o *owner) take(l *Leg) {
@@ -42,7 +43,7 @@ func (o *owner) take(l *Leg) {
 			if o.rings {
 				return
 			}
-			time.Sleep(2 * time.Second)
+			time.Sleep(o.delay)
 			_ = l.Answer([]byte(ourSDP))
 		}()
 	case st.Phase == Up && o.want != nil && !bytes.Equal(st.Sent, o.want):
@@ -212,7 +213,7 @@ func perform(t *testing.T, s script, at moment) (puts, sends int) {
 	live(t, func(opt *Options) {
 		opt.Invite = func(l *Leg) { o.take(l); l.Wait() }
 	}, func(v *lives) {
-		o = &owner{v: v}
+		o = &owner{v: v, delay: 2 * time.Second}
 		v.owner = o.take
 		dies, revived, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		var once sync.Once

@@ -210,21 +210,22 @@ func (r *legRecord) timer() (t sessionTimer) {
 	return t
 }
 
-// request reads a request back, as the library would from the wire.
+// requestFrom reads a request back, as the library would from the wire.
 func (e *Edge) requestFrom(text []byte) (*sip.Request, error) {
 	msg, err := e.parser.ParseSIP(text)
 	req, ok := msg.(*sip.Request)
-	if err != nil || !ok {
-		return nil, fmt.Errorf("%w: no request in it: %w", errRecord, errors.Join(err, errRecord))
+	if err != nil || !ok || req.Via() == nil || req.From() == nil || req.To() == nil || req.CallID() == nil || req.CSeq() == nil {
+		return nil, fmt.Errorf("%w: no request in it: %w", errRecord, err)
 	}
 	return req, nil
 }
 
+// responseFrom reads a response of ours back.
 func (e *Edge) responseFrom(r *legRecord, s *saidRecord) (*sip.Response, error) {
 	msg, err := e.parser.ParseSIP(s.Response)
 	res, ok := msg.(*sip.Response)
-	if err != nil || !ok {
-		return nil, fmt.Errorf("%w: no response in it: %w", errRecord, errors.Join(err, errRecord))
+	if err != nil || !ok || res.CSeq() == nil {
+		return nil, fmt.Errorf("%w: no response in it: %w", errRecord, err)
 	}
 	res.SetTransport(sip.NetworkToUpper(r.Transport))
 	res.SetDestination(s.To)
