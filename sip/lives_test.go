@@ -26,6 +26,7 @@ type memory struct {
 	records map[string][]byte
 	dead    bool
 	puts    int
+	bytes   int         // of their values
 	put     func(n int) // after the n-th record; may be nil
 	full    error       // what Put fails with
 }
@@ -40,6 +41,7 @@ func (m *memory) Put(key string, value []byte) error {
 	}
 	m.records[key] = append([]byte(nil), value...)
 	m.puts++
+	m.bytes += len(value)
 	n, put := m.puts, m.put
 	m.mu.Unlock()
 	if put != nil && strings.HasPrefix(key, LegPrefix) {

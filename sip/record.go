@@ -166,6 +166,8 @@ func (l *Leg) recordAnswers(r *legRecord, p Phase, u *unacked, said *sip.Respons
 		r.Rang = &rangRecord{l.unpracked.res.StatusCode, l.unpracked.res.Body(), l.unpracked.rseq}
 	case l.rang != nil:
 		r.Rang = &rangRecord{Code: l.rang.StatusCode, SDP: l.rang.Body()}
+	case l.left != nil:
+		r.Rang = l.left.rang
 	}
 	if u != nil {
 		r.Said = &saidRecord{[]byte(u.res.String()), u.res.Destination(), true, u.initial, u.owed, u.since.Round(0)}
