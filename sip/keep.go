@@ -117,11 +117,13 @@ func (e *Edge) toKeep(req *sip.Request) []byte {
 		return nil
 	}
 	var b bytes.Buffer
+	b.Grow(roomForMessage)
 	req.StartLineWrite(&b)
 	b.WriteString("\r\n")
 	for _, h := range req.Headers() {
 		if _, ours := h.(*arrival); !ours {
-			b.WriteString(h.Name() + ": " + h.Value() + "\r\n")
+			h.StringWrite(&b)
+			b.WriteString("\r\n")
 		}
 	}
 	b.WriteString("\r\n")
