@@ -39,7 +39,9 @@ func (l *Leg) repeatAfter(u *unacked) {
 // the INVITE is known by its leg (see repeated). The caller holds mu.
 func (l *Leg) acknowledged() {
 	if u := l.unacked; u != nil {
-		u.timer.Stop()
+		if u.timer != nil { // not before a resumed leg goes on
+			u.timer.Stop()
+		}
 		if u.tx != nil {
 			u.tx.Terminate()
 		}

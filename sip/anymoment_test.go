@@ -19,9 +19,10 @@ type owner struct {
 	mu    sync.Mutex
 	leg   *Leg
 	life  int
-	want  []byte // the description that the peer should have
-	leave bool   // it wants the call to end
-	rings bool   // it never answers
+	want  []byte        // the description that the peer should have
+	leave bool          // it wants the call to end
+	rings bool          // it never answers
+	delay time.Duration // before it answers
 }
 
 func (o *owner) take(l *Leg) {
@@ -42,7 +43,7 @@ func (o *owner) take(l *Leg) {
 			if o.rings {
 				return
 			}
-			time.Sleep(2 * time.Second)
+			time.Sleep(o.delay)
 			_ = l.Answer([]byte(ourSDP))
 		}()
 	case st.Phase == Up && o.want != nil && !bytes.Equal(st.Sent, o.want):
@@ -199,10 +200,12 @@ func talkedWith(v *lives, o *owner, c *siptest.Call) {
 	time.Sleep(time.Second)
 }
 
-// moment is when a process is killed: after so many records or messages.
+// moment is when a process is killed: after so many records or messages. The one
+// after it is killed two of them later if again is set.
 type moment struct {
 	puts, sends int
 	down        time.Duration
+	again       bool
 }
 
 // perform plays a script and kills the process at a moment. It returns how many
@@ -212,28 +215,30 @@ func perform(t *testing.T, s script, at moment) (puts, sends int) {
 	live(t, func(opt *Options) {
 		opt.Invite = func(l *Leg) { o.take(l); l.Wait() }
 	}, func(v *lives) {
-		o = &owner{v: v}
+		o = &owner{v: v, delay: 2 * time.Second}
 		v.owner = o.take
-		dies, revived, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		var once sync.Once
-		die := func(at int) func(int) {
+		dies, revived, done := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
+		die := func(first int) func(int) {
 			return func(n int) {
-				if n == at {
-					once.Do(func() { v.kill(); close(dies) })
+				if first > 0 && (n == first || at.again && n == first+2) {
+					v.kill()
+					dies <- struct{}{}
 				}
 			}
 		}
 		v.mem.put, v.plug.sent = die(at.puts), die(at.sends)
 		go func() {
 			defer close(revived)
-			select {
-			case <-dies:
-			case <-done:
-				return
-			}
-			time.Sleep(at.down)
-			if legs := v.revive(); s.ours && len(legs) == 0 && v.phone.Wire().Count("INVITE", false) == 0 {
-				o.dial()
+			for {
+				select {
+				case <-dies:
+				case <-done:
+					return
+				}
+				time.Sleep(at.down)
+				if legs := v.revive(); s.ours && len(legs) == 0 && v.phone.Wire().Count("INVITE", false) == 0 {
+					o.dial()
+				}
 			}
 		}()
 		phone := v.carrier
@@ -275,6 +280,8 @@ func TestCallSurvivesDeathAtAnyMoment(t *testing.T) {
 				for n := 1; n <= max(puts, sends); n++ {
 					t.Run(fmt.Sprintf("down for %v, record %d", down, n), func(t *testing.T) { perform(t, s, moment{puts: n, down: down}) })
 					t.Run(fmt.Sprintf("down for %v, message %d", down, n), func(t *testing.T) { perform(t, s, moment{sends: n, down: down}) })
+					t.Run(fmt.Sprintf("twice, record %d", n), func(t *testing.T) { perform(t, s, moment{puts: n, down: down, again: true}) })
+					t.Run(fmt.Sprintf("twice, message %d", n), func(t *testing.T) { perform(t, s, moment{sends: n, down: down, again: true}) })
 				}
 			}
 		})

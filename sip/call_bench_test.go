@@ -14,8 +14,19 @@ import (
 // BenchmarkCall is a whole call: INVITE from a trunk, INVITE to a phone, both
 // answered, acknowledged and hung up. cpu-us/call is of the whole process, the
 // carrier and the phone of the test included; setup-us is from the carrier's
-// INVITE being sent to the phone's being received.
+// INVITE being sent to the phone's being received. Kept is the same with legs that
+// outlive the process.
 func BenchmarkCall(b *testing.B) {
+	b.Run("lost", func(b *testing.B) { benchmarkCall(b, nil) })
+	b.Run("kept", func(b *testing.B) {
+		k := newMemory()
+		benchmarkCall(b, k)
+		b.ReportMetric(float64(k.puts)/float64(b.N), "records/call")
+		b.ReportMetric(float64(k.bytes)/float64(max(k.puts, 1)), "bytes/record")
+	})
+}
+
+func benchmarkCall(b *testing.B, k Keep) {
 	udp := func(at string) net.PacketConn {
 		pc, err := net.ListenPacket("udp", at)
 		if err != nil {
@@ -25,6 +36,7 @@ func BenchmarkCall(b *testing.B) {
 	}
 	calls := make(chan *Leg, 16)
 	e, err := NewEdge(Options{
+		Keep:   k,
 		UDP:    udp("127.0.0.1:0"),
 		Trunks: []Trunk{{ID: "carrier", Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}},
 		Invite: func(l *Leg) { calls <- l; l.Wait() },

@@ -8,6 +8,11 @@
 // send and return, what the peer does comes back as LegEvents, in order, at the
 // sink of the goroutine that owns the call.
 //
+// Legs and bindings outlive the process where there is memory that does (Keep): a
+// record of each is written before the message that makes it true leaves, and the
+// next process resumes them (Edge.Resume, Registrar.Resume) before it serves. To the
+// peers it was silent for a moment.
+//
 // Transports, parser and transactions are sipgo's; dialogs, timers above the
 // transaction and every rule about what may be said when are ours. RFC.md lists
 // what is obeyed and where we depart from it.

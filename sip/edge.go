@@ -213,7 +213,8 @@ func (e *Edge) unparsed() {
 
 // Serve serves until ctx ends, Close is called or a socket fails, and returns
 // when sockets and connections are closed and every goroutine has ended. Legs
-// that are still there then are lost without a word to their peers: drain first.
+// that are still there then are lost without a word to their peers: drain first,
+// unless they are kept (Options.Keep) for the next process to resume.
 // It may be called once.
 func (e *Edge) Serve(ctx context.Context) error {
 	e.mu.Lock()

@@ -82,9 +82,10 @@ func (l *Leg) keepAs(p Phase, u *unacked, said *sip.Response) {
 	}
 }
 
-// unkeep forgets a leg that is over.
+// unkeep forgets a leg that is over; but not one that is lost because the edge
+// closes: the next process may have it.
 func (l *Leg) unkeep() {
-	if l.e.o.Keep != nil {
+	if l.e.o.Keep != nil && l.e.stopped.Err() == nil {
 		l.e.o.Keep.Delete(l.Key())
 		if l.server {
 			l.e.o.Keep.Delete(l.cancelKey())
@@ -116,11 +117,13 @@ func (e *Edge) toKeep(req *sip.Request) []byte {
 		return nil
 	}
 	var b bytes.Buffer
+	b.Grow(roomForMessage)
 	req.StartLineWrite(&b)
 	b.WriteString("\r\n")
 	for _, h := range req.Headers() {
 		if _, ours := h.(*arrival); !ours {
-			b.WriteString(h.Name() + ": " + h.Value() + "\r\n")
+			h.StringWrite(&b)
+			b.WriteString("\r\n")
 		}
 	}
 	b.WriteString("\r\n")

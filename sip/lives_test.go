@@ -26,6 +26,7 @@ type memory struct {
 	records map[string][]byte
 	dead    bool
 	puts    int
+	bytes   int         // of their values
 	put     func(n int) // after the n-th record; may be nil
 	full    error       // what Put fails with
 }
@@ -40,6 +41,7 @@ func (m *memory) Put(key string, value []byte) error {
 	}
 	m.records[key] = append([]byte(nil), value...)
 	m.puts++
+	m.bytes += len(value)
 	n, put := m.puts, m.put
 	m.mu.Unlock()
 	if put != nil && strings.HasPrefix(key, LegPrefix) {
@@ -83,6 +85,7 @@ func (m *memory) next() *memory {
 // plug is a process's hold on a socket that outlives it.
 type plug struct {
 	*siptest.Endpoint
+	gone  chan struct{} // closed when the process has let go
 	mu    sync.Mutex
 	dead  bool
 	sends int
@@ -98,6 +101,9 @@ func (p *plug) isDead() bool {
 func (p *plug) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := p.Endpoint.ReadFrom(b)
 	if err != nil && p.isDead() {
+		// What is still running of the process must not find its socket closed: the
+		// library would open another.
+		<-p.gone
 		err = net.ErrClosed
 	}
 	return n, from, err
@@ -131,7 +137,12 @@ func (p *plug) pull() {
 
 func (p *plug) Close() error {
 	p.pull()
+	close(p.gone)
 	return nil
+}
+
+func newPlug(socket *siptest.Endpoint) *plug {
+	return &plug{Endpoint: socket, gone: make(chan struct{})}
 }
 
 // lives is a stage whose edge may be killed and come back.
@@ -152,7 +163,7 @@ func live(t *testing.T, change func(*Options), test func(*lives)) {
 	v := &lives{mem: newMemory(), owner: func(*Leg) {}}
 	play(t, func(o *Options) {
 		v.socket = o.UDP.(*siptest.Endpoint)
-		v.plug = &plug{Endpoint: v.socket}
+		v.plug = newPlug(v.socket)
 		o.UDP, o.Keep = v.plug, v.mem
 		if change != nil {
 			change(o)
@@ -188,7 +199,8 @@ func (v *lives) revive() map[string]*Leg {
 	}
 	<-v.ended
 	sends, sent := v.plug.sends, v.plug.sent
-	v.plug = &plug{Endpoint: v.socket, sends: sends, sent: sent}
+	v.plug = newPlug(v.socket)
+	v.plug.sends, v.plug.sent = sends, sent
 	if err := v.socket.SetReadDeadline(time.Time{}); err != nil {
 		v.t.Error(err)
 	}

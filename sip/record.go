@@ -1,9 +1,12 @@
 package sip
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -109,15 +112,39 @@ type referralRecord struct {
 	Quiet bool   `json:"quiet,omitempty"`
 }
 
+// writer is what of the library's writes itself.
+type writer interface{ StringWrite(io.StringWriter) }
+
+// Most addresses of a dialog, and most messages, fit into as many bytes.
+const (
+	roomForTexts   = 512
+	roomForMessage = 2048
+)
+
+// inBytes returns a message as bytes.
+func inBytes(msg writer) []byte {
+	var b bytes.Buffer
+	b.Grow(roomForMessage)
+	msg.StringWrite(&b)
+	return b.Bytes()
+}
+
 // record makes the record of a leg. The caller holds mu.
 func (l *Leg) record(p Phase, u *unacked, said *sip.Response) *legRecord {
 	d := &l.dialog
+	var room strings.Builder
+	room.Grow(roomForTexts)
+	text := func(of writer) string {
+		start := room.Len()
+		of.StringWrite(&room)
+		return room.String()[start:]
+	}
 	r := &legRecord{
 		Version: recordVersion, Phase: p, Server: l.server, CallID: l.id, Tag: l.tag,
 		Caller: l.caller, Called: l.called, To: l.to, Diverted: l.diverted, Hops: l.hops,
 		Trunk: l.trunk, User: l.user, Owner: l.owner, Contact: l.place.contact,
 		Transport: d.flow.transport, Remote: d.flow.remote,
-		Target: d.target.String(), SIPS: d.sips, As: d.as, CSeq: l.reserved, Heeded: l.heeded, First: l.first,
+		Target: text(&d.target), SIPS: d.sips, As: d.as, CSeq: l.reserved, Heeded: l.heeded, First: l.first,
 		Sent: l.sdp, Heard: l.heard, Early: l.agreedEarly, Updates: l.updates, Reliably: l.reliably, RSeq: l.rseq,
 		Least: l.least, Why: l.why, Tokens: l.tokens, Refers: l.refers,
 		Invite: l.invite, Challenge: l.account.answered, Ahead: l.ahead,
@@ -135,13 +162,13 @@ func (l *Leg) record(p Phase, u *unacked, said *sip.Response) *legRecord {
 		r.Places = *places
 	}
 	if d.from != nil {
-		r.FromUs = d.from.Value()
+		r.FromUs = strings.TrimPrefix(text(d.from), "From: ")
 	}
 	if d.to != nil {
-		r.ToThem = d.to.Value()
+		r.ToThem = strings.TrimPrefix(text(d.to), "To: ")
 	}
 	for i := range d.routes {
-		r.Routes = append(r.Routes, d.routes[i].String())
+		r.Routes = append(r.Routes, text(&d.routes[i]))
 	}
 	if s := &l.session; s.expires > 0 {
 		r.Session = &sessionRecord{s.expires, s.by, s.require, s.refresh.Round(0), s.last.Round(0)}
@@ -167,11 +194,13 @@ func (l *Leg) recordAnswers(r *legRecord, p Phase, u *unacked, said *sip.Respons
 		r.Rang = &rangRecord{l.unpracked.res.StatusCode, l.unpracked.res.Body(), l.unpracked.rseq}
 	case l.rang != nil:
 		r.Rang = &rangRecord{Code: l.rang.StatusCode, SDP: l.rang.Body()}
+	case l.left != nil:
+		r.Rang = l.left.rang
 	}
 	if u != nil {
-		r.Said = &saidRecord{[]byte(u.res.String()), u.res.Destination(), true, u.initial, u.owed, u.since.Round(0)}
+		r.Said = &saidRecord{inBytes(u.res), u.res.Destination(), true, u.initial, u.owed, u.since.Round(0)}
 	} else if said != nil {
-		r.Said = &saidRecord{Response: []byte(said.String()), To: said.Destination()}
+		r.Said = &saidRecord{Response: inBytes(said), To: said.Destination()}
 	}
 }
 
@@ -211,21 +240,22 @@ func (r *legRecord) timer() (t sessionTimer) {
 	return t
 }
 
-// request reads a request back, as the library would from the wire.
+// requestFrom reads a request back, as the library would from the wire.
 func (e *Edge) requestFrom(text []byte) (*sip.Request, error) {
 	msg, err := e.parser.ParseSIP(text)
 	req, ok := msg.(*sip.Request)
-	if err != nil || !ok {
-		return nil, fmt.Errorf("%w: no request in it: %w", errRecord, errors.Join(err, errRecord))
+	if err != nil || !ok || req.Via() == nil || req.From() == nil || req.To() == nil || req.CallID() == nil || req.CSeq() == nil {
+		return nil, fmt.Errorf("%w: no request in it: %w", errRecord, err)
 	}
 	return req, nil
 }
 
+// responseFrom reads a response of ours back.
 func (e *Edge) responseFrom(r *legRecord, s *saidRecord) (*sip.Response, error) {
 	msg, err := e.parser.ParseSIP(s.Response)
 	res, ok := msg.(*sip.Response)
-	if err != nil || !ok {
-		return nil, fmt.Errorf("%w: no response in it: %w", errRecord, errors.Join(err, errRecord))
+	if err != nil || !ok || res.CSeq() == nil {
+		return nil, fmt.Errorf("%w: no response in it: %w", errRecord, err)
 	}
 	res.SetTransport(sip.NetworkToUpper(r.Transport))
 	res.SetDestination(s.To)

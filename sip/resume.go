@@ -88,18 +88,8 @@ func (e *Edge) Resume(record []byte) (*Leg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resume %s: %w", r.CallID, err)
 	}
-	e.mu.Lock()
-	serves := e.served != nil || e.closed
-	if !serves {
-		e.resumed = append(e.resumed, l)
-	}
-	e.mu.Unlock()
-	if serves {
-		return nil, fmt.Errorf("resume %s: %w", r.CallID, errServes)
-	}
-	if !e.legs.add(l) {
-		l.phase = Over
-		return nil, fmt.Errorf("resume %s: %w", r.CallID, errTwice)
+	if err := e.resume(l); err != nil {
+		return nil, fmt.Errorf("resume %s: %w", r.CallID, err)
 	}
 	l.last = nil // it has been waited for
 	if t, known := e.trunks.named(l.trunk); known && l.phase != Leaving {
@@ -109,6 +99,20 @@ func (e *Edge) Resume(record []byte) (*Leg, error) {
 		l.lose()
 	}
 	return l, nil
+}
+
+// resume enters a leg among those that Serve will put to work.
+func (e *Edge) resume(l *Leg) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.served != nil || e.closed {
+		return errServes
+	}
+	if e.legs.find(l.id, l.tag) != nil || !e.legs.add(l) {
+		return errTwice
+	}
+	e.resumed = append(e.resumed, l)
+	return nil
 }
 
 // legOf makes the leg of a record.

@@ -1,6 +1,8 @@
 package sip
 
 import (
+	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,4 +377,95 @@ func TestAnswerToAnUpdateIsRepeatedByTheNextProcess(t *testing.T) {
 		c.Bye()
 		expect[Ended](d)
 	})
+}
+
+// A carrier that challenges what the process before has sent is answered, and the
+// call goes on by the next place when the one that was tried is silent.
+func TestNumberIsCalledOnAfterARestart(t *testing.T) {
+	trunk := func(o *Options) {
+		o.Trunks = []Trunk{{ID: "carrier", Allow: prefixes("10.0.0.2/32"), Host: "lines.test", Username: "us", Password: "pw", MaxCalls: 1}}
+		o.Resolver = &nameServer{addrs: addresses("10.0.0.9", "10.0.0.2")}
+	}
+	live(t, trunk, func(v *lives) {
+		silent := v.listen("10.0.0.9:5060")
+		defer silent.Close()
+		v.dialsOut()
+		time.Sleep(time.Second)
+		d := listenTo(v.t, only(v.t, v.dieAfter(time.Second)))
+		if _, err := v.edge.Dial(Dial{Trunk: "carrier", Number: mobile, SDP: []byte(ourSDP)}, nil); err == nil {
+			v.t.Error("a trunk of one channel took two calls")
+		}
+		first := v.taken()
+		first.Ring(180, "")
+		expect[Progress](d)
+		d = listenTo(v.t, only(v.t, v.dieAfter(time.Second)))
+		expect[Progress](d)
+		first.Reject(407, siptest.H("Proxy-Authenticate", `Digest realm="x", nonce="n", qop="auth"`))
+		second := v.taken()
+		if !strings.Contains(second.Invite().Get("Proxy-Authorization"), `username="us"`) {
+			v.t.Errorf("%s", second.Invite())
+		}
+		second.Answer(offerA)
+		expect[Answered](d)
+		d = listenTo(v.t, only(v.t, v.dieAfter(time.Second)))
+		second.Bye()
+		expect[Ended](d)
+	})
+}
+
+func TestTrunkIsConnectedToAfterARestart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	accept := func(passive bool) *siptest.Phone {
+		t.Helper()
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := siptest.NewStreamPhone(c, siptest.Options{User: "carrier", Passive: passive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		return p
+	}
+	k := newMemory()
+	trunk := func(o *Options) {
+		o.Keep = k
+		o.Trunks = []Trunk{{ID: "carrier", Host: "127.0.0.2", Port: uint16(l.Addr().(*net.TCPAddr).Port), Transport: "tcp"}}
+	}
+	h := openHouse(t, trunk)
+	d := newDiary(t)
+	if d.leg, err = h.edge.Dial(Dial{Trunk: "carrier", Number: mobile, SDP: []byte(ourSDP)}, d.sink); err != nil {
+		t.Fatal(err)
+	}
+	c, err := accept(false).WaitCall(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Answer(offerA)
+	expect[Answered](d)
+	k = k.next()
+	if err := h.edge.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var leg *Leg
+	openHouseAgain(t, trunk, func(e *Edge) {
+		for _, record := range k.left(LegPrefix) {
+			if leg, err = e.Resume(record); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	leg.Hangup(Reason{})
+	m, err := accept(true).Wire().WaitMessage(soon(t), func(m *siptest.Message) bool { return m.Method == "BYE" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Get("Call-ID") != leg.SIPCallID() {
+		t.Errorf("%s", m)
+	}
 }

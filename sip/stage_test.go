@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -18,6 +19,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asSwitch) != "" {
+		if err := switchUntilKilled(); err != nil {
+			fmt.Println(err)
+		}
+		return
+	}
 	flag.Parse()
 	// Those that run side by side wait for connections most of the time.
 	if f := flag.Lookup("test.parallel"); f.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {

@@ -227,8 +227,8 @@ func (e *Edge) letGo(s *stream) {
 	if s.guest != nil {
 		e.door.leave(s.guest)
 	}
-	if e.o.Registrar != nil {
-		e.o.Registrar.flowClosed(s.flow)
+	if r := e.o.Registrar; r != nil && (r.kept == nil || e.stopped.Err() == nil) {
+		r.flowClosed(s.flow) // if it is we who close, the next process waits for the phone
 	}
 }
 
