@@ -8,7 +8,8 @@
 // send and return, what the peer does comes back as LegEvents, in order, at the
 // sink of the goroutine that owns the call.
 //
-// Transports, parser and transactions are sipgo's; dialogs, timers above the
+// Transports, parser and transactions are sipgo's, but for a REGISTER, which is
+// read and answered before the library has it (enlist); dialogs, timers above the
 // transaction and every rule about what may be said when are ours. RFC.md lists
 // what is obeyed and where we depart from it.
 package sip

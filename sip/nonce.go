@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,17 +29,17 @@ const (
 // nonces issues nonces and watches that each use of one is a new one. Any
 // goroutine may call any method.
 type nonces struct {
-	key    [32]byte
+	macs   sync.Pool // of hash.Hash, each a HMAC-SHA256 by the same key
 	serial atomic.Uint64
 	uses   uses
 }
 
 func newNonces() *nonces {
-	n := &nonces{}
 	// crypto/rand.Read never fails; it ends the program when the system has no
 	// randomness to give.
-	rand.Read(n.key[:])
-	return n
+	key := make([]byte, 32)
+	rand.Read(key)
+	return &nonces{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
 
 // issue makes a nonce for a flow ("UDP 192.0.2.1:5060").
@@ -76,7 +77,9 @@ func (n *nonces) open(now time.Time, nonce, flow string) (use nonceUse, ok bool)
 }
 
 func (n *nonces) mac(dst, head []byte, flow string) {
-	h := hmac.New(sha256.New, n.key[:])
+	h := n.macs.Get().(hash.Hash)
+	defer n.macs.Put(h)
+	h.Reset()
 	h.Write(head)
 	h.Write([]byte(flow))
 	var sum [sha256.Size]byte
