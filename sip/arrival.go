@@ -13,10 +13,9 @@ import (
 type arrival struct {
 	sip.Header
 	from    flow
-	line    line // of the trunk it came by
-	trunk   bool
-	fresh   bool // it had no To tag; the one it has now is ours
-	filled  bool // somebody on the way has written into its Via
+	line    *line // of the trunk it came by; nil: it came by none
+	fresh   bool  // it had no To tag; the one it has now is ours
+	filled  bool  // somebody on the way has written into its Via
 	refused *refusal
 	leg     *Leg // whose dialog it belongs to
 	letter  *letter
@@ -63,7 +62,7 @@ func (e *Edge) stamp(req *sip.Request) {
 	a := &arrival{Header: e.nameless}
 	var known bool
 	if a.from, known = flowOf(req); known {
-		a.line, a.trunk = e.trunks.of(a.from.remote.Addr(), userOf(&req.Recipient))
+		a.line = e.trunks.of(a.from.remote.Addr(), userOf(&req.Recipient))
 	}
 	a.refused = check(req)
 	if known {
@@ -118,7 +117,7 @@ func symmetric(via *sip.ViaHeader, a *arrival) {
 		via.Params.Add("received", unresolvable)
 		return
 	}
-	if !a.trunk || asked || a.refused != nil {
+	if a.line == nil || asked || a.refused != nil {
 		via.Params.Add("rport", "")
 		// Also lest the library looks for the host that Via names.
 		via.Params.Add("received", source)
@@ -233,12 +232,6 @@ func (e *Edge) outside(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 		e.invited(req, tx, a)
 	case sip.OPTIONS:
 		e.options(req, tx)
-	case sip.REGISTER:
-		if e.o.Registrar == nil {
-			e.refuse(req, tx, notAllowed())
-			return
-		}
-		e.o.Registrar.register(req, brief{tx})
 	case sip.REFER:
 		// A call is transferred by who is in it; nobody may have us call out of the blue.
 		e.refuse(req, tx, &refusal{code: sip.StatusForbidden})
@@ -248,11 +241,3 @@ func (e *Edge) outside(req *sip.Request, tx *sip.ServerTx, a *arrival) {
 		e.refuse(req, tx, e.unhandled(req.Method))
 	}
 }
-
-// brief is the transaction of a REGISTER, which is not remembered: a refused
-// stranger costs no memory (RFC 3261 section 8.2.7), and ten thousand phones that
-// come back at once cost half a minute's worth of it. The registrar knows a
-// repetition of what it has accepted by itself.
-type brief struct{ *sip.ServerTx }
-
-func (b brief) Respond(res *sip.Response) error { return once(b.ServerTx, res) }

@@ -158,7 +158,7 @@ func (r *Registrar) verify(now time.Time, req *sip.Request, c *credentials, a at
 // there are any.
 func (r *Registrar) credentials(req *sip.Request) (*credentials, verdict) {
 	v := missing
-	for _, h := range req.GetHeaders("authorization") {
+	for h := range eachHeader(req, "authorization") {
 		value := h.Value()
 		if scheme, _, _ := strings.Cut(value, " "); !strings.EqualFold(scheme, "Digest") {
 			continue

@@ -35,6 +35,9 @@ type RegEvent struct {
 	before flow // by which a phone that has come by another was reached
 }
 
+// moves reports whether a phone has come by another flow than before.
+func (e RegEvent) moves() bool { return e.before != flow{} }
+
 // Asked is what came of asking a phone by OPTIONS whether it is there.
 type Asked struct {
 	Binding
@@ -316,16 +319,19 @@ func (b *bindings) find(of Binding) *phone {
 
 // of returns the phones of a user at now, reachable ones first, freshest first.
 func (b *bindings) of(now time.Time, user string) []Binding {
-	phones := slices.Clone(b.users[user])
-	slices.SortStableFunc(phones, func(p, q *phone) int {
-		if p.Reachable != q.Reachable {
-			if p.Reachable {
-				return -1
+	phones := b.users[user]
+	if len(phones) > 1 {
+		phones = slices.Clone(phones)
+		slices.SortStableFunc(phones, func(p, q *phone) int {
+			if p.Reachable != q.Reachable {
+				if p.Reachable {
+					return -1
+				}
+				return 1
 			}
-			return 1
-		}
-		return q.seen.Compare(p.seen)
-	})
+			return q.seen.Compare(p.seen)
+		})
+	}
 	list := make([]Binding, 0, len(phones))
 	for _, p := range phones {
 		if now.Before(p.Expires) {

@@ -29,7 +29,7 @@ const overtaken = 200 * time.Millisecond
 func (e *Edge) cancelAlone(req *sip.Request, tx *sip.ServerTx) {
 	key := invite{half{string(*req.CallID()), tagOf(req.From())}, req.CSeq().SeqNo}
 	l, ended := e.legs.calling(key)
-	if a := arrivalOf(req); a != nil && a.trunk {
+	if a := arrivalOf(req); a != nil && a.line != nil {
 		for until := time.Now().Add(overtaken); l == nil && !ended && time.Now().Before(until); l, ended = e.legs.calling(key) {
 			time.Sleep(time.Millisecond)
 		}

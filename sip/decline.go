@@ -10,8 +10,9 @@ import (
 
 // heard takes a message whose bounds are known, before the library does, and
 // returns it if the library may have it. A request that it may not have is
-// answered here. isSIP is false if nothing in it says that it is a message at
-// all. The goroutine that reads the socket or the connection calls it.
+// answered here, and so is a REGISTER (enlist). isSIP is false if nothing in it
+// says that it is a message at all. The goroutine that reads the socket or the
+// connection calls it.
 func (e *Edge) heard(transport string, ends addrs, msg []byte) (good []byte, isSIP bool) {
 	e.guard("vetting a message", func() {
 		if e.o.Trace != nil {
@@ -24,13 +25,16 @@ func (e *Edge) heard(transport string, ends addrs, msg []byte) (good []byte, isS
 				return
 			}
 		}
-		if p.wrong == nil && isSIP {
-			good = msg
-			return
-		}
-		e.o.Count.ParseError(transport)
-		if isSIP {
+		switch {
+		case !isSIP:
+			e.o.Count.ParseError(transport)
+		case p.wrong != nil:
+			e.o.Count.ParseError(transport)
 			e.decline(transport, ends, &p)
+		case p.req != nil && !p.tagged && e.o.Registrar != nil:
+			e.enlist(transport, ends, p.req)
+		default:
+			good = msg
 		}
 	})
 	return good, isSIP

@@ -149,23 +149,23 @@ const blank = " \t"
 // cutParam takes the first name=value off a list of parameters. The value is
 // without its quotes and backslashes, rest begins with a comma or is empty.
 func cutParam(s string) (name, value, rest string, ok bool) {
-	s = strings.TrimLeft(s, blank)
+	s = afterBlank(s)
 	name, s, ok = strings.Cut(s, "=")
-	name = strings.TrimRight(name, blank)
+	name = beforeBlank(name)
 	if !ok || !isToken(name) {
 		return "", "", "", false
 	}
-	s = strings.TrimLeft(s, blank)
+	s = afterBlank(s)
 	if !strings.HasPrefix(s, `"`) {
 		value, rest = s, ""
 		if i := strings.IndexByte(s, ','); i >= 0 {
 			value, rest = s[:i], s[i:]
 		}
-		value = strings.TrimRight(value, blank)
+		value = beforeBlank(value)
 		return name, value, rest, isToken(value)
 	}
 	value, rest, ok = cutQuoted(s[1:])
-	return name, value, strings.TrimLeft(rest, blank), ok
+	return name, value, afterBlank(rest), ok
 }
 
 // cutQuoted takes a quoted string, its opening quote already gone, off s.

@@ -13,7 +13,8 @@
 // next process resumes them (Edge.Resume, Registrar.Resume) before it serves. To the
 // peers it was silent for a moment.
 //
-// Transports, parser and transactions are sipgo's; dialogs, timers above the
+// Transports, parser and transactions are sipgo's, but for a REGISTER, which is
+// read and answered before the library has it (enlist); dialogs, timers above the
 // transaction and every rule about what may be said when are ours. RFC.md lists
 // what is obeyed and where we depart from it.
 package sip

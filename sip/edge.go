@@ -367,7 +367,7 @@ func (e *Edge) connected(transport string, remote netip.AddrPort) bool {
 
 // exempt reports whether an address is spared limits by source.
 func (e *Edge) exempt(a netip.Addr) bool {
-	if _, trunk := e.trunks.of(a, ""); trunk {
+	if e.trunks.of(a, "") != nil {
 		return true
 	}
 	return e.o.Registrar != nil && e.o.Registrar.bans.exempt(a)

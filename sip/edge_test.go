@@ -106,7 +106,7 @@ func (h *house) tcpPhone(from string, o siptest.Options) (*siptest.Phone, net.Co
 }
 
 // until waits until something is so.
-func until(t *testing.T, what string, so func() bool) {
+func until(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !so(); {
 		if time.Now().After(deadline) {

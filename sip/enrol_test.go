@@ -340,8 +340,8 @@ func TestTwoAccountsAtOneCarrier(t *testing.T) {
 		l.watch.found(&l.watch.registrars, []netip.AddrPort{netip.AddrPortFrom(at, 5060)})
 	}
 	for account, want := range map[string]string{"1": "a", "2": "b", "3": "a", "": "a"} {
-		if l, known := list.of(at, account); !known || l.ID != want {
-			t.Errorf("%q is %s", account, l.ID)
+		if l := list.of(at, account); l == nil || l.ID != want {
+			t.Errorf("%q is %v", account, l)
 		}
 	}
 }

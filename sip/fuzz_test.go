@@ -27,7 +27,9 @@ func seeds(f *testing.F) {
 	for _, change := range [][]string{nil, {"Via: SIP/2.0/UDP [::1]:5060;branch=z9hG4bK1;RPORT"}, {"k: timer", "x: 20;refresher=uac"},
 		{"From: a b<sip:x@y?z=1>;tag=1", "CSeq: 5  INVITE"}, {"Record-Route: <sip:a;lr>,<sip:b>", "Reason: SIP;cause=200;text=\"a;b\""},
 		{"P-Asserted-Identity: \"x\\\"\" <tel:+331;x=y>, <sip:z@w>", "Privacy: id;critical"}, {"r: <sip:a@b?Replaces=c%3Bto-tag%3Dd>", "b: <sip:x@y>;q"}} {
-		f.Add([]byte(strings.Join(request("INVITE", "fuzz", change...), "\r\n") + "\r\n"))
+		for _, method := range []string{"INVITE", "REGISTER"} {
+			f.Add([]byte(strings.Join(request(method, "fuzz", change...), "\r\n") + "\r\n"))
+		}
 	}
 }
 
@@ -37,7 +39,8 @@ func seeds(f *testing.F) {
 func FuzzVet(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if p, isSIP := vet(data); !isSIP || p.wrong != nil {
+		p, isSIP := vet(data)
+		if !isSIP || p.wrong != nil {
 			return
 		}
 		msg := again(t, data)
@@ -50,6 +53,9 @@ func FuzzVet(f *testing.F) {
 		}
 		if req.CSeq().MethodName != req.Method || req.SipVersion != "SIP/2.0" {
 			t.Fatalf("passed: %q", data)
+		}
+		if p.req != nil {
+			readAlike(t, p.req, req)
 		}
 		_ = check(req)
 		caller := callerOf(req)

@@ -27,18 +27,18 @@ type address struct {
 
 // readAddress takes an address off s; rest begins with a comma or is empty.
 func readAddress(s string) (a address, rest string, ok bool) {
-	s = strings.TrimLeft(s, blank)
+	s = afterBlank(s)
 	if strings.HasPrefix(s, `"`) {
 		end := quoteEnd(s)
 		if end < 0 {
 			return a, "", false
 		}
-		a.display, s = s[1:end], strings.TrimLeft(s[end+1:], blank)
+		a.display, s = s[1:end], afterBlank(s[end+1:])
 		if !strings.HasPrefix(s, "<") {
 			return a, "", false
 		}
-	} else if i := strings.IndexAny(s, `<>",;:@\`); i >= 0 && s[i] == '<' {
-		a.display, s = strings.TrimRight(s[:i], blank), s[i:]
+	} else if i := strings.IndexByte(s, '<'); i > 0 && !strings.ContainsAny(s[:i], `>",;:@\`) {
+		a.display, s = beforeBlank(s[:i]), s[i:]
 	}
 	// Carriers write names in Latin-1 to this day. Everything behind us is UTF-8.
 	a.display = strings.ToValidUTF8(a.display, "\uFFFD")
@@ -48,10 +48,7 @@ func readAddress(s string) (a address, rest string, ok bool) {
 			return a, "", false
 		}
 	} else {
-		end := strings.IndexAny(s, " \t;,")
-		if end < 0 {
-			end = len(s)
-		}
+		end := wordEnd(s)
 		text, s = s[:end], s[end:]
 		// RFC 3261 section 20.10: a URI with a question mark stands in brackets.
 		if strings.Contains(text, "?") {
@@ -63,6 +60,36 @@ func readAddress(s string) (a address, rest string, ok bool) {
 	}
 	a.params, rest, ok = readParams(s)
 	return a, rest, ok
+}
+
+// afterBlank is s behind the white space it begins with.
+func afterBlank(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	return s
+}
+
+// beforeBlank is s before the white space it ends with.
+func beforeBlank(s string) string {
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func betweenBlank(s string) string { return afterBlank(beforeBlank(s)) }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+// wordEnd is where the white space, semicolon or comma stands that ends a word.
+func wordEnd(s string) int {
+	for i := range len(s) {
+		if c := s[i]; isBlank(c) || c == ';' || c == ',' {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // quoteEnd finds the quote that ends the quoted string s begins with, -1 if none
@@ -84,26 +111,23 @@ func quoteEnd(s string) int {
 // reader takes the first, the next the last.
 func readParams(s string) (params sip.HeaderParams, rest string, ok bool) {
 	for {
-		s = strings.TrimLeft(s, blank)
+		s = afterBlank(s)
 		if s == "" || s[0] == ',' {
 			return params, s, true
 		}
 		if s[0] != ';' {
 			return nil, "", false
 		}
-		s = strings.TrimLeft(s[1:], blank)
-		end := strings.IndexAny(s, " \t;,=")
-		if end < 0 {
-			end = len(s)
-		}
+		s = afterBlank(s[1:])
+		end := tokenChar.prefix(s)
 		p := sip.HeaderKV{K: strings.ToLower(s[:end])}
-		s = strings.TrimLeft(s[end:], blank)
+		s = afterBlank(s[end:])
 		if strings.HasPrefix(s, "=") {
-			if p.V, s, ok = readParamValue(strings.TrimLeft(s[1:], blank)); !ok {
+			if p.V, s, ok = readParamValue(afterBlank(s[1:])); !ok {
 				return nil, "", false
 			}
 		}
-		if !tokenChar.fills(p.K) || params.Has(p.K) || len(params) == mostParams {
+		if end == 0 || params.Has(p.K) || len(params) == mostParams {
 			return nil, "", false
 		}
 		params = append(params, p)
@@ -123,23 +147,20 @@ func readParamValue(s string) (value, rest string, ok bool) {
 		}
 		return value, s[end+1:], true
 	}
-	end := strings.IndexAny(s, " \t;,")
-	if end < 0 {
-		end = len(s)
-	}
+	end := wordEnd(s)
 	return s[:end], s[end:], end > 0 && !strings.ContainsAny(s[:end], `"<>\`)
 }
 
 // readVia takes a hop of Via off s; rest begins with a comma or is empty.
 func readVia(s string) (v sip.ViaHeader, rest string, ok bool) {
 	for i, part := range [...]*string{&v.ProtocolName, &v.ProtocolVersion, &v.Transport} {
-		s = strings.TrimLeft(s, blank)
-		end := strings.IndexAny(s, "/ \t")
-		if end < 0 || !tokenChar.fills(s[:end]) {
+		s = afterBlank(s)
+		end := tokenChar.prefix(s)
+		if end == 0 {
 			return v, "", false
 		}
 		*part, s = s[:end], s[end:]
-		after := strings.TrimLeft(s, blank)
+		after := afterBlank(s)
 		if i < 2 {
 			if !strings.HasPrefix(after, "/") {
 				return v, "", false
@@ -149,14 +170,14 @@ func readVia(s string) (v sip.ViaHeader, rest string, ok bool) {
 			return v, "", false // nothing between the transport and the host
 		}
 	}
-	s = strings.TrimLeft(s, blank)
+	s = afterBlank(s)
 	if v.Host, s, ok = readHost(s); !ok {
 		return v, "", false
 	}
 	v.Host = unbracketed(v.Host)
-	s = strings.TrimLeft(s, blank)
+	s = afterBlank(s)
 	if strings.HasPrefix(s, ":") {
-		s = strings.TrimLeft(s[1:], blank)
+		s = afterBlank(s[1:])
 		end := digit.prefix(s)
 		if v.Port, ok = readPort(s[:end]); !ok {
 			return v, "", false
@@ -173,6 +194,9 @@ func readVia(s string) (v sip.ViaHeader, rest string, ok bool) {
 // unbracketed is a Via's host as the library keeps it: without brackets if it
 // will put them back, which it does not for IPv4 in IPv6.
 func unbracketed(host string) string {
+	if !strings.HasPrefix(host, "[") {
+		return host
+	}
 	bare := strings.Trim(host, "[]")
 	if a, err := netip.ParseAddr(bare); err == nil && a.Is6() && !a.Is4In6() {
 		return bare
@@ -292,18 +316,19 @@ func readPort(s string) (int, bool) {
 // for sip and sips only.
 func readURI(s string) (u sip.Uri, ok bool) {
 	scheme, rest, ok := strings.Cut(s, ":")
-	if !ok || !schemeChar.fills(scheme) || scheme[0]|0x20 < 'a' || rest == "" || !isVisible(rest) || strings.ContainsAny(rest, `<>"`) {
+	if !ok || !schemeChar.fills(scheme) || scheme[0]|0x20 < 'a' || rest == "" || !isURIText(rest) {
 		return u, false
 	}
 	scheme = strings.ToLower(scheme)
 	if scheme != "sip" && scheme != "sips" {
 		// The library keeps the rest where only it can write, and reads no scheme
 		// with other than letters.
-		if err := sip.ParseUri("any:"+rest, &u); err != nil {
+		other := new(sip.Uri) // apart, or every URI would be on the heap
+		if err := sip.ParseUri("any:"+rest, other); err != nil {
 			return u, false
 		}
-		u.Scheme = scheme
-		return u, true
+		other.Scheme = scheme
+		return *other, true
 	}
 	u.Scheme = scheme
 	if user, behind, found := strings.Cut(rest, "@"); found {
@@ -363,6 +388,17 @@ func readPairs(s string, separator byte, chars class) (pairs sip.HeaderParams, o
 		pairs = append(pairs, sip.HeaderKV{K: name, V: value})
 	}
 	return pairs, true
+}
+
+// isURIText reports whether s is visible and has nothing that ends a URI where one
+// stands in angle brackets or quotes.
+func isURIText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == '"' {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // isVisible reports whether s has neither white space nor control characters,

@@ -96,7 +96,7 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 		return nil, "", res
 	}
 	user := ""
-	if !a.trunk {
+	if a.line == nil {
 		if e.o.Registrar == nil {
 			return refused(&refusal{code: sip.StatusForbidden})
 		}
@@ -109,7 +109,7 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 	if wrong != nil {
 		return refused(wrong)
 	}
-	if a.trunk && e.o.Invite == nil || !a.trunk && e.o.AgentInvite == nil {
+	if a.line != nil && e.o.Invite == nil || a.line == nil && e.o.AgentInvite == nil {
 		return refused(&refusal{code: sip.StatusForbidden})
 	}
 	if e.draining() {
@@ -127,7 +127,7 @@ func (e *Edge) admit(req *sip.Request, tx *sip.ServerTx, a *arrival) (*Leg, stri
 		return refused(&refusal{code: sip.StatusBadRequest, reason: "Missing Contact"})
 	}
 	free := func() {}
-	if a.trunk {
+	if a.line != nil {
 		var err error
 		if free, err = a.line.acquire(); err != nil {
 			e.o.Log.Warn("call refused", zap.Error(err))
@@ -166,10 +166,13 @@ func target(req *sip.Request) *sip.ContactHeader {
 func (e *Edge) serverLeg(req *sip.Request, tx *sip.ServerTx, a *arrival) *Leg {
 	l := &Leg{
 		e: e, server: true, id: string(*req.CallID()), tag: toTag(req.To()), first: req.CSeq().SeqNo, branch: branchOf(req),
-		caller: callerOf(req), called: printable(userOf(&req.Recipient)), to: printable(userOf(&req.To().Address)), trunk: a.line.ID,
+		caller: callerOf(req), called: printable(userOf(&req.Recipient)), to: printable(userOf(&req.To().Address)),
 		diverted: diversionsOf(req), vouched: vouchedOf(req), hops: 70,
 		offer: req.Body(), heard: req.Body(), final: make(chan struct{}),
 		asServer: &asked{req, tx}, asking: new(atomic.Pointer[Leg]), updates: allows(req, "UPDATE"),
+	}
+	if a.line != nil {
+		l.trunk = a.line.ID
 	}
 	if len(l.offer) == 0 {
 		l.offer, l.heard = nil, nil

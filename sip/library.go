@@ -3,6 +3,7 @@ package sip
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"reflect"
@@ -42,21 +43,9 @@ func headerParsers() map[string]sip.HeaderParser {
 		"call-id": theirs["call-id"], "content-length": theirs["content-length"],
 		"content-type": theirs["content-type"], "max-forwards": theirs["max-forwards"],
 		"via": list.via, "cseq": parseCSeq,
-		"from": list.addressed(func(a address) sip.Header {
-			return &sip.FromHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
-		}),
-		"to": list.addressed(func(a address) sip.Header {
-			return &sip.ToHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
-		}),
-		"contact": list.addressed(func(a address) sip.Header {
-			return &sip.ContactHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
-		}),
+		"from": list.addressed("from"), "to": list.addressed("to"), "contact": list.addressed("contact"),
 		// Record-Route is left as it is: it goes into responses with all its parameters.
-		"route":    list.addressed(func(a address) sip.Header { return &sip.RouteHeader{Address: a.uri} }),
-		"refer-to": list.addressed(func(a address) sip.Header { return &sip.ReferToHeader{Address: a.uri} }),
-		"referred-by": list.addressed(func(a address) sip.Header {
-			return &sip.ReferredByHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
-		}),
+		"route": list.addressed("route"), "refer-to": list.addressed("refer-to"), "referred-by": list.addressed("referred-by"),
 	}
 	for short, long := range compact {
 		if parse := parsers[strings.ToLower(long)]; parse != nil {
@@ -125,17 +114,60 @@ func (l elements) via(_ []byte, text string) (sip.Header, error) {
 	return &v, l.more(text, rest)
 }
 
-func (l elements) addressed(header func(address) sip.Header) sip.HeaderParser {
+func (l elements) addressed(long string) sip.HeaderParser {
 	return func(_ []byte, text string) (sip.Header, error) {
 		if text == "*" {
-			return header(address{uri: sip.Uri{Host: "*", Wildcard: true}}), nil // only Contact's passes vet
+			return headerOf(long, everything), nil // only Contact's passes vet
 		}
 		a, rest, ok := readAddress(text)
 		if !ok {
 			return nil, errUnread
 		}
-		return header(a), l.more(text, rest)
+		return headerOf(long, a), l.more(text, rest)
 	}
+}
+
+// everything is the address in Contact: * (RFC 3261 section 10.2.2).
+var everything = address{uri: sip.Uri{Host: "*", Wildcard: true}}
+
+// headerOf is the library's header of an address by its long name in lower case,
+// nil if the library leaves that one as it is.
+func headerOf(long string, a address) sip.Header {
+	switch long {
+	case "from":
+		return &sip.FromHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	case "to":
+		return &sip.ToHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	case "contact":
+		return &sip.ContactHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	case "route":
+		return &sip.RouteHeader{Address: a.uri}
+	case "refer-to":
+		return &sip.ReferToHeader{Address: a.uri}
+	case "referred-by":
+		return &sip.ReferredByHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	}
+	return nil
+}
+
+// eachHeader are the headers of a name. The library finds them too, but writes the name
+// of every header in lower case each time it is asked.
+func eachHeader(req *sip.Request, name string) iter.Seq[sip.Header] {
+	return func(yield func(sip.Header) bool) {
+		for _, h := range req.Headers() {
+			if n := h.Name(); len(n) == len(name) && strings.EqualFold(n, name) && !yield(h) {
+				return
+			}
+		}
+	}
+}
+
+// firstHeader is the first header of a name, nil if there is none.
+func firstHeader(req *sip.Request, name string) sip.Header {
+	for h := range eachHeader(req, name) {
+		return h
+	}
+	return nil
 }
 
 // libraryLog takes what the library logs. Everything below an error is dropped

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,7 @@ const (
 // nonces issues nonces and watches that each use of one is a new one. Any
 // goroutine may call any method.
 type nonces struct {
-	key    [32]byte
+	macs   sync.Pool // of hash.Hash, each a HMAC-SHA256 by the same key
 	serial atomic.Uint64
 	uses   uses
 }
@@ -38,9 +39,8 @@ type nonces struct {
 // than the youngest that was used then is stale. So a phone that was challenged right
 // before a restart is not challenged twice, and nothing is accepted twice.
 func newNonces(k Keep) (*nonces, error) {
-	n := &nonces{}
-	var err error
-	n.key, err = secretIn(k, noncesKey)
+	key, err := secretIn(k, noncesKey)
+	n := &nonces{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key[:]) }}}
 	// Not one that the process before has given.
 	n.serial.Store(rand.Uint64())
 	if k == nil {
@@ -90,7 +90,9 @@ func (n *nonces) open(now time.Time, nonce, flow string) (use nonceUse, ok bool)
 }
 
 func (n *nonces) mac(dst, head []byte, flow string) {
-	h := hmac.New(sha256.New, n.key[:])
+	h := n.macs.Get().(hash.Hash)
+	defer n.macs.Put(h)
+	h.Reset()
 	h.Write(head)
 	h.Write([]byte(flow))
 	var sum [sha256.Size]byte

@@ -55,7 +55,7 @@ func openCounter(t *testing.T, udp net.PacketConn, o RegistrarOptions) *counter 
 }
 
 // serve serves until the test ends.
-func serve(t *testing.T, e *Edge) {
+func serve(t testing.TB, e *Edge) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

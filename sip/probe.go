@@ -167,8 +167,11 @@ type flows interface {
 	// request starts a client transaction on the flow that the transport and
 	// the destination of req name.
 	request(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error)
-	// moved says that a user's phone has registered by another flow.
+	// moved says that a user's phone has registered by another flow. It may wait
+	// for the network.
 	moved(user string, from, to flow)
+	// start runs f on another goroutine, unless all is at its end.
+	start(doing string, f func()) bool
 }
 
 var errFlowGone = errors.New("connection closed")

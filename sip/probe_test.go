@@ -23,11 +23,11 @@ type street struct {
 	delay  time.Duration
 	trying bool     // phones never get further than 100
 	asked  []string // "12s ana" for each request, since start
-	start  time.Time
+	began  time.Time
 }
 
 func newStreet() *street {
-	return &street{dead: map[string]bool{}, closed: map[netip.AddrPort]bool{}, delay: 20 * time.Millisecond, start: time.Now()}
+	return &street{dead: map[string]bool{}, closed: map[netip.AddrPort]bool{}, delay: 20 * time.Millisecond, began: time.Now()}
 }
 
 func (s *street) set(change func()) {
@@ -53,10 +53,12 @@ func (s *street) connected(transport string, remote netip.AddrPort) bool {
 
 func (s *street) moved(string, flow, flow) {}
 
+func (s *street) start(_ string, f func()) bool { go f(); return true }
+
 func (s *street) request(_ context.Context, req *sip.Request) (sip.ClientTransaction, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = append(s.asked, fmt.Sprintf("%v %s", time.Since(s.start).Round(time.Millisecond), req.To().Address.User))
+	s.asked = append(s.asked, fmt.Sprintf("%v %s", time.Since(s.began).Round(time.Millisecond), req.To().Address.User))
 	if s.dead["refuses "+req.Destination()] {
 		return nil, errors.New("no route to host")
 	}
@@ -95,7 +97,7 @@ func (a *optionsTx) Terminate() {
 func serving(t *testing.T, s *street, then func(d *desk)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s.start = time.Now()
+		s.began = time.Now()
 		d := newDesk(t, func(o *RegistrarOptions) {
 			o.Probe, o.Now = 10*time.Second, time.Now
 		})
@@ -135,10 +137,10 @@ func (d *desk) pass(s *street, t time.Duration, events, requests string) {
 	time.Sleep(t)
 	synctest.Wait()
 	if got := d.told(); got != events {
-		d.t.Errorf("at %v: told %q, want %q", time.Since(s.start), got, events)
+		d.t.Errorf("at %v: told %q, want %q", time.Since(s.began), got, events)
 	}
 	if got := s.heard(); got != requests {
-		d.t.Errorf("at %v: heard %q, want %q", time.Since(s.start), got, requests)
+		d.t.Errorf("at %v: heard %q, want %q", time.Since(s.began), got, requests)
 	}
 }
 

@@ -3,6 +3,7 @@ package sip
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,16 +17,33 @@ const (
 	maxUserAgent  = 128
 )
 
-// register answers a REGISTER (RFC 3261 section 10.3).
-func (r *Registrar) register(req *sip.Request, tx sip.ServerTransaction) {
-	res := r.registered(req)
-	if err := tx.Respond(res); err != nil {
-		r.log.Debug("REGISTER not answered", zap.Error(err))
+// enlist answers a REGISTER outside any dialog that has passed vet, on the
+// goroutine that read it. It starts no transaction, of which nothing would be
+// left: a refused stranger costs no memory (RFC 3261 section 8.2.7), and the
+// registrar knows a repetition of what it has accepted by itself, so that ten
+// thousand phones that come back at once cost none either. Nobody waits for
+// anything here but the peer of a connection, for its own.
+func (e *Edge) enlist(transport string, ends addrs, req *sip.Request) {
+	req.SetTransport(sip.NetworkToUpper(transport))
+	req.SetSource(ends.remote.String())
+	if e.counting {
+		e.countReceived(req)
+	}
+	e.stamp(req)
+	var res *sip.Response
+	if a := arrivalOf(req); a.refused != nil {
+		res = e.refusing(req, a.refused)
+	} else if !e.guard("registering", func() { res = e.o.Registrar.registered(req) }) {
+		res = e.refusing(req, &refusal{code: sip.StatusInternalServerError})
+	}
+	if err := e.write(transport, ends, res); err != nil {
+		e.o.Log.Debug("REGISTER not answered", zap.Error(err))
 	}
 }
 
-// registered carries a REGISTER out and returns the answer. The form is looked
-// at first, so that it is refused alike for everybody, then who sent it.
+// registered carries a REGISTER out (RFC 3261 section 10.3) and returns the
+// answer. The form is looked at first, so that it is refused alike for everybody,
+// then who sent it.
 func (r *Registrar) registered(req *sip.Request) *sip.Response {
 	want, bad := r.read(req)
 	if bad != nil {
@@ -101,15 +119,15 @@ func (r *Registrar) read(req *sip.Request) (registration, *Reject) {
 		phase:     r.phase(),
 	}
 	if a := arrivalOf(req); a != nil {
-		want.signs = signsOf(req, a.filled, req.GetHeader("authorization") == nil)
+		want.signs = signsOf(req, a.filled, firstHeader(req, "authorization") == nil)
 	}
 	remove := false // what the Expires header says for contacts that say nothing
-	if h := req.GetHeader("expires"); h != nil {
+	if h := firstHeader(req, "expires"); h != nil {
 		if remove, ok = isZero(h.Value()); !ok {
 			return bad("Bad Expires")
 		}
 	}
-	headers := req.GetHeaders("contact")
+	headers := slices.Collect(eachHeader(req, "contact"))
 	for _, h := range headers {
 		c, ok := h.(*sip.ContactHeader)
 		if !ok {
@@ -142,8 +160,8 @@ func readContact(h *sip.ContactHeader, remove, secure bool) (contact, bool) {
 		return c, false
 	}
 	for _, p := range h.Params {
-		value := strings.Trim(p.V, blank)
-		switch strings.ToLower(strings.Trim(p.K, blank)) {
+		value := betweenBlank(p.V)
+		switch strings.ToLower(betweenBlank(p.K)) {
 		case "expires":
 			var ok bool
 			if c.remove, ok = isZero(value); !ok {
@@ -162,7 +180,7 @@ func readContact(h *sip.ContactHeader, remove, secure bool) (contact, bool) {
 // no number counts as one hour (RFC 3261 section 20.19), a number of more than
 // 32 bits is not ok.
 func isZero(s string) (zero, ok bool) {
-	n, err := strconv.ParseUint(strings.Trim(s, blank), 10, 32)
+	n, err := strconv.ParseUint(betweenBlank(s), 10, 32)
 	if errors.Is(err, strconv.ErrRange) {
 		return false, false
 	}
@@ -182,8 +200,9 @@ func (r *Registrar) accept(req *sip.Request, want registration) *sip.Response {
 	if want.from.transport == "udp" {
 		room = roomForContacts
 	}
+	bindings := r.Bindings(want.user)
 	for _, own := range [...]bool{true, false} {
-		for _, b := range r.Bindings(want.user) {
+		for _, b := range bindings {
 			value := "<" + b.Contact + ">;expires=" + strconv.Itoa(seconds(b.Expires.Sub(now)))
 			if want.has(b) == own && len(value) <= room {
 				room -= len(value)
@@ -215,7 +234,7 @@ func seconds(d time.Duration) int {
 }
 
 func userAgent(req *sip.Request) string {
-	h := req.GetHeader("user-agent")
+	h := firstHeader(req, "user-agent")
 	if h == nil {
 		return ""
 	}

@@ -339,8 +339,12 @@ func (r *Registrar) nudge() {
 }
 
 // deliver empties the outbox. Whoever finds it being emptied leaves: his events
-// will be taken along, in order.
-func (r *Registrar) deliver() {
+// will be taken along, in order. To move a call may be to wait for whoever writes
+// to its peer: that, and what came after it, is left to a goroutine of its own,
+// for the caller may be the one that reads the socket.
+func (r *Registrar) deliver() { r.empty(r.flows == nil) }
+
+func (r *Registrar) empty(mayWait bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.delivering {
@@ -349,6 +353,10 @@ func (r *Registrar) deliver() {
 	r.delivering = true
 	defer func() { r.delivering = false }()
 	for len(r.outbox) > 0 {
+		if !mayWait && slices.ContainsFunc(r.outbox, RegEvent.moves) {
+			r.flows.start("following a phone", func() { r.empty(true) })
+			return
+		}
 		events := r.outbox
 		r.outbox = nil
 		r.hand(events)
@@ -367,7 +375,7 @@ func (r *Registrar) hand(events []RegEvent) {
 	}()
 	for _, e := range events {
 		handed++
-		if e.before != (flow{}) && r.flows != nil {
+		if e.moves() && r.flows != nil {
 			r.flows.moved(e.User, e.before, flow{e.Binding.Transport, e.Binding.Source})
 		}
 		r.changed(e)
@@ -376,9 +384,8 @@ func (r *Registrar) hand(events []RegEvent) {
 
 // reject tells of a REGISTER that was refused.
 func (r *Registrar) reject(user string, b Binding) {
-	if _, known := r.account(user); !known {
-		user = ""
-	}
+	a, _ := r.account(user)
+	user = a.User // "" if there is no such account, and else no piece of the message
 	b.User = user
 	r.mu.Lock()
 	reachable := slices.ContainsFunc(r.places.users[user], func(p *phone) bool { return p.Reachable })

@@ -3,9 +3,11 @@ package sip
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,13 +69,38 @@ func (d *desk) told() string {
 // parsed makes a request of a text as it would come from source.
 func parsed(t testing.TB, transport, source, text string) *sip.Request {
 	t.Helper()
-	m, err := sip.NewParser(sip.WithHeadersParsers(headerParsers())).ParseSIP([]byte(strings.ReplaceAll(text, "\n", "\r\n")))
+	data := []byte(strings.ReplaceAll(text, "\n", "\r\n"))
+	m, err := sip.NewParser(sip.WithHeadersParsers(headerParsers())).ParseSIP(data)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
-	m.SetTransport(transport)
-	m.SetSource(source)
-	return m.(*sip.Request)
+	req := m.(*sip.Request)
+	if p, _ := vet(data); p.wrong == nil && p.req != nil {
+		readAlike(t, p.req, req)
+		req = p.req
+	}
+	req.SetTransport(transport)
+	req.SetSource(source)
+	return req
+}
+
+// readAlike checks that we have read of a REGISTER what the library reads.
+func readAlike(t testing.TB, ours, library *sip.Request) {
+	t.Helper()
+	if ours.Method != library.Method || ours.Recipient.String() != library.Recipient.String() || ours.SipVersion != library.SipVersion {
+		t.Errorf("read %q, and the library %q", ours.StartLine(), library.StartLine())
+	}
+	for _, name := range []string{"via", "from", "to", "contact", "call-id", "cseq", "max-forwards", "authorization", "expires", "require", "user-agent"} {
+		values := func(req *sip.Request) (all []string) {
+			for _, h := range req.GetHeaders(name) {
+				all = append(all, fmt.Sprintf("%T %s", h, h.Value()))
+			}
+			return all
+		}
+		if one, other := values(ours), values(library); !slices.Equal(one, other) {
+			t.Errorf("%s: read %q, and the library %q", name, one, other)
+		}
+	}
 }
 
 // softphone writes REGISTER requests. A zero field means the usual.
@@ -149,6 +176,56 @@ func (d *desk) signsIn(p softphone) *sip.Response {
 	}
 	p.nonce = nonce
 	return d.registered(p.request(d.t))
+}
+
+// slow is a network on which to move a call takes until somebody lets go.
+type slow struct {
+	flows
+	letGo chan struct{}
+	moves atomic.Int32
+}
+
+func (s *slow) moved(string, flow, flow) { s.moves.Add(1); <-s.letGo }
+
+func (s *slow) start(_ string, f func()) bool { go f(); return true }
+
+// A REGISTER is answered on the goroutine that reads the socket, which must not
+// wait until a call of the phone has followed it; what is told stays in order.
+func TestMovingACallHoldsUpNoREGISTER(t *testing.T) {
+	d := newDesk(t, nil)
+	net := &slow{letGo: make(chan struct{})}
+	d.attach(net, nil)
+	answered := make(chan int)
+	ask := func(p softphone) {
+		t.Helper()
+		go func() { answered <- d.signsIn(p).StatusCode }()
+		select {
+		case code := <-answered:
+			if code != 200 {
+				t.Fatal(code)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("waits for a call to move")
+		}
+	}
+	ask(softphone{password: "pw-ana"})
+	ask(softphone{password: "pw-ana", cseq: 5, source: "203.0.113.7:7070"})
+	until(t, "the call is being moved", func() bool { return net.moves.Load() == 1 })
+	ask(softphone{user: "bo", password: "pw-bo", alg: SHA256})
+	if told := d.told(); told != "added ana@192.168.1.10:5060 *" {
+		t.Errorf("told %q before the call has moved", told)
+	}
+	close(net.letGo)
+	var told string
+	until(t, "all is told", func() bool {
+		if more := d.told(); more != "" {
+			told += more + ", "
+		}
+		return strings.Count(told, ",") == 2
+	})
+	if told != "refreshed ana@192.168.1.10:5060 *, added bo@192.168.1.10:5060 *, " {
+		t.Errorf("told %q", told)
+	}
 }
 
 func TestRegisterIsGrantedWhatWeWant(t *testing.T) {

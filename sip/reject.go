@@ -49,11 +49,16 @@ func (e *Edge) respond(req *sip.Request, code int, reason string) *sip.Response 
 // refuse answers without remembering it: a repetition of the request is refused
 // anew (RFC 3261 section 8.2.7).
 func (e *Edge) refuse(req *sip.Request, tx *sip.ServerTx, r *refusal) {
+	e.answerOnce(tx, e.refusing(req, r))
+}
+
+// refusing builds the response of a refusal.
+func (e *Edge) refusing(req *sip.Request, r *refusal) *sip.Response {
 	res := e.respond(req, r.code, r.reason)
 	for _, h := range r.headers {
 		res.AppendHeader(sip.NewHeader(h.Name, h.Value))
 	}
-	e.answerOnce(tx, res)
+	return res
 }
 
 // answerOnce sends a final response without a transaction to repeat it.
@@ -148,11 +153,7 @@ func (l *Leg) turnAway(r *refusal) {
 // final refuses an INVITE by its transaction, which repeats the response until
 // its ACK comes.
 func (e *Edge) final(req *sip.Request, tx *sip.ServerTx, r *refusal) {
-	res := e.respond(req, r.code, r.reason)
-	for _, h := range r.headers {
-		res.AppendHeader(sip.NewHeader(h.Name, h.Value))
-	}
-	if err := e.tell(req, tx, res); err != nil {
+	if err := e.tell(req, tx, e.refusing(req, r)); err != nil {
 		e.o.Log.Debug("INVITE not refused: " + err.Error())
 	}
 }

@@ -44,7 +44,7 @@ func unknownScheme() *refusal {
 // section 8.2.2.3), and bodies we cannot read (section 8.2.3).
 func extensions(req *sip.Request) *refusal {
 	var unknown []string
-	for _, h := range req.GetHeaders("require") {
+	for h := range eachHeader(req, "require") {
 		for tag := range eachElement(h.Value(), ',') {
 			if !supports(tag) {
 				unknown = append(unknown, printable(tag))

@@ -180,11 +180,8 @@ var (
 // standing is what a flow is to the edge.
 func (e *Edge) standing(f flow) standing {
 	addr := f.remote.Addr()
-	if _, trunk := e.trunks.of(addr, ""); trunk {
-		return ofTrunk
-	}
 	switch {
-	case e.trunks.calledAt(addr) || e.hosts.gave(addr):
+	case e.trunks.of(addr, "") != nil || e.trunks.calledAt(addr) || e.hosts.gave(addr):
 		return ofTrunk
 	case e.o.Registrar != nil && e.o.Registrar.holds(f):
 		return registered

@@ -63,7 +63,11 @@ func signsOf(req *sip.Request, filled, first bool) (s Signs) {
 // than one Via is a proxy, which may.
 func viaFilled(req *sip.Request) bool {
 	via := req.Via()
-	if via == nil || len(req.GetHeaders("via")) > 1 {
+	hops := 0
+	for range eachHeader(req, "via") {
+		hops++
+	}
+	if via == nil || hops > 1 {
 		return false
 	}
 	received, _ := via.Params.Get("received")

@@ -249,7 +249,7 @@ func (e *Edge) keeps(s *stream) bool {
 // known reports whether whoever is at the other end of a flow has proven it, or
 // calls from a trunk's address.
 func (e *Edge) known(f flow) bool {
-	if _, trunk := e.trunks.of(f.remote.Addr(), ""); trunk {
+	if e.trunks.of(f.remote.Addr(), "") != nil {
 		return true
 	}
 	return e.o.Registrar != nil && e.o.Registrar.holds(f)

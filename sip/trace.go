@@ -56,7 +56,9 @@ func (e *Edge) countSent(transport string, b []byte) {
 	line, _, _ := bytes.Cut(b, []byte("\r\n"))
 	if status, ok := bytes.CutPrefix(line, []byte("SIP/2.0 ")); ok && len(status) >= 3 {
 		code := int(status[0]-'0')*100 + int(status[1]-'0')*10 + int(status[2]-'0')
-		_, method, _ := bytes.Cut(headerValue(b, "CSeq", "CSeq"), []byte(" "))
+		_, cseq, _ := bytes.Cut(b, []byte("\r\nCSeq: "))
+		cseq, _, _ = bytes.Cut(cseq, []byte("\r\n"))
+		_, method, _ := bytes.Cut(cseq, []byte(" "))
 		e.o.Count.Response(string(method), code, true)
 		return
 	}

@@ -142,31 +142,31 @@ func (t *trunks) all() []line {
 	return nil
 }
 
-// of returns the trunk that a request comes from: the one whose prefix holds its
+// of returns the trunk that a request comes from, nil if it comes from none: the one whose prefix holds its
 // source, the narrowest first when several do, or one that we have registered
 // there. Of several that are registered at one carrier it is the one whose
 // account the request is addressed to.
-func (t *trunks) of(source netip.Addr, account string) (line, bool) {
+func (t *trunks) of(source netip.Addr, account string) (found *line) {
 	source = source.Unmap()
-	var found line
 	best := -1
-	for _, l := range t.all() {
-		for _, p := range l.Allow {
+	lines := t.all()
+	for i := range lines {
+		for _, p := range lines[i].Allow {
 			if p.Bits() > best && p.Contains(source) {
-				found, best = l, p.Bits()
+				found, best = &lines[i], p.Bits()
 			}
 		}
 	}
-	if best >= 0 {
-		return found, true
+	if found != nil {
+		return found
 	}
-	known := false
-	for _, l := range t.all() {
-		if l.Registration.Expires > 0 && l.watch.has(source) && (!known || l.Username == account) {
-			found, known = l, true
+	for i := range lines {
+		l := &lines[i]
+		if l.Registration.Expires > 0 && l.watch.has(source) && (found == nil || l.Username == account) {
+			found = l
 		}
 	}
-	return found, known
+	return found
 }
 
 // holds reports whether an address is one of a trunk's.

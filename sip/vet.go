@@ -22,13 +22,19 @@ const (
 type paper struct {
 	method string   // "" in a response
 	wrong  *refusal // nil: nothing is
+	tagged bool     // To has a tag: it belongs to a dialog
 
 	// Values as they came.
 	vias                           []string
 	from, to, callID, cseq, length string
 
 	hops  int // in all of Via
-	kinds []kind
+	kinds [maxKinds]kind
+	named int // of kinds
+
+	// req is a REGISTER, as the library would read it, with what the registrar asks
+	// for; nil in any other message.
+	req *sip.Request
 }
 
 // kind counts the headers of a name.
@@ -52,7 +58,6 @@ func vet(data []byte) (p paper, isSIP bool) {
 	case !whole:
 		p.bad("Missing Empty Line")
 	}
-	p.kinds = make([]kind, 0, 24)
 	for name, value := range headerLines(lines) {
 		p.header(name, value)
 	}
@@ -104,6 +109,8 @@ func (p *paper) startLine(line string) bool {
 		p.refuse(notImplemented()) // the library would take invite for INVITE
 	case u.Scheme != "sip" && u.Scheme != "sips" && u.Scheme != "tel":
 		p.refuse(unknownScheme())
+	case method == "REGISTER":
+		p.req = sip.NewRequest(sip.REGISTER, u)
 	}
 	return true
 }
@@ -137,6 +144,8 @@ func (p *paper) header(name, value string) {
 		p.bad("Too Many Headers")
 	case !p.sound(long, value):
 		p.bad("Bad " + name)
+	case p.req != nil:
+		p.keep(long, value)
 	}
 	switch long {
 	case "via":
@@ -156,16 +165,18 @@ func (p *paper) header(name, value string) {
 
 // count counts another header of a name.
 func (p *paper) count(name string) int {
-	for i := range p.kinds {
+	for i := range p.named {
 		if k := &p.kinds[i]; k.name == name {
 			k.n++
 			return k.n
 		}
 	}
-	p.kinds = append(p.kinds, kind{name, 1})
-	if len(p.kinds) > maxKinds {
+	if p.named == maxKinds {
 		p.bad("Too Many Headers")
+		return 1
 	}
+	p.kinds[p.named] = kind{name, 1}
+	p.named++
 	return 1
 }
 
@@ -186,10 +197,18 @@ func (p *paper) sound(long, value string) bool {
 	case "via":
 		return p.soundVia(value)
 	case "from", "to", "refer-to", "referred-by":
-		_, rest, ok := readAddress(value)
+		a, rest, ok := readAddress(value)
+		if tag, _ := a.params.Get("tag"); long == "to" {
+			p.tagged = tag != ""
+		}
+		p.keepAddress(long, a)
 		return ok && rest == ""
 	case "contact":
-		return value == "*" || p.soundList(long, value, false)
+		if value == "*" {
+			p.keepAddress(long, everything)
+			return true
+		}
+		return p.soundList(long, value, false)
 	case "route", "record-route":
 		return p.soundList(long, value, true)
 	case "call-id":
@@ -218,9 +237,13 @@ func (p *paper) sound(long, value string) bool {
 // soundVia reads every hop.
 func (p *paper) soundVia(value string) bool {
 	for {
-		_, rest, ok := readVia(value)
+		v, rest, ok := readVia(value)
 		if p.hops++; !ok || p.hops > maxOfAKind {
 			return false
+		}
+		if p.req != nil {
+			hop := v
+			p.req.AppendHeader(&hop)
 		}
 		if rest == "" {
 			return true
@@ -237,12 +260,39 @@ func (p *paper) soundList(long, value string, angled bool) bool {
 		if !ok || angled && !a.angled || !soundExpiry(a) {
 			return false
 		}
+		p.keepAddress(long, a)
 		if rest == "" {
 			return true
 		}
 		if value = rest[1:]; p.count(long) > maxOfAKind {
 			return false
 		}
+	}
+}
+
+// keepAddress adds an address to a REGISTER.
+func (p *paper) keepAddress(long string, a address) {
+	if p.req != nil && (long == "from" || long == "to" || long == "contact") {
+		p.req.AppendHeader(headerOf(long, a))
+	}
+}
+
+// keep adds to a REGISTER what is neither a hop nor an address.
+func (p *paper) keep(long, value string) {
+	switch long {
+	case "call-id":
+		id := sip.CallIDHeader(value)
+		p.req.AppendHeader(&id)
+	case "cseq":
+		if h, err := parseCSeq(nil, value); err == nil {
+			p.req.AppendHeader(h)
+		}
+	case "max-forwards":
+		n, _ := readNumber(value, 255)
+		hops := sip.MaxForwardsHeader(n)
+		p.req.AppendHeader(&hops)
+	case "authorization", "expires", "require", "user-agent":
+		p.req.AppendHeader(sip.NewHeader(long, value))
 	}
 }
 
@@ -285,7 +335,7 @@ func headerLines(lines string) iter.Seq2[string, string] {
 				for isFolded(lines) {
 					line, lines, _ = strings.Cut(lines, "\r\n")
 					whole.WriteByte(' ')
-					whole.WriteString(strings.Trim(line, blank))
+					whole.WriteString(betweenBlank(line))
 				}
 				line = whole.String()
 			}
@@ -293,7 +343,7 @@ func headerLines(lines string) iter.Seq2[string, string] {
 			if !found {
 				name, value = "", line
 			}
-			if !yield(strings.TrimRight(name, blank), strings.Trim(value, blank)) {
+			if !yield(beforeBlank(name), betweenBlank(value)) {
 				return
 			}
 		}
@@ -309,7 +359,7 @@ func cutBlank(s string) (before, after string) {
 	if i < 0 {
 		return s, ""
 	}
-	return s[:i], strings.TrimLeft(s[i:], blank)
+	return s[:i], afterBlank(s[i:])
 }
 
 // readNumber reads digits that are all of s.

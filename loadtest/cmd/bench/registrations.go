@@ -25,13 +25,7 @@ func (b *bench) registrations(ctx context.Context) (err error) {
 	if b.short {
 		agents, rounds = 500, 2
 	}
-	b.systems++
-	setup := loadtest.Setup{Agents: agents, Secure: true, Probe: 5 * time.Minute, Dir: filepath.Join(b.dir, fmt.Sprint(b.systems)),
-		IP: fmt.Sprintf("127.%d.%d.1", 20+os.Getpid()%200, b.systems)}
-	if err := os.Mkdir(setup.Dir, 0o700); err != nil {
-		return err
-	}
-	sw, err := loadtest.StartSwitch(ctx, b.bin, setup)
+	sw, err := b.registrar(ctx, agents, true)
 	if err != nil {
 		return err
 	}
@@ -42,6 +36,17 @@ func (b *bench) registrations(ctx context.Context) (err error) {
 		return err
 	}
 	return r.refreshes(ctx, rounds)
+}
+
+// registrar starts a switch with so many agents.
+func (b *bench) registrar(ctx context.Context, agents int, secure bool) (*loadtest.Switch, error) {
+	b.systems++
+	setup := loadtest.Setup{Agents: agents, Secure: secure, Probe: 5 * time.Minute, Dir: filepath.Join(b.dir, fmt.Sprint(b.systems)),
+		IP: fmt.Sprintf("127.%d.%d.1", 20+os.Getpid()%200, b.systems)}
+	if err := os.Mkdir(setup.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	return loadtest.StartSwitch(ctx, b.bin, setup)
 }
 
 // registering is a switch and the phones that register with it.
@@ -112,39 +117,28 @@ func (r *registering) refreshes(ctx context.Context, rounds int) error {
 	if err != nil {
 		return err
 	}
-	for _, of := range []struct {
-		transport string
-		phones    []*loadtest.Registrant
-	}{{"udp", r.udp}, {"tls", r.tls}} {
-		start, err := r.sw.Usage()
-		if err != nil {
-			return err
-		}
-		for range rounds {
-			if err := loadtest.RegisterAll(ctx, of.phones, 64); err != nil {
-				return err
-			}
-		}
-		end, err := r.sw.Usage()
-		if err != nil {
-			return err
-		}
-		_, used := end.Since(start)
-		n := rounds * len(of.phones)
-		r.b.table.add("registrations/"+of.transport, "CPU of a registration by "+of.transport, "us",
-			fmt.Sprintf("%.0f (%.0f/s)", used.Seconds()*1e6/float64(n), float64(n)/end.At.Sub(start.At).Seconds()))
+	udp := registered{phones: r.udp, usage: r.sw.Usage}
+	if err := r.b.inTurns(ctx, r.b.window, &udp, r.sw.Crew()[:r.each]); err != nil {
+		return err
 	}
+	secure := registered{phones: r.tls, usage: r.sw.Usage}
+	for range rounds {
+		if err := secure.again(ctx); err != nil {
+			return err
+		}
+	}
+	r.b.table.add("registrations/tls", "CPU of a registration by tls", "us", secure.each())
 	pause(ctx, transactionsEnd)
 	after, err := r.footprint(ctx)
 	if err != nil {
 		return err
 	}
-	r.b.table.add("registrations/growth", fmt.Sprintf("growth by %d registrations", 2*rounds*r.each), "KB", fmt.Sprintf("%d", (after.memory-before.memory)/1024))
+	r.b.table.add("registrations/growth", fmt.Sprintf("growth by %d registrations", udp.n+secure.n), "KB", fmt.Sprintf("%d", (after.memory-before.memory)/1024))
 	r.b.table.add("registrations/goroutines", "goroutines before / after them", "", fmt.Sprintf("%.0f / %.0f", before.goroutines, after.goroutines))
 	if after.goroutines > before.goroutines+float64(r.each)/20 { // some are being asked whether they are there
 		r.b.fault("registrations: %.0f goroutines, %.0f before", after.goroutines, before.goroutines)
 	}
-	return r.b.registrationsBeside(ctx, rounds, r.sw.Crew()[:r.each])
+	return nil
 }
 
 // footprint is what a switch holds after its garbage has been collected.
@@ -177,42 +171,97 @@ func (r *registering) footprint(ctx context.Context) (footprint, error) {
 	return footprint{int64(m["go_memstats_heap_alloc_bytes"] + m["go_memstats_stack_inuse_bytes"]), m["go_goroutines"]}, nil
 }
 
-// registrationsBeside measures the same registrations by UDP at Kamailio.
-func (b *bench) registrationsBeside(ctx context.Context, rounds int, crew []loadtest.Agent) error {
-	if _, err := exec.LookPath("kamailio"); err != nil {
-		say("kamailio is not installed: left out")
-		return nil
+// refreshing measures one registration by UDP alone, in turns with Kamailio where
+// that is installed, so that whatever else the machine does befalls both.
+func (b *bench) refreshing(ctx context.Context) (err error) {
+	agents := 2000
+	if b.short {
+		agents = 500
 	}
-	b.systems++
-	ip := fmt.Sprintf("127.%d.%d.1", 20+os.Getpid()%200, b.systems)
-	k, err := b.startKamailio(ip, 5060, kamailioRegistrar)
+	sw, err := b.registrar(ctx, agents, false)
 	if err != nil {
 		return err
 	}
-	defer k.stop()
-	phones, err := loadtest.Registrants(crew, "udp", ip+":5060", "lo.test", "")
+	defer func() { err = errors.Join(err, sw.Stop(context.WithoutCancel(ctx))) }()
+	phones, err := loadtest.Registrants(sw.Crew(), "udp", net.JoinHostPort(sw.IP, fmt.Sprint(sw.SIPPort)), sw.Realm, "")
 	if err != nil {
 		return err
 	}
 	defer loadtest.CloseRegistrants(phones)
-	if err := loadtest.RegisterAll(ctx, phones, 64); err != nil {
-		return fmt.Errorf("kamailio: %w", err)
-	}
-	start, err := loadtest.UsageOf(k.cmd.Process.Pid)
+	return b.inTurns(ctx, b.window, &registered{phones: phones, usage: sw.Usage}, sw.Crew())
+}
+
+// registered are phones and the registrar they are registered with.
+type registered struct {
+	phones []*loadtest.Registrant
+	usage  func() (loadtest.Usage, error)
+
+	n          int
+	cpu, clock time.Duration
+}
+
+// again lets every phone register once more, and adds up what that costs.
+func (r *registered) again(ctx context.Context) error {
+	start, err := r.usage()
 	if err != nil {
 		return err
 	}
-	for range rounds {
-		if err := loadtest.RegisterAll(ctx, phones, 64); err != nil {
-			return fmt.Errorf("kamailio: %w", err)
-		}
+	if err := loadtest.RegisterAll(ctx, r.phones, 64); err != nil {
+		return err
 	}
-	end, err := loadtest.UsageOf(k.cmd.Process.Pid)
+	end, err := r.usage()
 	if err != nil {
 		return err
 	}
 	_, used := end.Since(start)
-	n := rounds * len(phones)
-	b.beside("CPU of a registration by udp", fmt.Sprintf("Kamailio %.0f (%.0f/s)", used.Seconds()*1e6/float64(n), float64(n)/end.At.Sub(start.At).Seconds()), "registrations/udp")
+	r.n += len(r.phones)
+	r.cpu += used
+	r.clock += end.At.Sub(start.At)
+	return nil
+}
+
+// each is the CPU of one registration, and how many there were in a second.
+func (r *registered) each() string {
+	return fmt.Sprintf("%.0f (%.0f/s)", r.cpu.Seconds()*1e6/float64(r.n), float64(r.n)/r.clock.Seconds())
+}
+
+// inTurns lets all phones register with us and then with Kamailio, again and again
+// for so long.
+func (b *bench) inTurns(ctx context.Context, long time.Duration, ours *registered, crew []loadtest.Agent) error {
+	all := []*registered{ours}
+	if _, err := exec.LookPath("kamailio"); err == nil {
+		b.systems++
+		ip := fmt.Sprintf("127.%d.%d.1", 20+os.Getpid()%200, b.systems)
+		k, err := b.startKamailio(ip, 5060, kamailioRegistrar)
+		if err != nil {
+			return err
+		}
+		defer k.stop()
+		phones, err := loadtest.Registrants(crew, "udp", ip+":5060", "lo.test", "")
+		if err != nil {
+			return err
+		}
+		defer loadtest.CloseRegistrants(phones)
+		all = append(all, &registered{phones: phones, usage: func() (loadtest.Usage, error) { return loadtest.UsageOf(k.cmd.Process.Pid) }})
+	} else {
+		say("kamailio is not installed: left out")
+	}
+	for _, r := range all { // who is new costs more
+		if err := r.again(ctx); err != nil {
+			return err
+		}
+		r.n, r.cpu, r.clock = 0, 0, 0
+	}
+	for until := time.Now().Add(long); time.Now().Before(until); {
+		for _, r := range all {
+			if err := r.again(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	row := b.table.add("registrations/udp", "CPU of a registration by udp", "us", ours.each())
+	if len(all) > 1 {
+		row.beside = "Kamailio " + all[1].each()
+	}
 	return nil
 }
