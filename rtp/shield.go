@@ -20,7 +20,7 @@ type shield struct {
 	keys   Keys
 	rx, tx *srtp.Context
 	was    *srtp.Context // rx before the peer changed its key, until the first packet under the new one
-	sent   once          // numbers used under tx
+	sent   [2]once       // numbers used under tx: of the stream in the usual clock, and in that of Opus
 
 	ssrc    uint32 // of the last packet that proved itself
 	sources int    // SSRCs that rx keeps numbers of
@@ -108,7 +108,7 @@ func (c *shield) rekey(k Keys) error {
 		c.was, c.sources, c.reports = c.rx, 0, 0
 	}
 	if tx != c.tx {
-		c.sent = once{}
+		c.sent = [2]once{}
 	}
 	c.keys, c.rx, c.tx = k, rx, tx
 	return nil
@@ -295,7 +295,11 @@ func (s *shard) moveTo(l *Leg, from *sockaddr) {
 // when it must not leave.
 func (s *shard) seal(l *Leg, packet []byte) []byte {
 	c := l.shield
-	if c.tx == nil || !c.sent.first(uint16(packet[2])<<8|uint16(packet[3])) {
+	sent := &c.sent[0]
+	if l.out.fast {
+		sent = &c.sent[1]
+	}
+	if c.tx == nil || !sent.first(uint16(packet[2])<<8|uint16(packet[3])) {
 		return nil
 	}
 	sealed, err := c.tx.EncryptRTP(s.sealed[:0], packet, &s.header)
