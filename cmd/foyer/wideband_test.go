@@ -275,3 +275,247 @@ func TestTalkMovesToWideband(t *testing.T) {
 		})
 	}
 }
+
+// Whoever refuses leaves both where they were: in G.711, without a gap.
+func TestWidebandRefused(t *testing.T) {
+	t.Parallel()
+	caras, anas := opus(111, ""), opus(107, "")
+	for name, play := range map[string]func(x *widening){
+		"by the agent's phone": func(x *widening) {
+			x.ana.answered(x.in, x.ana.offered(x.in, 8, 0, 107, 101), 488, siptest.SDP{})
+		},
+		"by an agent's phone without it": func(x *widening) {
+			x.ana.answered(x.in, x.ana.offered(x.in, 8, 0, 107, 101), 200, x.ana.lists(2, anas, 8, 101))
+		},
+		"by the caller": func(x *widening) {
+			x.ana.answered(x.in, x.ana.offered(x.in, 8, 0, 107, 101), 200, x.ana.lists(2, anas, 8, 107, 101))
+			x.cara.answered(x.out, x.cara.offered(x.out, 111, 8, 0, 101), 488, siptest.SDP{})
+		},
+		"by a caller who has it no more": func(x *widening) {
+			x.ana.answered(x.in, x.ana.offered(x.in, 8, 0, 107, 101), 200, x.ana.lists(2, anas, 8, 107, 101))
+			x.cara.answered(x.out, x.cara.offered(x.out, 111, 8, 0, 101), 200, x.cara.lists(2, caras, 8, 101))
+		},
+		"by the agent's phone at last": func(x *widening) {
+			x.ana.answered(x.in, x.ana.offered(x.in, 8, 0, 107, 101), 200, x.ana.lists(2, anas, 8, 107, 101))
+			m := x.cara.offered(x.out, 111, 8, 0, 101)
+			x.cara.codes(caras)
+			x.cara.answered(x.out, m, 200, x.cara.lists(2, caras, 111, 8, 101))
+			x.ana.answered(x.in, x.ana.offered(x.in, 107, 8, 0, 101), 488, siptest.SDP{})
+			x.ana.hearsCoded(5, x.cara, anas) // which her phone has agreed to hear
+			m = x.cara.offered(x.out, 8, 0, 101)
+			x.cara.codes(codec{})
+			x.cara.answered(x.out, m, 200, x.cara.lists(3, caras, 8, 101))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newWidening(t, caras, anas)
+			from := len(x.cara.voice.packets())
+			play(x)
+			x.inG711()
+			x.cara.hearsOn(20)
+			asked := x.cara.reinvites(x.out) + x.ana.reinvites(x.in)
+			x.cara.neverGot(111, "although nobody agreed on it")
+			// She was heard all the time: not a packet is missing.
+			heard := x.cara.voice.packets()[from:]
+			for i, k := range heard[1:] {
+				if k.SequenceNumber != heard[i].SequenceNumber+1 || k.SSRC != heard[i].SSRC {
+					t.Fatalf("packet %d after %d", k.SequenceNumber, heard[i].SequenceNumber)
+				}
+			}
+			if now := x.cara.reinvites(x.out) + x.ana.reinvites(x.in); now != asked {
+				t.Errorf("%d re-INVITEs after the refusal", now-asked)
+			}
+			x.out.Bye()
+			x.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
+		})
+	}
+}
+
+// Where it is not allowed, or the talk needs G.711, nobody is asked.
+func TestWidebandIsNotTried(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]stageOption{
+		"in a talk that is recorded":            {with("percent: 0", "percent: 100")},
+		"on a trunk without":                    {with("wideband: true}", "wideband: false}")},
+		"in a codec that is not allowed":        {with("wideband: [opus, g722]", "wideband: [g722]")},
+		"in a talk listened to for key presses": {with("wideband: true}", "wideband: true, dtmf: inband}"), with("wideband: [opus, g722]", "wideband: [opus, g722], codecs: [PCMA]")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, append([]stageOption{wide}, opts...)...)
+			ana, cara := s.agent("ana", anaTone), s.caller(carrierHost, callerTone)
+			out, err := cara.Invite(s.ctx, "sip:+33170000001@"+s.server, cara.lists(1, opus(111, ""), 111, 8, 101).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			cara.voice.talkTo(t, cara.expect(out, "200 INVITE").Body)
+			in := ana.rings()
+			ana.picksUp(in)
+			cara.hears(anaTone)
+			ana.hears(callerTone)
+			cara.hearsOn(20)
+			if cara.reinvites(out)+ana.reinvites(in) > 0 {
+				t.Error("somebody has got a re-INVITE")
+			}
+			out.Bye()
+			if row := s.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup); row.Codec != "PCMA" || row.MOSMin == 0 {
+				t.Errorf("CDR: %s", asJSON(row))
+			}
+		})
+	}
+}
+
+// Carriers often answer with one codec alone. Then no music may be sent until they
+// have taken G.711 again.
+func TestWidebandAlone(t *testing.T) {
+	t.Parallel()
+	caras, anas := opus(111, ""), opus(107, "")
+	x := newWidening(t, caras, anas)
+	x.ana.answered(x.in, x.ana.offered(x.in, 8, 0, 107, 101), 200, x.ana.lists(2, anas, 8, 107, 101))
+	m := x.cara.offered(x.out, 111, 8, 0, 101)
+	x.cara.codes(caras)
+	x.cara.answered(x.out, m, 200, x.cara.lists(2, caras, 111, 101))
+	m = x.ana.offered(x.in, 107, 8, 0, 101)
+	x.ana.codes(anas)
+	x.ana.answered(x.in, m, 200, x.ana.lists(3, anas, 107, 8, 101))
+	x.inWideband()
+
+	d := x.ana.lists(4, anas, 107, 8, 101)
+	d.Direction = "sendonly"
+	x.in.Reinvite(d.String())
+	x.ana.expect(x.in, "200 INVITE")
+	m = x.cara.offered(x.out, 8, 0, 101)
+	from := len(x.cara.voice.packets())
+	x.cara.codes(codec{})
+	x.cara.answered(x.out, m, 200, x.cara.lists(3, caras, 8, 101))
+	x.cara.hearsMusic(anaTone)
+	for _, k := range x.cara.voice.packets()[from:] {
+		if k.PayloadType != 8 {
+			t.Fatalf("payload type %d on hold", k.PayloadType)
+		}
+	}
+	// So does the agent's phone, which holds still.
+	d = x.ana.lists(5, anas, 8, 101)
+	d.Direction = "sendonly"
+	m = x.ana.offered(x.in, 8, 0, 101)
+	x.ana.codes(codec{})
+	x.ana.answered(x.in, m, 200, d)
+	x.in.Reinvite(x.ana.lists(6, anas, 8, 107, 101).String())
+	x.ana.expect(x.in, "200 INVITE")
+	x.inG711()
+	x.out.Bye()
+	x.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup)
+}
+
+// A hold that crosses an offer of ours is answered first. What we offer afterwards is
+// newer than the answer.
+func TestHoldCrossesWideband(t *testing.T) {
+	t.Parallel()
+	caras, anas := opus(111, ""), opus(107, "")
+	x := newWidening(t, caras, anas)
+	m := x.ana.offered(x.in, 8, 0, 107, 101)
+	x.ana.answered(x.in, m, 491, siptest.SDP{})
+	d := x.ana.lists(2, anas, 8, 107, 101)
+	d.Direction = "sendonly"
+	x.in.Reinvite(d.String())
+	held := x.ana.expect(x.in, "200 INVITE")
+	x.cara.hearsMusic(anaTone)
+	again := x.ana.offered(x.in, 8, 0, 107, 101)
+	versions := make([]uint64, 0, 3)
+	for _, m := range []*siptest.Message{m, held, again} {
+		d, err := siptest.ParseSDP(m.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, d.Version)
+	}
+	if versions[0] >= versions[1] || versions[1] >= versions[2] {
+		t.Errorf("versions of our descriptions, as they came: %v", versions)
+	}
+	d.Version = 3
+	x.ana.answered(x.in, again, 200, d)
+	x.cara.hearsMusic(anaTone)
+	x.in.Reinvite(x.ana.lists(4, anas, 8, 107, 101).String())
+	x.ana.expect(x.in, "200 INVITE")
+	m = x.cara.offered(x.out, 111, 8, 0, 101)
+	x.cara.codes(caras)
+	x.cara.answered(x.out, m, 200, x.cara.lists(2, caras, 111, 8, 101))
+	m = x.ana.offered(x.in, 107, 8, 0, 101)
+	x.ana.codes(anas)
+	x.ana.answered(x.in, m, 200, x.ana.lists(5, anas, 107, 8, 101))
+	x.inWideband()
+	x.in.Bye()
+	x.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)
+}
+
+// A caller who is given away speaks G.711 by the time somebody else has them, and may
+// change again.
+func TestWidebandEndsWithTheTransfer(t *testing.T) {
+	t.Parallel()
+	caras, anas := opus(111, ""), opus(107, "")
+	x := newWidening(t, caras, anas)
+	x.widen()
+	bo := x.agent("bo", boTone)
+	bo.Manual(true, "INVITE")
+	x.in.Refer("sip:bo@lo.test")
+	x.ana.expect(x.in, "202 REFER")
+	m := x.cara.offered(x.out, 8, 0, 101)
+	x.cara.codes(codec{})
+	x.cara.answered(x.out, m, 200, x.cara.lists(3, caras, 8, 101))
+	m = x.ana.offered(x.in, 8, 0, 101)
+	x.ana.codes(codec{})
+	x.ana.answered(x.in, m, 200, x.ana.lists(4, anas, 8, 101))
+	at := bo.rings()
+	at.Answer(bo.voice.offer())
+	bo.expect(at, "ACK")
+	bo.voice.talkTo(t, at.RemoteSDP())
+	x.cara.hears(boTone)
+	bo.hears(callerTone)
+	x.ana.expect(x.in, "BYE")
+
+	bos := opus(96, "")
+	m = bo.offered(at, 8, 0, 107, 101)
+	bo.answered(at, m, 200, bo.lists(2, bos, 8, 101)) // has it not
+	x.cara.hearsOn(20)
+	if n := x.cara.reinvites(x.out); n != 2 {
+		t.Errorf("the caller has got %d re-INVITEs, want 2", n)
+	}
+	x.out.Bye()
+	if row := x.wantEnd(ledger.Answered, acd.Caller, acd.CauseHangup); row.Codec != "opus" {
+		t.Errorf("CDR: %s", asJSON(row))
+	}
+}
+
+// A phone that takes the talk over takes the codec too, if it offers it.
+func TestWidebandMovesToAnotherPhone(t *testing.T) {
+	t.Parallel()
+	caras, anas := opus(111, ""), opus(107, "")
+	x := newWidening(t, caras, anas)
+	x.widen()
+	other := x.person("127.0.0.1", boTone, siptest.Options{User: "ana", Password: "pw-ana", Domain: "lo.test"})
+	other.Manual(true, "INVITE")
+	if res, err := other.Register(x.ctx, 60e9); err != nil || res.Status != 200 {
+		t.Fatalf("REGISTER: %v, %v", res, err)
+	}
+	local, remote := x.in.Tags()
+	theirs := opus(98, "")
+	at, err := other.Invite(x.ctx, "sip:ana@lo.test", other.lists(1, theirs, 98, 8, 101).String(),
+		siptest.H("Replaces", fmt.Sprintf("%s;to-tag=%s;from-tag=%s", x.in.ID(), remote, local)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.codes(theirs)
+	res := other.expect(at, "200 INVITE")
+	if d, err := siptest.ParseSDP(res.Body); err != nil || !slices.Equal(d.Payloads, []int{98, 8, 101}) {
+		t.Errorf("answered with %v, %v", d.Payloads, err)
+	}
+	other.voice.talkTo(t, res.Body)
+	other.hearsCoded(10, x.cara, theirs)
+	x.cara.hearsCoded(10, other, caras)
+	if n := x.cara.reinvites(x.out); n != 1 {
+		t.Errorf("the caller has got %d re-INVITEs, want 1", n)
+	}
+	at.Bye()
+	x.wantEnd(ledger.Answered, acd.Agent, acd.CauseHangup)
+}
