@@ -1,0 +1,64 @@
+package interop
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"foyer/loadtest"
+)
+
+// Two telephones that both have a wideband codec change to it once they talk. A hold
+// in between is music in G.711, which they play without being asked: what comes under
+// its payload type is taken for what it is. Their receivers are dead after each
+// change (aubridge), so they are asked what they decode, and how many packets came.
+func TestBaresipTalksInWideband(t *testing.T) {
+	for _, c := range []struct{ name, codec, cdr string }{
+		{"g722", "G722/16000/1", "G722"},
+		{"opus", "opus/48000/2", "opus"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := openHouse(t, loadtest.Setup{Wideband: c.name})
+			p := h.agent(0, "udp", baresipTone)
+			p.auto, p.codecs = true, c.codec+",PCMA/8000/1"
+			agent := startBaresip(t, p)
+			caller := h.callFromBaresip(c.codec + ",PCMA/8000/1")
+			for _, b := range []*baresip{caller, agent} {
+				b.decodes(1, "PCMA")
+				b.decodes(1, c.cdr)
+				b.talksOn()
+			}
+			agent.do("hold", "")
+			caller.decodes(2, "PCMA")
+			agent.do("resume", "")
+			caller.decodes(2, c.cdr)
+			caller.talksOn()
+			caller.do("hangup", "")
+			agent.wait("CALL_CLOSED")
+			for _, b := range []*baresip{caller, agent} {
+				if sent, got := b.packets(); sent < 100 || got < sent*9/10 {
+					t.Errorf("a telephone sent %d packets and got %d", sent, got)
+				}
+			}
+			row := h.wantOutcome("answered", "caller")
+			if row.Codec != c.cdr || row.Quality.Agent.Codec != c.cdr || row.Quality.Caller.Lost+row.Quality.Agent.Lost > 0 || row.HoldS == 0 {
+				t.Errorf("call record: %+v", row)
+			}
+		})
+	}
+}
+
+// decodes waits until a baresip has turned to a codec for the nth time.
+func (b *baresip) decodes(n int, codec string) {
+	b.t.Helper()
+	until(b.t, "baresip decodes "+codec, func() bool { return strings.Count(b.output(), "Set audio decoder: "+codec+" ") >= n }, b.output)
+}
+
+// talksOn waits until a baresip has told ten times more, in a second, that packets
+// come and go.
+func (b *baresip) talksOn() {
+	b.t.Helper()
+	both := regexp.MustCompile(`audio=[1-9]\d*/[1-9]\d* `)
+	before := len(both.FindAllString(b.output(), -1))
+	until(b.t, "baresip talks on", func() bool { return len(both.FindAllString(b.output(), -1)) >= before+10 }, b.output)
+}
