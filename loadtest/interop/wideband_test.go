@@ -62,3 +62,33 @@ func (b *baresip) talksOn() {
 	before := len(both.FindAllString(b.output(), -1))
 	until(b.t, "baresip talks on", func() bool { return len(both.FindAllString(b.output(), -1)) >= before+10 }, b.output)
 }
+
+// Linphone has Opus by itself, and no G.722 unless it is switched on: with the one it
+// hears the caller in 48 kHz, with the other both stay in G.711.
+func TestLinphoneTalksInWideband(t *testing.T) {
+	for _, c := range []struct {
+		name, codec, cdr string
+		rate             float64 // of what it hears
+	}{
+		{"opus", "opus/48000/2", "opus", 48000},
+		{"g722", "G722/16000/1", "PCMA", 8000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := openHouse(t, loadtest.Setup{Wideband: c.name})
+			agent := startLinphone(t, h.agent(0, "udp", linphoneTone))
+			caller := h.callFromBaresip(c.codec + ",PCMA/8000/1")
+			agent.answer()
+			caller.decodes(1, c.cdr)
+			caller.talksOn()
+			caller.do("hangup", "") // linphone writes what it heard when the call ends
+			hears(t, "agent", agent.heard, carrierTone*rate/c.rate, agent.output)
+			if sent, got := caller.packets(); sent < 100 || got < sent*9/10 {
+				t.Errorf("the caller's telephone sent %d packets and got %d", sent, got)
+			}
+			row := h.wantOutcome("answered", "caller")
+			if row.Codec != c.cdr || row.Quality.Agent.Codec != c.cdr || row.Quality.Caller.Lost+row.Quality.Agent.Lost > 0 {
+				t.Errorf("call record: %+v", row)
+			}
+		})
+	}
+}
