@@ -92,3 +92,34 @@ func TestLinphoneTalksInWideband(t *testing.T) {
 		})
 	}
 }
+
+// A browser has Opus always. Its page need not know that it is asked for it.
+func TestBrowserTalksInOpus(t *testing.T) {
+	h := openHouse(t, loadtest.Setup{Secure: true, Wideband: "opus"})
+	agent := h.registerBrowser(0, "wss")
+	caller := h.callFromBaresip("opus/48000/2,PCMA/8000/1")
+	agent.takes()
+	hearsCaller := func(when string) {
+		t.Helper()
+		lastSecond(t, "the browser hears the caller "+when, agent, func(x []float64) bool { return share(x, carrierTone) > 0.9 })
+	}
+	caller.decodes(1, "opus")
+	hearsCaller("in Opus")
+	agent.do("hold")
+	agent.wait("on hold")
+	caller.decodes(2, "PCMA")
+	agent.do("resume")
+	agent.wait("resumed")
+	caller.decodes(2, "opus")
+	hearsCaller("after a hold")
+	agent.do("hangup")
+	caller.wait("CALL_CLOSED")
+	agent.wait("ended")
+	if sent, got := caller.packets(); sent < 100 || got < sent*9/10 {
+		t.Errorf("the caller's telephone sent %d packets and got %d", sent, got)
+	}
+	if row := h.wantOutcome("answered", "agent"); row.Codec != "opus" || row.Quality.Agent.Codec != "opus" || row.SRTP != "agent" {
+		t.Errorf("call record: %+v", row)
+	}
+	h.wantNoFailures()
+}
