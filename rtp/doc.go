@@ -18,7 +18,8 @@
 // Around them stand the shard (shard, wheel), the work on a packet (receive,
 // bridge, play, rtcp), the kernel (socket), and the way to the recorder (tap).
 //
-// G.711 in both laws and telephone-event are carried. Nothing is decoded: a
+// G.711 in both laws and telephone-event are carried, and Opus and G.722 between two
+// legs that both have agreed on them. Nothing is decoded: a
 // packet is passed on in the buffer it was read into, with a new header.
 //
 // Linux only: epoll, recvmmsg, SO_TIMESTAMPNS.

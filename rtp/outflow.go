@@ -64,7 +64,7 @@ func (o *outflow) since(now int64) uint32 {
 }
 
 // turnTo makes the stream with the clock of c the one that a leg sends. A receiver
-// can make sense of two clocks only as two sources (RFC 7160 section 4.1).
+// can make sense of two clocks only as two sources (RFC 7160 section 4).
 func (l *Leg) turnTo(c Codec) {
 	if fast := c == Opus; fast != l.out.fast {
 		l.out.cut()
