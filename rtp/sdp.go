@@ -315,6 +315,9 @@ func (s *Session) settle(theirs *section, f format) Stream {
 		Send:    both&sendonly != 0 && (!theirs.addr.IsUnspecified() || s.agreed.ice && theirs.ufrag != ""),
 		Receive: both&recvonly != 0,
 	}
+	if st.Wide != NoCodec {
+		st.Expect, st.ExpectPT = s.Expect()
+	}
 	switch {
 	case !s.remote.IsValid():
 	case st.Mux:

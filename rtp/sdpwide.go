@@ -33,6 +33,17 @@ func (s *Session) Shown(c Codec) (w Wideband, ok bool) {
 	return s.shown[i], true
 }
 
+// Expect is the wideband codec that our last description lists, and its number:
+// whoever has it may send that from now on.
+func (s *Session) Expect() (Codec, uint8) {
+	for _, f := range s.said.formats {
+		if f.codec.Wide() {
+			return f.codec, f.pt
+		}
+	}
+	return NoCodec, 0
+}
+
 // widened puts a wideband format in its place among ours.
 func (s *Session) widened(formats []format, w format) []format {
 	if w.pt == 0 {

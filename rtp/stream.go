@@ -71,12 +71,14 @@ type Stream struct {
 	Codec      Codec          // PCMA or PCMU; NoCodec: the peer takes nothing but Wide
 	PT         uint8          // payload type of Codec
 	Wide       Codec          // may be passed on besides, in both directions; NoCodec: none
-	WidePT     uint8
-	EventPT    uint8         // telephone-event payload type, 0: none
-	Ptime      time.Duration // 20 ms unless asked otherwise
-	Send       bool          // we may send (the peer receives)
-	Receive    bool          // the peer may send
-	Inband     bool          // keys are looked for in the peer's audio, if EventPT is 0
+	WidePT     uint8          // payload type of Wide, as it is sent
+	Expect     Codec          // wideband codec that may come, as soon as it is offered (RFC 3264 section 5.1)
+	ExpectPT   uint8          // payload type of Expect
+	EventPT    uint8          // telephone-event payload type, 0: none
+	Ptime      time.Duration  // 20 ms unless asked otherwise
+	Send       bool           // we may send (the peer receives)
+	Receive    bool           // the peer may send
+	Inband     bool           // keys are looked for in the peer's audio, if EventPT is 0
 	Latch      Latch
 	SignalIP   netip.Addr // the IP the SIP flow uses, for Latch Near
 	Guard      Guard
@@ -100,20 +102,22 @@ const (
 
 // terms are the parts of a Stream that every packet is held against.
 type terms struct {
-	codec   Codec
-	pt      uint8
-	wide    Codec
-	widePT  uint8
-	eventPT uint8
-	send    bool
-	receive bool
-	mux     bool
-	ticks   uint8 // of the packets we make ourselves
+	codec    Codec
+	pt       uint8
+	wide     Codec
+	widePT   uint8
+	expect   Codec
+	expectPT uint8
+	eventPT  uint8
+	send     bool
+	receive  bool
+	mux      bool
+	ticks    uint8 // of the packets we make ourselves
 }
 
 func (s *Stream) terms() terms {
 	return terms{
-		codec: s.Codec, pt: s.PT, wide: s.Wide, widePT: s.WidePT, eventPT: s.EventPT,
+		codec: s.Codec, pt: s.PT, wide: s.Wide, widePT: s.WidePT, expect: s.Expect, expectPT: s.ExpectPT, eventPT: s.EventPT,
 		send: s.Send, receive: s.Receive, mux: s.Mux, ticks: uint8(s.ptime() / tick),
 	}
 }
@@ -130,6 +134,8 @@ func (t *terms) understands(pt uint8) (codec Codec, event bool) {
 		return t.codec, false
 	case pt == t.widePT && t.wide != NoCodec:
 		return t.wide, false
+	case pt == t.expectPT && t.expect != NoCodec:
+		return t.expect, false
 	case pt == t.eventPT && t.eventPT != 0:
 		return NoCodec, true
 	case pt == staticPCMU:

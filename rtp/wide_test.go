@@ -91,6 +91,30 @@ func TestOpusIsPassedOnUntouched(t *testing.T) {
 	}
 }
 
+// What is negotiated in a talk, and refused or agreed to, costs it no packet.
+func TestOffersInATalkLoseNothing(t *testing.T) {
+	m := open(t, nil)
+	a, b := bridged(t, m, alaw(), alaw())
+	a.say(8, frame(0))
+	before := b.hear()
+	for i := range byte(12) {
+		for _, p := range []*peer{a, b} {
+			st := alaw()
+			if i%3 != 0 {
+				st = withOpus(st, 111)
+			}
+			st.Remote, st.Send, st.Receive = p.addr(), true, true
+			p.leg.Set(st)
+		}
+		a.say(8, frame(i))
+		k := b.hear()
+		if k.SSRC != before.SSRC || k.SequenceNumber != before.SequenceNumber+1 || k.Timestamp != before.Timestamp+160 || k.Marker {
+			t.Fatalf("%+v after %+v", k.Header, before.Header)
+		}
+		before = k
+	}
+}
+
 // The clock of G.722 is that of G.711, and so they share a stream.
 func TestG722IsPassedOnUntouched(t *testing.T) {
 	m := open(t, nil)
@@ -135,6 +159,24 @@ func TestWidebandNobodyAgreedOnIsDropped(t *testing.T) {
 				t.Errorf("and %s later", span)
 			}
 		})
+	}
+}
+
+// Whoever has an offer may send what it lists before its answer has come; it is sent
+// nothing of the kind until then.
+func TestOfferedIsHeardAtOnce(t *testing.T) {
+	m := open(t, nil)
+	offered := alaw()
+	offered.Expect, offered.ExpectPT = Opus, 111
+	a, b := bridged(t, m, offered, withOpus(alaw(), 107))
+	a.code(111, 960, "early")
+	if k := b.hear(); k.PayloadType != 107 || string(k.Payload) != "early" {
+		t.Errorf("type %d, %q", k.PayloadType, k.Payload)
+	}
+	b.code(107, 960, "too early")
+	b.say(8, frame(1))
+	if k := a.hear(); k.PayloadType != 8 || !bytes.Equal(k.Payload, frame(1)) {
+		t.Errorf("type %d, %q", k.PayloadType, k.Payload)
 	}
 }
 
@@ -298,6 +340,10 @@ func TestWidebandInSDP(t *testing.T) {
 			st, err := s.Accept(peerSDP(c.lines...))
 			if err != nil || st.Codec != c.codec || st.Wide != c.are || st.WidePT != c.pt {
 				t.Errorf("%+v, %v", st, err)
+			}
+			// What they send has our number.
+			if st.Expect != c.are || c.are == Opus && st.ExpectPT != 111 {
+				t.Errorf("expected is %s by %d", st.Expect, st.ExpectPT)
 			}
 		})
 	}

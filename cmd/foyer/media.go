@@ -206,6 +206,9 @@ func (c *call) reoffered(who acd.Party, s *side, leg *sip.Leg, ev sip.Reoffered)
 	leg.Accept(ev, answer)
 	s.took(stream)
 	c.apply(s, stream, s.stream.Latch)
+	if s.asked != nil {
+		s.expect()
+	}
 	c.streamChanged(who, s)
 }
 

@@ -121,12 +121,20 @@ func (c *call) list(s *side, w rtp.Wideband) {
 		return
 	}
 	s.asked = &w
+	s.expect()
+}
+
+// expect lets what our last description lists be heard.
+func (s *side) expect() {
+	s.stream.Expect, s.stream.ExpectPT = s.sdp.Expect()
+	s.media.Set(s.stream)
 }
 
 // unlisted: an offer of ours has come to nothing, and what was agreed on stays.
 func (s *side) unlisted() {
 	s.sdp.Refused()
 	s.sdp.Widen(s.lists)
+	s.expect()
 	s.fixed = true
 }
 
