@@ -177,7 +177,7 @@ type Facts struct {
 	// With Closed.
 	Code       int      `json:"code,omitempty"` // final SIP status on the caller's leg; 200 when answered
 	Q850       int      `json:"q850,omitempty"`
-	Codec      string   `json:"codec,omitempty"` // of the caller's leg: PCMA, PCMU
+	Codec      string   `json:"codec,omitempty"` // of the caller's leg: PCMA, PCMU, G722, opus
 	Recording  string   `json:"rec,omitempty"`
 	RecordedMS int64    `json:"rec_ms,omitempty"`
 	CallerLeg  *Quality `json:"cq,omitempty"`

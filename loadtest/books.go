@@ -27,6 +27,7 @@ type CDR struct {
 	RecordingID string  `json:"recording_id"`
 	RecordedS   float64 `json:"recorded_s"`
 	SRTP        string  `json:"srtp"`
+	Codec       string  `json:"codec"`       // of the caller
 	SIPCallID   string  `json:"sip_call_id"` // of the caller's leg
 	MOSMin      float64 `json:"mos_min"`
 	Quality     struct{ Caller, Agent Quality }
@@ -35,6 +36,7 @@ type CDR struct {
 // Quality is what a row says the switch has measured of what one party sent.
 type Quality struct {
 	SRTP      string  `json:"srtp"`
+	Codec     string  `json:"codec"`
 	Packets   uint64  `json:"packets"`
 	Lost      uint64  `json:"lost"`
 	LossRatio float64 `json:"loss"`

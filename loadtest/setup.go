@@ -40,6 +40,7 @@ type Setup struct {
 	Digest     string        // of the agents' phones, md5 or sha-256; "" is md5
 	Probe      time.Duration // how often a phone is asked whether it is there; 0 is 25s
 	EarlyMedia bool          // callers hear music before their call is answered
+	Wideband   string        // what talks may change to, by preference: opus, g722
 
 	Secure   bool // also SIP by TLS, and by WSS at /sip, with a certificate for Realm and IP signed by CA
 	TLSPort  int  // of Secure; 0: Switch picks a free one
@@ -215,13 +216,16 @@ listen:
 %[5]s  rtp: {addr: %[3]s, ports: %[6]d-%[7]d}
 registrar: {realm: %[1]s, digest: md5, keepalive: {udp_options: %[11]ds}, ban: {allow: [%[14]s]}}
 trunks:
-  - {id: carrier, auth: {mode: ip, allow: [%[8]s]}, max_calls: %[9]d, early_media: %[12]t}
+  - {id: carrier, auth: {mode: ip, allow: [%[8]s]}, max_calls: %[9]d, early_media: %[12]t, wideband: %[15]t}
 clients: [{id: essai, name: Essai SA, recording: tout}]
 recording_policies:
   - {id: tout, purpose: contract_proof, legal_basis: "test calls only", select: {percent: %[10]d}}
 `, s.Realm, filepath.Join(s.Dir, "data"), s.IP, s.HTTPPort, s.listen(), s.RTPPorts[0], s.RTPPorts[1],
-		s.sources(), s.MaxCalls, percent, int(s.Probe.Seconds()), s.EarlyMedia, s.Desk, s.Allow)
+		s.sources(), s.MaxCalls, percent, int(s.Probe.Seconds()), s.EarlyMedia, s.Desk, s.Allow, s.Wideband != "")
 	b.WriteString(s.queues())
+	if s.Wideband != "" {
+		fmt.Fprintf(&b, "media: {wideband: [%s]}\n", s.Wideband)
+	}
 	b.WriteString(s.ExtraYAML)
 	if s.Agents == 0 {
 		return b.String()

@@ -25,16 +25,27 @@ func (s *shard) pass(l *Leg, p *packet) {
 		if e, ok := readEvent(p.buf[p.payload:]); ok {
 			span = uint32(e.duration)
 		}
-	case p.event, p.codec == NoCodec:
+	case p.codec.Wide() && p.codec == l.terms.wide:
+		pt = l.terms.widePT
+		if p.codec == Opus {
+			span = opusSpan
+		}
+	case p.codec.Wide():
+		l.out.cut() // nothing that has been agreed on with who would hear it
+		return
+	case p.event, p.codec == NoCodec, l.terms.codec == NoCodec:
 		l.out.leaveOut(p)
 		return
+	}
+	if !p.event {
+		l.turnTo(p.codec)
 	}
 	seq, ts, marker, ok := l.out.carry(s.now, p, span)
 	if !ok {
 		return
 	}
 	packet := p.buf[p.payload-headerSize:]
-	if !p.event && p.codec != l.terms.codec {
+	if !p.event && !p.codec.Wide() && p.codec != l.terms.codec {
 		packet = s.translated(p, l.terms.codec)
 	}
 	writeHeader(packet, pt, marker, seq, ts, l.out.ssrc)
@@ -45,6 +56,10 @@ func (s *shard) pass(l *Leg, p *packet) {
 		l.tell(BridgeUp{})
 	}
 }
+
+// opusSpan is how long a packet of Opus is taken to last where one stretch follows
+// another at once, in clock units: 20 ms, as nearly all of them do.
+const opusSpan = 20 * clockRate / 1000 * fastClock
 
 // translated is the packet in the other law, in the shard's own buffer: the
 // original may have to go to somebody else as it is.
@@ -110,7 +125,8 @@ func (s *shard) press(l *Leg) {
 	}
 }
 
-// play sends n bytes of the leg's list. It waits for the first negotiation; after
+// play sends n bytes of the leg's list. It waits for the first negotiation, and for
+// another while the peer takes no G.711; after
 // that the list goes on by the clock whether or not the peer may hear it, so that
 // a prompt ends on hold too.
 func (s *shard) play(l *Leg, n int) {
@@ -139,6 +155,7 @@ func (s *shard) play(l *Leg, n int) {
 		packet[i] = silence(l.terms.codec)
 	}
 	if l.audible && got > 0 {
+		l.turnTo(l.terms.codec)
 		seq, ts, marker := l.out.step(s.now, uint32(n))
 		writeHeader(packet, l.terms.pt, marker, seq, ts, l.out.ssrc)
 		s.send(l, packet, n)

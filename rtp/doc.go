@@ -25,7 +25,8 @@
 // that outlives the process too (inbox, tap). The next process takes all of it up
 // (resume).
 //
-// G.711 in both laws and telephone-event are carried. Nothing is decoded: a
+// G.711 in both laws and telephone-event are carried, and Opus and G.722 between two
+// legs that both have agreed on them. Nothing is decoded: a
 // packet is passed on in the buffer it was read into, with a new header.
 //
 // Linux only: epoll, recvmmsg, SO_TIMESTAMPNS.

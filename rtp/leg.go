@@ -95,6 +95,8 @@ type Leg struct {
 	sendFails   uint64
 	unreachable uint64
 	unproven    uint64
+	other       *outflow // in the clock that is not sent now; nil before the peer may get Opus
+	spoke       Codec    // the wideband codec that has come, NoCodec: none
 	early       *earlyHello
 	keypad      keypad
 	ear         *ear // nil: keys are not looked for in the audio
@@ -125,6 +127,9 @@ func (l *Leg) post(f func(s *shard)) {
 func (l *Leg) Set(st Stream) {
 	l.post(func(s *shard) {
 		l.stream, l.terms = st, st.terms()
+		if st.Wide == Opus && l.other == nil {
+			l.other = newFastOutflow()
+		}
 		s.change(l)
 		s.protect(l, &st)
 		switch inband := st.Inband && st.EventPT == 0; {
@@ -153,8 +158,9 @@ func (l *Leg) Hear(source Source) {
 	l.post(func(s *shard) { s.hear(l, source) })
 }
 
-// Bridge is Hear both ways with SSRC and timestamp continuity, and the codec
-// translated where they differ.
+// Bridge is Hear both ways with SSRC and timestamp continuity. Where the laws of
+// G.711 differ they are translated; of a wideband codec only what both sides have
+// negotiated is passed on.
 func Bridge(a, b *Leg) {
 	a.post(func(s *shard) {
 		s.hear(a, b)
@@ -361,7 +367,7 @@ func (s *shard) aim(l *Leg) {
 		target = netip.AddrPort{} // whoever is there has not asked for it (RFC 8445 section 12.1)
 	}
 	l.target = newSockaddr(target, l.local.Addr())
-	l.audible = l.terms.send && l.terms.codec != NoCodec && l.target.valid() && (l.shield == nil || l.shield.tx != nil)
+	l.audible = l.terms.send && l.terms.settled() && l.target.valid() && (l.shield == nil || l.shield.tx != nil)
 	if l.latch.peer.IsValid() {
 		l.peer, l.known = newSockaddr(l.latch.peer, l.local.Addr()), true
 	}

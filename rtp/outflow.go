@@ -4,7 +4,8 @@ import (
 	"math/rand/v2"
 )
 
-// outflow is the one RTP stream a leg sends during its whole life. Whatever it
+// outflow is the one RTP stream a leg sends during its whole life, or one of two
+// where Opus is passed on, for that has another clock (RFC 7160). Whatever it
 // is made of (music, another leg, keys we press), the peer sees one SSRC, each
 // sequence number once, and a timestamp that follows the clock. Pure.
 type outflow struct {
@@ -15,6 +16,7 @@ type outflow struct {
 	at   int64  // when it was sent, ns on the shard's clock
 
 	fresh bool // what comes next is a new source
+	fast  bool // its clock is that of Opus
 	relay relayMap
 
 	packets, bytes uint64
@@ -39,6 +41,14 @@ func newOutflow() outflow {
 	return outflow{ssrc: rand.Uint32(), seq: uint16(rand.Uint32()) >> 1, ts: rand.Uint32(), fresh: true}
 }
 
+// newFastOutflow is one in the clock of Opus. Like every stream it has an SSRC of its
+// own, so that no number is used twice under one key.
+func newFastOutflow() *outflow {
+	o := newOutflow()
+	o.fast = true
+	return &o
+}
+
 // cut says that what has been sent until now ends: the next packet opens a new
 // stretch, with the marker bit and a timestamp advanced by the time in between.
 func (o *outflow) cut() { o.fresh, o.relay.live = true, false }
@@ -49,7 +59,34 @@ func (o *outflow) resume(now int64) uint32 {
 	if o.packets == 0 {
 		return o.ts
 	}
-	return o.ts + max(uint32((now-o.at)/(1e9/clockRate)), o.span)
+	return o.ts + max(o.since(now), o.span)
+}
+
+// since is the time since the newest packet, in clock units.
+func (o *outflow) since(now int64) uint32 {
+	units := (now - o.at) / (1e9 / clockRate)
+	if o.fast {
+		units *= fastClock
+	}
+	return uint32(units)
+}
+
+// turnTo makes the stream with the clock of c the one that a leg sends. A receiver
+// can make sense of two clocks only as two sources (RFC 7160 section 4).
+func (l *Leg) turnTo(c Codec) {
+	if fast := c == Opus; fast != l.out.fast {
+		l.out.cut()
+		l.out, *l.other = *l.other, l.out
+	}
+}
+
+// sent is how much the leg has sent, in whatever clock.
+func (l *Leg) sent() (packets, bytes uint64) {
+	packets, bytes = l.out.packets, l.out.bytes
+	if l.other != nil {
+		packets, bytes = packets+l.other.packets, bytes+l.other.bytes
+	}
+	return packets, bytes
 }
 
 // step numbers the next packet of audio we make ourselves.

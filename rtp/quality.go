@@ -36,9 +36,12 @@ type reception struct {
 	pastExpected, pastReceived uint64 // of the sources before
 
 	timed   bool
-	transit int32 // of the last packet, clock units
-	usual   int64 // the shortest transit lately, in 512ths: when a packet's turn is
-	jitter  int32 // RFC 3550 A.8, sixteenths of a clock unit
+	fast    bool   // its clock is that of Opus
+	newest  uint32 // timestamp of the last packet, if fast
+	passed  int64  // fast units since the first
+	transit int32  // of the last packet, clock units
+	usual   int64  // the shortest transit lately, in 512ths: when a packet's turn is
+	jitter  int32  // RFC 3550 A.8, sixteenths of a clock unit
 
 	packets, bytes             uint64
 	late, duplicate, reordered uint64
@@ -114,6 +117,20 @@ func (r *reception) restart(ssrc uint32, seq uint16) {
 	r.highest = 1<<16 | uint32(seq)
 	r.first, r.window, r.received = r.highest, 1, 1
 	r.timed, r.jitter = false, 0
+}
+
+// slow is a packet's timestamp in clock units of 8000 Hz, whatever its own are, to be
+// given to time. Another clock is another origin.
+func (r *reception) slow(c Codec, timestamp uint32) uint32 {
+	if fast := c == Opus; fast != r.fast {
+		r.fast, r.newest, r.passed, r.timed, r.jitter = fast, timestamp, 0, false, 0
+	}
+	if !r.fast {
+		return timestamp
+	}
+	r.passed += int64(int32(timestamp - r.newest))
+	r.newest = timestamp
+	return uint32(r.passed / fastClock)
 }
 
 // time counts the moment of arrival of an audio packet, in clock units of any

@@ -92,7 +92,7 @@ func (s *shard) read(l *Leg, p *packet, data []byte, wall int64) bool {
 func (s *shard) believe(l *Leg, from *sockaddr, p *packet) bool {
 	switch l.latch.step(p.at, sighting{
 		from: from.addrPort(), ssrc: p.ssrc, seq: p.seq,
-		ours: p.pt == l.terms.pt || p.event, goesOn: l.in.goesOn(p.ssrc, p.seq), idle: p.at - l.heard,
+		ours: p.pt == l.terms.pt || p.codec.Wide() || p.event, goesOn: l.in.goesOn(p.ssrc, p.seq), idle: p.at - l.heard,
 	}) {
 	case accept:
 		return true
@@ -138,8 +138,11 @@ func (s *shard) take(l *Leg, p *packet) {
 			s.change(l)
 			l.tell(d)
 		}
+	case p.codec.Wide(): // neither recorded nor listened to for keys: both are for G.711
+		l.spoke = p.codec
+		l.in.time(l.in.slow(p.codec, p.ts), uint32(p.wall/(1e9/clockRate)))
 	case p.codec != NoCodec:
-		l.in.time(p.ts, uint32(p.wall/(1e9/clockRate)))
+		l.in.time(l.in.slow(p.codec, p.ts), uint32(p.wall/(1e9/clockRate)))
 		if l.recording != 0 && p.wall >= l.tapSince && p.wall <= l.tapUntil {
 			s.copy(l, p)
 		}
@@ -251,14 +254,18 @@ func (s *shard) count(l *Leg) {
 
 // report is what the leg has measured so far.
 func (l *Leg) report() Report {
+	sent, bytes := l.sent()
 	r := Report{
-		Codec: l.stream.Codec, Received: l.in.packets, Sent: l.out.packets,
-		BytesIn: l.in.bytes, BytesOut: l.out.bytes,
+		Codec: l.stream.Codec, Received: l.in.packets, Sent: sent,
+		BytesIn: l.in.bytes, BytesOut: bytes,
 		Lost: l.in.lost(), Late: l.in.late, Duplicate: l.in.duplicate, Reordered: l.in.reordered,
 		Refused: l.refused, Malformed: l.malformed, Unknown: l.unknown, SendFails: l.sendFails, Unreachable: l.unreachable, Unproven: l.unproven,
 		Jitter: l.in.jitterP95(), RTT: l.control.roundTrip, RemoteLoss: l.control.remoteLoss,
 		MOS:    l.in.mos(l.control.roundTrip, l.stream.ptime()),
-		OneWay: l.out.packets > 0 && l.in.packets == 0,
+		OneWay: sent > 0 && l.in.packets == 0,
+	}
+	if l.spoke != NoCodec {
+		r.Codec, r.MOS = l.spoke, 0
 	}
 	if l.shield != nil && l.shield.tx != nil {
 		r.Guard, r.Suite = l.stream.Guard, l.shield.keys.Suite

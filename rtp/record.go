@@ -23,6 +23,7 @@ type record struct {
 	Role    Role
 	Cell    int
 	SSRC    uint32
+	Renew   bool `json:",omitempty"` // two streams were sent, by two clocks: the next process begins others
 	CNAME   string
 	Public  netip.Addr // as written in SDP
 
@@ -124,7 +125,7 @@ func readRecord(b []byte) (*record, error) {
 func (s *shard) record(l *Leg) *record {
 	r := &record{
 		Version: recordVersion, Port: l.local.Port(), Shard: l.kept.number, Role: l.role, Cell: l.kept.cell,
-		SSRC: l.out.ssrc, CNAME: l.control.cname, Public: l.addr.Addr(), Stream: l.stream,
+		SSRC: l.out.ssrc, Renew: l.other != nil, CNAME: l.control.cname, Public: l.addr.Addr(), Stream: l.stream,
 		Peer: l.latch.peer, Armed: s.mono + l.latch.armed,
 		Bridged: l.up, Watched: l.watched, Quiet: l.quiet, Silent: l.silent,
 		Recording: l.recording, Channel: l.channel, Figures: l.figures(),

@@ -10,7 +10,7 @@ import "time"
 // on. The others, and the seconds that Jitter and so MOS are made of, are those of the
 // last record, at most 30 s before the kill.
 type Report struct {
-	Codec       Codec
+	Codec       Codec  // the wideband one if the peer has spoken any, else as agreed
 	Received    uint64 // RTP packets accepted, each once
 	Sent        uint64
 	BytesIn     uint64 // payload only
@@ -33,7 +33,7 @@ type Report struct {
 	Jitter     time.Duration // p95 of the RFC 3550 jitter, sampled each second
 	RTT        time.Duration // from RTCP, 0 unknown
 	RemoteLoss float64       // what the peer reported in RR, 0 to 1
-	MOS        float64       // E-model of what was received, 1 to 4.5; 0 when nothing was
+	MOS        float64       // E-model of what was received, 1 to 4.5; 0 when nothing was, or a wideband codec, which it has no figures for
 	OneWay     bool          // we sent, nothing ever came
 }
 

@@ -200,6 +200,9 @@ func (s *shard) restore(r *resumption) {
 	l.latch.set(&l.stream, now)
 	l.latch.armed, l.latch.peer = k.Armed-s.mono, k.Peer
 	l.out = k.outflow(c, s.mono)
+	if l.stream.Wide == Opus {
+		l.other = newFastOutflow()
+	}
 	l.in = k.reception(c)
 	l.heard, l.watching = now, now // while nobody listened nobody was silent
 	l.watched, l.quiet, l.silent = k.Watched, k.Quiet, k.Silent
@@ -210,7 +213,7 @@ func (s *shard) restore(r *resumption) {
 		l.keypad.done, l.keypad.start = true, stamp{t.SSRC, t.Timestamp}
 	}
 	if k.Shield != nil {
-		s.restoreShield(l, k.Shield)
+		s.restoreShield(l, k)
 	}
 	s.join(l)
 	s.rejoinPeer(l)
@@ -251,6 +254,9 @@ func (s *shard) recall(l *Leg) {
 // outflow is the stream we send: the next packet has the next number.
 func (k *record) outflow(c *[8]uint64, mono int64) outflow {
 	o := newOutflow()
+	if k.Renew {
+		return o
+	}
 	o.ssrc = k.SSRC
 	if c[cellSent]&sentBegun == 0 {
 		return o
@@ -354,7 +360,8 @@ func (k *record) presser(o *outflow) *presser {
 }
 
 // restoreShield takes the keys into use again, each direction where it was.
-func (s *shard) restoreShield(l *Leg, k *shieldRecord) {
+func (s *shard) restoreShield(l *Leg, r *record) {
+	k := r.Shield
 	c := new(shield)
 	l.shield = c
 	if l.stream.DTLS != nil && l.stream.Guard == DTLS {
@@ -381,15 +388,15 @@ func (s *shard) restoreShield(l *Leg, k *shieldRecord) {
 		l.stream.Keys = &keys
 	}
 	c.ours, c.theirs = k.Turns[0], k.Turns[1]
-	c.goOn(l, k)
+	c.goOn(l, r)
 }
 
 // goOn takes the numbers up from the cell. Those of other keys than the present ones
 // mean nothing: no packet had left under these.
-func (c *shield) goOn(l *Leg, k *shieldRecord) {
+func (c *shield) goOn(l *Leg, k *record) {
 	sent, heard := l.cell[cellSent], l.cell[cellHeard]
-	if sent&sentBegun != 0 && uint16(sent>>48)&keySent == c.ours&keySent {
-		c.sent = once{begun: true, newest: sent & sentIndex, used: math.MaxUint64}
+	if sent&sentBegun != 0 && !k.Renew && uint16(sent>>48)&keySent == c.ours&keySent {
+		c.sent[0] = once{begun: true, newest: sent & sentIndex, used: math.MaxUint64}
 	}
 	if c.reported = uint32(l.cell[cellReports] >> 32); c.reported > 0 {
 		c.tx.SetIndex(l.out.ssrc, c.reported)
@@ -398,7 +405,7 @@ func (c *shield) goOn(l *Leg, k *shieldRecord) {
 		c.ssrc, c.index = l.in.ssrc, heard&heardTurn
 		c.before = append(c.before, source{ssrc: c.ssrc, index: c.index, window: l.in.window})
 	}
-	for _, one := range k.Sources {
+	for _, one := range k.Shield.Sources {
 		if len(c.before) == 0 || one.SSRC != c.ssrc {
 			c.before = append(c.before, source{ssrc: one.SSRC, index: one.Index, window: math.MaxUint64})
 		}

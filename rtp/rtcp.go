@@ -155,14 +155,14 @@ func (s *shard) sendReport(l *Leg) {
 
 // bye tells the peer that our stream ends.
 func (s *shard) bye(l *Leg) {
-	if l.out.packets > 0 {
+	if packets, _ := l.sent(); packets > 0 {
 		s.sendControl(l, true)
 	}
 }
 
 func (s *shard) sendControl(l *Leg, bye bool) {
 	c := &l.control
-	if !c.target.valid() || l.stream.Codec == NoCodec {
+	if !c.target.valid() || !l.terms.settled() {
 		return
 	}
 	list := []rtcp.Packet{c.report(l, s.now, s.wall), &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
@@ -170,7 +170,11 @@ func (s *shard) sendControl(l *Leg, bye bool) {
 		Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: c.cname}},
 	}}}}
 	if bye {
-		list = append(list, &rtcp.Goodbye{Sources: []uint32{l.out.ssrc}})
+		sources := []uint32{l.out.ssrc}
+		if l.other != nil && l.other.packets > 0 {
+			sources = append(sources, l.other.ssrc)
+		}
+		list = append(list, &rtcp.Goodbye{Sources: sources})
 	}
 	data, err := rtcp.Marshal(list)
 	if err != nil {
@@ -203,6 +207,9 @@ func (c *control) report(l *Leg, now, wall int64) rtcp.Packet {
 			TotalLost:          uint32(min(l.in.lost(), 1<<23-1)),
 			LastSequenceNumber: l.in.highest, Jitter: uint32(l.in.jitter >> 4),
 		}
+		if l.in.fast {
+			block.Jitter *= fastClock
+		}
 		if c.senderReport != 0 {
 			block.LastSenderReport = c.senderReport
 			block.Delay = uint32((wall - c.senderAt) * 65536 / 1e9)
@@ -213,7 +220,7 @@ func (c *control) report(l *Leg, now, wall int64) rtcp.Packet {
 		return &rtcp.ReceiverReport{SSRC: l.out.ssrc, Reports: blocks}
 	}
 	return &rtcp.SenderReport{
-		SSRC: l.out.ssrc, NTPTime: ntpTime(wall), RTPTime: l.out.ts + uint32((now-l.out.at)/(1e9/clockRate)),
+		SSRC: l.out.ssrc, NTPTime: ntpTime(wall), RTPTime: l.out.ts + l.out.since(now),
 		PacketCount: uint32(l.out.packets), OctetCount: uint32(l.out.bytes), Reports: blocks,
 	}
 }

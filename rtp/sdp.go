@@ -30,6 +30,8 @@ type Session struct {
 	held    bool    // we want the peer silent
 	codecs  []Codec // what we speak, in our order of preference
 	silent  bool    // no telephone-event
+	wide    Wideband
+	shown   []Wideband // what the peer has listed of the kind
 
 	protection Protection
 	keys       *Keys // agreed, where they are in the SDP
@@ -51,7 +53,8 @@ type ours struct {
 	lines   []line // every m= line of the session, in order
 	audio   int    // the one that is served; the others are refused with port 0
 	formats []format
-	event   uint8 // telephone-event, 0: none
+	wide    Wideband // one of formats
+	event   uint8    // telephone-event, 0: none
 	dir     direction
 	mux     bool
 	guard   Guard
@@ -74,11 +77,13 @@ type format struct {
 // peer has used.
 type numbers struct {
 	pcma, pcmu, event uint8
+	g722, opus        uint8     // 0: not bound
 	taken             [2]uint64 // bit set of all the peer has bound
 }
 
 const (
 	usualEvent = 101 // what most phones and carriers use for telephone-event
+	usualOpus  = 107 // what many use for Opus
 	maxLines   = 64  // m= lines of a description; more is not a phone call
 )
 
@@ -100,10 +105,19 @@ func (s *Session) Speak(codecs []Codec, events bool) {
 	s.codecs, s.silent = codecs, !events
 }
 
-// understood takes out of a peer's description what we do not speak.
+// understood takes out of a peer's description what we do not speak. Of the wideband
+// codecs it leaves the one that Widen has named.
 func (s *Session) understood(d *description) {
 	for i := range d.media {
 		m := &d.media[i]
+		for _, f := range m.formats {
+			if f.codec.Wide() {
+				m.wides = append(m.wides, f)
+			}
+			if f.codec == s.wide.Codec {
+				m.wide = f
+			}
+		}
 		m.formats = slices.DeleteFunc(m.formats, func(f format) bool { return !slices.Contains(s.codecs, f.codec) })
 		if s.silent {
 			m.event = 0
@@ -111,8 +125,9 @@ func (s *Session) understood(d *description) {
 	}
 }
 
-// ourFormats are the codecs of an offer of ours, prefer first if we speak it.
-func (s *Session) ourFormats(prefer Codec) []format {
+// ourFormats are the codecs of an offer of ours with this number for
+// telephone-event, of the laws of G.711 prefer first if we speak it.
+func (s *Session) ourFormats(prefer Codec, event uint8) []format {
 	formats := make([]format, 0, len(s.codecs))
 	for _, c := range s.codecs {
 		pt := s.numbers.pcma
@@ -126,6 +141,9 @@ func (s *Session) ourFormats(prefer Codec) []format {
 			formats[0], formats[i] = formats[i], formats[0]
 		}
 	}
+	if w := s.wide.Codec; w != NoCodec {
+		return s.widened(formats, format{w, s.numbers.forWide(w, event)})
+	}
 	return formats
 }
 
@@ -137,13 +155,14 @@ func (s *Session) Hold(on bool) { s.held = on }
 // result must not be changed.
 func (s *Session) Offer(prefer Codec) []byte {
 	o := ours{
-		lines:   []line{{media: "audio", proto: s.protection.profile()}},
-		formats: s.ourFormats(prefer),
-		dir:     s.wish(),
+		lines: []line{{media: "audio", proto: s.protection.profile()}},
+		wide:  s.wide,
+		dir:   s.wish(),
 	}
 	if !s.silent {
 		o.event = s.numbers.forEvent()
 	}
+	o.formats = s.ourFormats(prefer, o.event)
 	if len(s.agreed.lines) > 0 {
 		// RFC 3264 section 8: the lines of the session stay, in their order.
 		o.lines, o.audio, o.mux = s.agreed.lines, s.agreed.audio, s.agreed.mux
@@ -176,12 +195,17 @@ func (s *Session) Answer(offer []byte, prefer Codec) (answer []byte, st Stream, 
 	theirs := &d.media[i]
 	chosen := theirs.pick(s.codec, prefer)
 	o := ours{
-		lines:   d.lines(),
-		audio:   i,
-		formats: []format{chosen},
-		event:   theirs.event,
-		dir:     s.wish() & theirs.dir.mirror(),
-		mux:     theirs.mux,
+		lines: d.lines(),
+		audio: i,
+		event: theirs.event,
+		dir:   s.wish() & theirs.dir.mirror(),
+		mux:   theirs.mux,
+	}
+	if chosen.codec != NoCodec {
+		o.formats = []format{chosen}
+	}
+	if theirs.wide.codec != NoCodec {
+		o.formats, o.wide = s.widened(o.formats, theirs.wide), s.wide
 	}
 	s.reply(&o, theirs)
 	if theirs.addr.IsUnspecified() && !o.ice {
@@ -270,8 +294,11 @@ func (s *Session) describe(o ours) []byte {
 
 // settle notes what is agreed and says what it means for the media.
 func (s *Session) settle(theirs *section, f format) Stream {
-	s.codec = f.codec
+	if f.codec != NoCodec {
+		s.codec = f.codec
+	}
 	s.numbers.learn(theirs, f)
+	s.see(theirs)
 	if !theirs.addr.IsUnspecified() {
 		s.remote = netip.AddrPortFrom(theirs.addr, theirs.port)
 	}
@@ -281,10 +308,15 @@ func (s *Session) settle(theirs *section, f format) Stream {
 		Mux:     s.agreed.mux,
 		Codec:   f.codec,
 		PT:      f.pt,
+		Wide:    theirs.wide.codec,
+		WidePT:  theirs.wide.pt,
 		EventPT: theirs.event,
 		Ptime:   theirs.packet(),
 		Send:    both&sendonly != 0 && (!theirs.addr.IsUnspecified() || s.agreed.ice && theirs.ufrag != ""),
 		Receive: both&recvonly != 0,
+	}
+	if st.Wide != NoCodec {
+		st.Expect, st.ExpectPT = s.Expect()
 	}
 	switch {
 	case !s.remote.IsValid():
@@ -319,6 +351,7 @@ func (n *numbers) learn(theirs *section, f format) {
 	if theirs.event != 0 {
 		n.event = theirs.event
 	}
+	n.learnWide(theirs)
 	if n.event == n.pcma || n.event == n.pcmu {
 		n.event = 0
 	}
@@ -333,9 +366,15 @@ func (n *numbers) forEvent() uint8 {
 	if n.event != 0 {
 		return n.event
 	}
-	for _, first := range [...]uint8{usualEvent, 96} {
+	return n.free(usualEvent, 0)
+}
+
+// free is the first number from first on, or else from 96, that the peer has not
+// bound to something else and that is not ours; 0 if there is none.
+func (n *numbers) free(first, ours uint8) uint8 {
+	for _, first := range [...]uint8{first, 96} {
 		for pt := first; pt <= 127; pt++ {
-			if n.taken[pt/64]&(1<<(pt%64)) == 0 {
+			if pt != ours && n.taken[pt/64]&(1<<(pt%64)) == 0 {
 				return pt
 			}
 		}

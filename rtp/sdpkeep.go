@@ -20,7 +20,9 @@ type KeptSession struct {
 	Offerer bool           `json:",omitempty"`
 	Open    bool           `json:",omitempty"`
 	Codec   Codec          `json:",omitempty"`
-	Numbers [3]uint8       // PCMA, PCMU, telephone-event
+	Numbers [5]uint8       // PCMA, PCMU, telephone-event, G.722, Opus
+	Wide    Wideband       `json:",omitzero"`
+	Shown   []Wideband     `json:",omitempty"`
 	Taken   [2]uint64      `json:",omitzero"`
 	Remote  netip.AddrPort `json:",omitzero"`
 }
@@ -37,6 +39,7 @@ type savedSide struct {
 	Setup   string        `json:",omitempty"`
 	ICE     bool          `json:",omitempty"`
 	Bundle  string        `json:",omitempty"`
+	Wide    Wideband      `json:",omitzero"`
 }
 
 type savedCrypto struct {
@@ -52,7 +55,7 @@ func (s *Session) Keep() KeptSession {
 		Local: s.local, ID: s.id, Version: s.version, Codecs: s.codecs, Silent: s.silent, Protect: s.protection, Held: s.held, Keys: s.keys.keep(),
 		ICE: [3]string{s.ice.name, string(s.ice.password), s.ice.peer}, Client: s.client,
 		Said: s.said.save(), Last: string(s.last), Agreed: s.agreed.save(), Offerer: s.offerer, Open: s.open, Codec: s.codec,
-		Numbers: [3]uint8{s.numbers.pcma, s.numbers.pcmu, s.numbers.event}, Taken: s.numbers.taken, Remote: s.remote,
+		Wide: s.wide, Shown: s.shown, Numbers: [5]uint8{s.numbers.pcma, s.numbers.pcmu, s.numbers.event, s.numbers.g722, s.numbers.opus}, Taken: s.numbers.taken, Remote: s.remote,
 	}
 }
 
@@ -66,7 +69,8 @@ func ResumeSession(k KeptSession) *Session {
 	if k.Last != "" {
 		s.last = []byte(k.Last)
 	}
-	s.numbers = numbers{k.Numbers[0], k.Numbers[1], k.Numbers[2], k.Taken}
+	s.shown = k.Shown
+	s.numbers, s.wide = numbers{k.Numbers[0], k.Numbers[1], k.Numbers[2], k.Numbers[3], k.Numbers[4], k.Taken}, k.Wide
 	s.remote = k.Remote
 	return s
 }
@@ -121,7 +125,7 @@ func (k *KeptKeys) keys() *Keys {
 }
 
 func (o *ours) save() savedSide {
-	k := savedSide{Audio: o.audio, Event: o.event, Dir: o.dir, Mux: o.mux, Guard: o.guard, Setup: o.setup, ICE: o.ice, Bundle: o.bundle}
+	k := savedSide{Audio: o.audio, Event: o.event, Dir: o.dir, Mux: o.mux, Guard: o.guard, Setup: o.setup, ICE: o.ice, Bundle: o.bundle, Wide: o.wide}
 	for _, l := range o.lines {
 		k.Lines = append(k.Lines, [4]string{l.media, l.proto, l.format, l.mid})
 	}
@@ -135,7 +139,7 @@ func (o *ours) save() savedSide {
 }
 
 func (k *savedSide) ours() ours {
-	o := ours{audio: k.Audio, event: k.Event, dir: k.Dir, mux: k.Mux, guard: k.Guard, setup: k.Setup, ice: k.ICE, bundle: k.Bundle}
+	o := ours{audio: k.Audio, event: k.Event, dir: k.Dir, mux: k.Mux, guard: k.Guard, setup: k.Setup, ice: k.ICE, bundle: k.Bundle, wide: k.Wide}
 	for _, l := range k.Lines {
 		o.lines = append(o.lines, line{l[0], l[1], l[2], l[3]})
 	}

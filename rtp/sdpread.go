@@ -47,7 +47,9 @@ type section struct {
 	addr     netip.Addr // invalid: see bad
 	bad      error      // why the address cannot be used
 	dir      direction
-	formats  []format // PCMA and PCMU, in the peer's order
+	formats  []format // of the codecs we know, in the peer's order; once understood, only PCMA and PCMU
+	wide     format   // the wideband codec that both want, once understood
+	wides    []format // all of the kind, once understood
 	event    uint8    // telephone-event/8000, 0: none
 	bound    [2]uint64
 	ptime    int // ms, 0: not said
@@ -67,8 +69,10 @@ type section struct {
 
 	numbers string // the list of payload types
 	maps    []rtpmap
+	fmtps   []rtpmap
 }
 
+// rtpmap is what an attribute says of a payload type: its encoding, or its parameters.
 type rtpmap struct {
 	pt       uint8
 	encoding string
@@ -180,10 +184,9 @@ func (m *section) attribute(value string) {
 	rest = strings.TrimLeft(rest, " ")
 	switch name {
 	case "rtpmap":
-		number, encoding, _ := strings.Cut(rest, " ")
-		if pt, err := strconv.ParseUint(number, 10, 7); err == nil && m.media == "audio" && len(m.maps) < 128 {
-			m.maps = append(m.maps, rtpmap{uint8(pt), strings.TrimSpace(encoding)})
-		}
+		m.maps = m.mapped(m.maps, rest)
+	case "fmtp":
+		m.fmtps = m.mapped(m.fmtps, rest)
 	case "ptime":
 		m.ptime = milliseconds(rest)
 	case "maxptime":
@@ -199,6 +202,15 @@ func (m *section) attribute(value string) {
 		}
 		m.secrecy(name, rest)
 	}
+}
+
+// mapped adds "97 opus/48000/2" to a list.
+func (m *section) mapped(list []rtpmap, value string) []rtpmap {
+	number, text, _ := strings.Cut(value, " ")
+	if pt, err := strconv.ParseUint(number, 10, 7); err == nil && m.media == "audio" && len(list) < 128 {
+		list = append(list, rtpmap{uint8(pt), strings.TrimSpace(text)})
+	}
+	return list
 }
 
 // readRTCP reads "53020" or "53020 IN IP4 192.0.2.4" (RFC 3605).
@@ -268,6 +280,10 @@ func (m *section) meaning(pt uint8) (codec Codec, event bool) {
 			return PCMA, false
 		case isEncoding(r.encoding, "PCMU/8000") && pt != staticPCMA:
 			return PCMU, false
+		case isEncoding(r.encoding, "G722/8000") && pt != staticPCMA && pt != staticPCMU:
+			return G722, false
+		case isEncoding(r.encoding, "opus/48000/2") && pt != staticPCMA && pt != staticPCMU:
+			return Opus, false
 		default:
 			return NoCodec, isEncoding(r.encoding, "telephone-event/8000")
 		}
@@ -277,6 +293,8 @@ func (m *section) meaning(pt uint8) (codec Codec, event bool) {
 		return PCMA, false
 	case staticPCMU:
 		return PCMU, false
+	case staticG722:
+		return G722, false
 	}
 	return NoCodec, false
 }

@@ -64,13 +64,13 @@ func (m *section) usable(local netip.Addr, allowed Guards) error {
 		return m.bad
 	case !m.addr.IsUnspecified() && m.addr.Is4() != local.Is4():
 		return fmt.Errorf("%w: %s from %s", ErrAddress, m.addr, local)
-	case len(m.formats) == 0:
+	case len(m.formats) == 0 && m.wide.codec == NoCodec:
 		return ErrNoCodec
 	}
 	return nil
 }
 
-// pick chooses among the codecs of a usable stream.
+// pick chooses among the laws of G.711 of a usable stream; NoCodec if it has neither.
 func (m *section) pick(inUse, prefer Codec) format {
 	for _, wanted := range [...]Codec{inUse, prefer} { // NoCodec is no format's
 		for _, f := range m.formats {
@@ -78,6 +78,9 @@ func (m *section) pick(inUse, prefer Codec) format {
 				return f
 			}
 		}
+	}
+	if len(m.formats) == 0 {
+		return format{}
 	}
 	return m.formats[0]
 }

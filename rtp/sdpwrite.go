@@ -67,16 +67,31 @@ func (s *Session) appendAudio(b []byte, o ours) []byte {
 	}
 	b = append(b, "\r\n"...)
 	for _, f := range o.formats {
-		b = appendMap(b, f.pt, f.codec.String())
+		b = appendMap(b, f.pt, f.codec.encoding())
+		if f.codec == o.wide.Codec && o.wide.Fmtp != "" {
+			b = append(b, "a=fmtp:"...)
+			b = strconv.AppendUint(b, uint64(f.pt), 10)
+			b = append(b, ' ')
+			b = append(b, o.wide.Fmtp...)
+			b = append(b, "\r\n"...)
+		}
 	}
 	if o.event != 0 {
-		b = appendMap(b, o.event, "telephone-event")
+		b = appendMap(b, o.event, "telephone-event/8000")
 		// The sixteen keys of RFC 4733 section 3.2, and no tones.
 		b = append(b, "a=fmtp:"...)
 		b = strconv.AppendUint(b, uint64(o.event), 10)
 		b = append(b, " 0-15\r\n"...)
 	}
-	b = append(b, "a=ptime:20\r\na=maxptime:60\r\na="...)
+	ptime := uint64(20)
+	if o.wide.Ptime != 0 {
+		ptime = uint64(o.wide.Ptime)
+	}
+	b = append(b, "a=ptime:"...)
+	b = strconv.AppendUint(b, ptime, 10)
+	b = append(b, "\r\na=maxptime:"...)
+	b = strconv.AppendUint(b, max(ptime, 60), 10)
+	b = append(b, "\r\na="...)
 	b = append(b, o.dir.String()...)
 	b = append(b, "\r\n"...)
 	if o.mux {
@@ -117,7 +132,7 @@ func appendMap(b []byte, pt uint8, encoding string) []byte {
 	b = strconv.AppendUint(b, uint64(pt), 10)
 	b = append(b, ' ')
 	b = append(b, encoding...)
-	return append(b, "/8000\r\n"...)
+	return append(b, "\r\n"...)
 }
 
 func appendAddr(b []byte, a netip.Addr) []byte {

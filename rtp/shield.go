@@ -20,8 +20,8 @@ type shield struct {
 	keys   Keys
 	rx, tx *srtp.Context
 	was    *srtp.Context // rx before the peer changed its key, until the first packet under the new one
-	sent   once          // numbers used under tx
-	placed bool          // tx knows the ROC of sent
+	sent   [2]once       // numbers used under tx: of the stream in the usual clock, and in that of Opus
+	placed bool          // tx knows the ROC of the first of sent
 
 	ssrc    uint32 // of the last packet that proved itself
 	index   uint64 // the newest of that SSRC
@@ -117,7 +117,7 @@ func (c *shield) rekey(k Keys) error {
 		c.past, c.before, c.theirs = nil, nil, c.theirs+1
 	}
 	if tx != c.tx {
-		c.sent, c.placed, c.reported, c.ours = once{}, false, 0, c.ours+1
+		c.sent, c.placed, c.reported, c.ours = [2]once{}, false, 0, c.ours+1
 	}
 	c.keys, c.rx, c.tx = k, rx, tx
 	return nil
@@ -344,15 +344,19 @@ func (s *shard) moveTo(l *Leg, from *sockaddr) {
 // when it must not leave.
 func (s *shard) seal(l *Leg, packet []byte) []byte {
 	c := l.shield
-	if c.tx == nil || !c.sent.first(uint16(packet[2])<<8|uint16(packet[3])) {
+	sent := &c.sent[0]
+	if l.out.fast {
+		sent = &c.sent[1]
+	}
+	if c.tx == nil || !sent.first(uint16(packet[2])<<8|uint16(packet[3])) {
 		return nil
 	}
-	if !c.placed {
-		c.tx.SetROC(l.out.ssrc, uint32(c.sent.newest>>16))
+	if !c.placed && !l.out.fast {
+		c.tx.SetROC(l.out.ssrc, uint32(sent.newest>>16))
 		c.placed = true
 	}
 	if l.cell != nil {
-		l.noteSent(s, uint64(c.ours)&keySent<<48|c.sent.newest&sentIndex)
+		l.noteSent(s, uint64(c.ours)&keySent<<48|sent.newest&sentIndex)
 	}
 	sealed, err := c.tx.EncryptRTP(s.sealed[:0], packet, &s.header)
 	if err != nil {

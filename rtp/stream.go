@@ -5,19 +5,29 @@ import (
 	"time"
 )
 
-// Codec is one of the two laws of ITU-T G.711, the only audio the switch
-// carries. NoCodec says that nothing has been negotiated yet.
+// Codec is how audio is coded: one of the two laws of ITU-T G.711, which the switch
+// makes and records itself, or a wideband codec, which it only passes on. NoCodec
+// says that nothing has been negotiated yet.
 type Codec uint8
 
 const (
 	NoCodec Codec = iota
 	PCMA
 	PCMU
+	G722 // RFC 3551 section 4.5.2: its clock is 8000 Hz although it samples at 16000
+	Opus // RFC 7587: its clock is 48000 Hz, whatever it samples at
 )
 
-// clockRate is the RTP clock of both codecs and of telephone-event, in Hz
-// (RFC 3551 section 6, RFC 4733 section 2.3).
-const clockRate = 8000
+// Wide says that a codec is passed on as it is or not at all.
+func (c Codec) Wide() bool { return c >= G722 }
+
+// clockRate is the RTP clock of all codecs but Opus, and of telephone-event, in Hz
+// (RFC 3551 section 6, RFC 4733 section 2.3); fastClock is how many times as fast
+// that of Opus is.
+const (
+	clockRate = 8000
+	fastClock = 6
+)
 
 // Payload types that never change their meaning (RFC 3551 table 4). A peer to
 // whom both laws were described may send either at any moment, so these are
@@ -25,6 +35,7 @@ const clockRate = 8000
 const (
 	staticPCMU   = 0
 	staticPCMA   = 8
+	staticG722   = 9
 	comfortNoise = 13 // how the silence sounds that a phone does not send (RFC 3389)
 )
 
@@ -35,9 +46,21 @@ func (c Codec) String() string {
 		return "PCMA"
 	case PCMU:
 		return "PCMU"
+	case G722:
+		return "G722"
+	case Opus:
+		return "opus"
 	default:
 		return "none"
 	}
+}
+
+// encoding is what a=rtpmap says of it.
+func (c Codec) encoding() string {
+	if c == Opus {
+		return "opus/48000/2" // RFC 7587 section 7, also for one channel
+	}
+	return c.String() + "/8000"
 }
 
 // Stream is what SDP negotiation decided for a leg.
@@ -45,13 +68,17 @@ type Stream struct {
 	Remote     netip.AddrPort // where to send RTP
 	RemoteRTCP netip.AddrPort // where to send RTCP; invalid: the port above Remote's
 	Mux        bool           // rtcp-mux (RFC 5761): RTCP shares the RTP port
-	Codec      Codec
-	PT         uint8         // payload type of Codec
-	EventPT    uint8         // telephone-event payload type, 0: none
-	Ptime      time.Duration // 20 ms unless asked otherwise
-	Send       bool          // we may send (the peer receives)
-	Receive    bool          // the peer may send
-	Inband     bool          // keys are looked for in the peer's audio, if EventPT is 0
+	Codec      Codec          // PCMA or PCMU; NoCodec: the peer takes nothing but Wide
+	PT         uint8          // payload type of Codec
+	Wide       Codec          // may be passed on besides, in both directions; NoCodec: none
+	WidePT     uint8          // payload type of Wide, as it is sent
+	Expect     Codec          // wideband codec that may come, as soon as it is offered (RFC 3264 section 5.1)
+	ExpectPT   uint8          // payload type of Expect
+	EventPT    uint8          // telephone-event payload type, 0: none
+	Ptime      time.Duration  // 20 ms unless asked otherwise
+	Send       bool           // we may send (the peer receives)
+	Receive    bool           // the peer may send
+	Inband     bool           // keys are looked for in the peer's audio, if EventPT is 0
 	Latch      Latch
 	SignalIP   netip.Addr // the IP the SIP flow uses, for Latch Near
 	Guard      Guard
@@ -75,29 +102,40 @@ const (
 
 // terms are the parts of a Stream that every packet is held against.
 type terms struct {
-	codec   Codec
-	pt      uint8
-	eventPT uint8
-	send    bool
-	receive bool
-	mux     bool
-	ticks   uint8 // of the packets we make ourselves
+	codec    Codec
+	pt       uint8
+	wide     Codec
+	widePT   uint8
+	expect   Codec
+	expectPT uint8
+	eventPT  uint8
+	send     bool
+	receive  bool
+	mux      bool
+	ticks    uint8 // of the packets we make ourselves
 }
 
 func (s *Stream) terms() terms {
 	return terms{
-		codec: s.Codec, pt: s.PT, eventPT: s.EventPT,
+		codec: s.Codec, pt: s.PT, wide: s.Wide, widePT: s.WidePT, expect: s.Expect, expectPT: s.ExpectPT, eventPT: s.EventPT,
 		send: s.Send, receive: s.Receive, mux: s.Mux, ticks: uint8(s.ptime() / tick),
 	}
 }
 
+// settled says that something has been negotiated.
+func (t *terms) settled() bool { return t.codec != NoCodec || t.wide != NoCodec }
+
 // understands tells what a payload type carries on this stream.
 func (t *terms) understands(pt uint8) (codec Codec, event bool) {
 	switch {
-	case t.codec == NoCodec:
+	case !t.settled():
 		return NoCodec, false
-	case pt == t.pt:
+	case pt == t.pt && t.codec != NoCodec:
 		return t.codec, false
+	case pt == t.widePT && t.wide != NoCodec:
+		return t.wide, false
+	case pt == t.expectPT && t.expect != NoCodec:
+		return t.expect, false
 	case pt == t.eventPT && t.eventPT != 0:
 		return NoCodec, true
 	case pt == staticPCMU:

@@ -44,8 +44,9 @@ type (
 	// comes by itself when the answer to a session refresh of ours is another
 	// than before.
 	Reanswered struct {
-		Code int
-		SDP  []byte
+		Code    int
+		SDP     []byte
+		Refresh bool // of a session refresh, not of a Reoffer
 	}
 	// Referred is a REFER: reply with AcceptReferral or DeclineReferral.
 	Referred struct {

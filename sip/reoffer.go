@@ -3,6 +3,7 @@ package sip
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -185,7 +186,7 @@ func (l *Leg) Decline(o Reoffered, r Reject) {
 }
 
 // Reoffer sends a re-INVITE with sdp as soon as no other is under way; glare
-// (491) is retried inside. Outcome: Reanswered. An offer that has not been sent
+// (491) is retried inside. Outcome: Reanswered, with 408 when there is no answer. An offer that has not been sent
 // yet is replaced by a newer one and never answered. The error says that the
 // leg is not up.
 func (l *Leg) Reoffer(sdp []byte) error {
@@ -265,6 +266,14 @@ func (e *Edge) askAny(req *sip.Request) (*sip.Response, error) {
 	}
 }
 
+// unanswered says that the peer, or whoever stands before it, has let a request time out.
+func unanswered(res *sip.Response, err error) bool {
+	if err != nil {
+		return errors.Is(err, sip.ErrTransactionTimeout)
+	}
+	return res.StatusCode == sip.StatusRequestTimeout
+}
+
 // reanswered takes the outcome of a re-INVITE or UPDATE of ours.
 func (l *Leg) reanswered(w *wanted, req *sip.Request, res *sip.Response, err error) {
 	defer l.deliver()
@@ -293,6 +302,10 @@ func (l *Leg) reanswered(w *wanted, req *sip.Request, res *sip.Response, err err
 		} else {
 			l.post(Reanswered{Code: sip.StatusRequestTimeout})
 		}
+	case !w.refresh && unanswered(res, err):
+		// A departure from RFC 3261 section 12.2.1.2: an offer that the peer ignores
+		// says nothing of the talk, which was up before and goes on.
+		l.post(Reanswered{Code: sip.StatusRequestTimeout})
 	case err != nil || res.StatusCode == sip.StatusRequestTimeout || res.StatusCode == sip.StatusCallTransactionDoesNotExists:
 		// RFC 3261 section 12.2.1.2: there is no dialog any more.
 		l.leave(Reason{SIP: sip.StatusRequestTimeout, Text: "Dialog lost"})
@@ -323,7 +336,7 @@ func (l *Leg) renewed(w *wanted, res *sip.Response) {
 		l.heard = sdp
 	}
 	if !w.refresh || changed {
-		l.post(Reanswered{Code: res.StatusCode, SDP: sdp})
+		l.post(Reanswered{Code: res.StatusCode, SDP: sdp, Refresh: w.refresh})
 	}
 	s := accepted(askOf(res))
 	if s.by == neither && l.session.by == we {

@@ -176,6 +176,27 @@ func TestReofferFindsNoDialog(t *testing.T) {
 	})
 }
 
+// An offer that nobody answers is no reason to end a talk that goes on.
+func TestReofferIsIgnored(t *testing.T) {
+	bothSides(t, func(s *stage, p *siptest.Phone, c *siptest.Call, d *diary) {
+		p.Manual(true, "INVITE")
+		if err := d.leg.Reoffer([]byte(newSDP)); err != nil {
+			s.t.Fatal(err)
+		}
+		s.reinvite(c)
+		if r := expect[Reanswered](d); r.Code != 408 {
+			s.t.Errorf("%+v", r)
+		}
+		d.silent()
+		p.Manual(false, "INVITE")
+		c.Reinvite(offerB)
+		d.leg.Accept(expect[Reoffered](d), []byte(newSDP))
+		s.saw(c, "200 INVITE")
+		d.leg.Hangup(Reason{})
+		s.saw(c, "BYE")
+	})
+}
+
 // RFC 3261 section 14: each side refuses the other's offer while its own is out,
 // and tries again after a while.
 func TestGlare(t *testing.T) {

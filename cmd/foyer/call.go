@@ -82,6 +82,7 @@ type side struct {
 	stream rtp.Stream
 	held   bool // this party has put the other on hold
 	owed   bool // our 200 carried the offer: the ACK brings the answer
+	band
 }
 
 // What arrives in a call's mailbox besides the floor's actions.
@@ -175,6 +176,7 @@ func (c *call) take(m any) {
 		c.ex.onStep(c, m)
 	}
 	c.handle(m)
+	c.tune()
 	if c.phase != c.saved && c.phase < closing {
 		c.save()
 	}

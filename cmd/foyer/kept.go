@@ -51,6 +51,11 @@ type keptSide struct {
 	Stream  *rtp.KeptStream  `json:",omitempty"`
 	Held    bool             `json:",omitempty"`
 	Owed    bool             `json:",omitempty"`
+
+	Lists rtp.Wideband  `json:",omitzero"`
+	Asked *rtp.Wideband `json:",omitempty"`
+	Lacks uint8         `json:",omitempty"`
+	Fixed bool          `json:",omitempty"`
 }
 
 // keptOffer is an agent who is rung, or talks.
@@ -144,7 +149,7 @@ func (c *call) kept() *keptCall {
 }
 
 func (s *side) kept() keptSide {
-	k := keptSide{Held: s.held, Owed: s.owed}
+	k := keptSide{Held: s.held, Owed: s.owed, Lists: s.lists, Asked: s.asked, Lacks: s.lacks, Fixed: s.fixed}
 	if s.leg != nil {
 		k.Leg = s.leg.Key()
 	}

@@ -162,14 +162,19 @@ func (c *call) acked(who acd.Party, s *side, sdp []byte) {
 		c.end(acd.Switch, acd.CauseBadOffer)
 		return
 	}
+	s.took(stream)
 	c.apply(s, stream, s.stream.Latch)
 	c.streamChanged(who, s)
 }
 
-// reanswered takes an answer that came without a question of the call: a session
-// refresh of ours, which repeats our last description, was answered with another
-// address, codec or direction than before (RFC 4028 section 7.4).
+// reanswered takes the answer to a re-INVITE of ours. One that came without a question
+// of the call is to a session refresh, which repeats our last description, and has
+// another address, codec or direction than before (RFC 4028 section 7.4).
 func (c *call) reanswered(who acd.Party, s *side, ev sip.Reanswered) {
+	if !ev.Refresh {
+		c.relisted(who, s, ev)
+		return
+	}
 	if len(ev.SDP) == 0 {
 		return
 	}
@@ -179,6 +184,7 @@ func (c *call) reanswered(who acd.Party, s *side, ev sip.Reanswered) {
 		c.log.Info("answer to a session refresh not usable", zap.String("party", who.String()), zap.Error(err))
 		return
 	}
+	s.took(stream)
 	c.apply(s, stream, s.stream.Latch)
 	c.streamChanged(who, s)
 }
@@ -201,7 +207,11 @@ func (c *call) streamChanged(who acd.Party, s *side) {
 func (c *call) reoffered(who acd.Party, s *side, leg *sip.Leg, ev sip.Reoffered) {
 	if len(ev.SDP) == 0 {
 		s.owed = true
-		leg.Accept(ev, s.sdp.Offer(s.stream.Codec))
+		offer := s.sdp.Offer(s.stream.Codec)
+		if s.asked != nil {
+			_ = leg.Reoffer(offer) // see below
+		}
+		leg.Accept(ev, offer)
 		return
 	}
 	answer, stream, err := s.sdp.Answer(ev.SDP, s.stream.Codec)
@@ -209,9 +219,17 @@ func (c *call) reoffered(who acd.Party, s *side, leg *sip.Leg, ev sip.Reoffered)
 		leg.Decline(ev, sip.Reject{Code: 488, Err: err})
 		return
 	}
+	if s.asked != nil {
+		// An offer of ours waits for its turn, and has been overtaken by this answer.
+		_ = leg.Reoffer(s.sdp.Offer(s.stream.Codec)) // fails when the leg is over
+	}
+	s.took(stream)
 	c.apply(s, stream, s.stream.Latch)
 	c.save()
 	leg.Accept(ev, answer)
+	if s.asked != nil {
+		s.expect()
+	}
 	c.streamChanged(who, s)
 }
 

@@ -148,7 +148,7 @@ func partyLeg(p acd.Party) string {
 }
 
 func (m *metrics) legClosed(p acd.Party, r rtp.Report) {
-	if r.Received > 0 {
+	if r.MOS > 0 {
 		m.mos.WithLabelValues(partyLeg(p)).Observe(r.MOS)
 	}
 	if r.OneWay {

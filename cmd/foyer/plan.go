@@ -33,6 +33,7 @@ type plan struct {
 	voices     map[string]sound.Voice // by language
 	codecs     []rtp.Codec            // in order of preference
 	events     bool                   // telephone-event
+	wideband   []rtp.Codec            // in order of preference; talks may change to them
 	infoDigits bool                   // digits travel by INFO where there are no events
 }
 
@@ -45,6 +46,7 @@ type trunk struct {
 	called     config.CalledNumber
 	follow     bool // a 3xx may move a call of ours
 	inband     bool // callers' keys are listened for in the audio
+	wideband   bool // talks with its callers may change to a wideband codec
 }
 
 type client struct {
@@ -105,6 +107,14 @@ func newPlan(cfg *config.Config) (*plan, error) {
 			p.events = slices.Contains(cfg.Media.DTMF, "rfc4733")
 		}
 	}
+	for _, name := range cfg.Media.Wideband {
+		switch name {
+		case "opus":
+			p.wideband = append(p.wideband, rtp.Opus)
+		case "g722":
+			p.wideband = append(p.wideband, rtp.G722)
+		}
+	}
 	p.infoDigits = slices.Contains(cfg.Media.DTMF, "info")
 	p.addClients()
 	p.addQueues()
@@ -120,7 +130,7 @@ func newPlan(cfg *config.Config) (*plan, error) {
 		p.sipTrunks = append(p.sipTrunks, made)
 		p.trunks[t.ID] = trunk{
 			maxCalls: t.MaxCalls, earlyMedia: t.EarlyMedia, ringback: t.Ringback, transport: t.Transport,
-			callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects, inband: t.DTMF == config.Inband,
+			callerID: t.CallerID, called: t.CalledNumber, follow: t.FollowRedirects, inband: t.DTMF == config.Inband, wideband: t.Wideband,
 		}
 	}
 	return p, p.loadSounds()

@@ -124,7 +124,7 @@ func (ex *exchange) callOf(id acd.CallID, k *keptCall) *call {
 
 // sideOf takes up one party: its description and its media.
 func (c *call) sideOf(k *keptSide, sink func(rtp.MediaEvent)) side {
-	s := side{held: k.Held, owed: k.Owed}
+	s := side{held: k.Held, owed: k.Owed, band: band{lists: k.Lists, asked: k.Asked, lacks: k.Lacks, fixed: k.Fixed}}
 	if k.Session != nil {
 		s.sdp = rtp.ResumeSession(*k.Session)
 	}

@@ -549,6 +549,7 @@ type voice struct {
 	law  uint8          // payload type spoken; guarded by mu
 	key  *key           // being pressed; guarded by mu
 	dial *tones         // being dialled; guarded by mu
+	wide *coded         // spoken instead of the tone; guarded by mu
 	got  []pionrtp.Packet
 	stop chan struct{}
 }
@@ -637,6 +638,12 @@ func (v *voice) say(p *pionrtp.Packet) {
 	case event != nil:
 		out = *event
 		out.SSRC, out.SequenceNumber = p.SSRC, p.SequenceNumber
+		if w := v.wide; w != nil { // keys are pressed in the stream that is spoken in
+			w.packet.SequenceNumber++
+			out.SSRC, out.SequenceNumber = w.packet.SSRC, w.packet.SequenceNumber
+		}
+	case v.wide != nil:
+		out = v.wide.next()
 	case v.law == siptest.PCMU:
 		out.Payload = g711.EncodeUlaw(pcm)
 	default:

@@ -26,6 +26,11 @@ func (c *call) takeOver(m takingOver) {
 		return
 	}
 	session := c.ex.newSession(o.media, c.ex.ofPhone(m.leg.Transport()).answers())
+	var b band
+	if len(m.leg.SDP()) > 0 {
+		b.lists = o.lists // taken if the phone offers it
+		session.Widen(b.lists)
+	}
 	body, stream, err := answerTo(session, m.leg.SDP(), o.stream)
 	if err != nil {
 		m.leg.Reject(sip.Reject{Code: 488, Err: err})
@@ -39,9 +44,10 @@ func (c *call) takeOver(m takingOver) {
 	c.ex.journal.traceLeg(c.id, thread{SIPCallID: m.leg.SIPCallID(), Party: string(m.agent), Agent: true})
 	o.taken.hangUp(sip.Reason{SIP: 200, Text: "Call completed elsewhere"})
 	o.phones, o.taken = append(o.phones, p), p
-	o.leg, o.sdp, o.owed, o.quiet = m.leg, session, len(m.leg.SDP()) == 0, false
+	o.leg, o.sdp, o.owed, o.quiet, o.band = m.leg, session, len(m.leg.SDP()) == 0, false, b
 	c.log.Info("talk moved to another phone", zap.String("agent", string(m.agent)))
 	if !o.owed {
+		o.took(stream)
 		c.apply(&o.side, stream, rtp.Near)
 		c.streamChanged(acd.Agent, &o.side)
 	}

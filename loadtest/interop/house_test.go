@@ -52,10 +52,17 @@ type house struct {
 
 var houses atomic.Int32
 
-// newHouse starts, beside those of other tests, a switch with two agents, or as setup says, which records
-// everything. At the end of the test it must be at rest, stop by itself and have
-// a journal that replays to the same decisions.
+// newHouse is openHouse for a switch that records everything.
 func newHouse(t *testing.T, setup loadtest.Setup) *house {
+	t.Helper()
+	setup.Record = true
+	return openHouse(t, setup)
+}
+
+// openHouse starts, beside those of other tests, a switch with two agents, or as setup
+// says. At the end of the test it must be at rest, stop by itself and have
+// a journal that replays to the same decisions.
+func openHouse(t *testing.T, setup loadtest.Setup) *house {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("real phones take their time: not in make check")
@@ -67,7 +74,7 @@ func newHouse(t *testing.T, setup loadtest.Setup) *house {
 	}
 	// An address of its own, so that its ports are nobody else's.
 	setup.IP = fmt.Sprintf("127.%d.%d.%d", 64+os.Getpid()%128, os.Getpid()/128%256, 1+houses.Add(1)%250)
-	setup.Dir, setup.Record, setup.RTPPorts = t.TempDir(), true, [2]int{20000, 20399}
+	setup.Dir, setup.RTPPorts = t.TempDir(), [2]int{20000, 20399}
 	if setup.Agents == 0 {
 		setup.Agents = 2
 	}

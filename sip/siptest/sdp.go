@@ -17,12 +17,13 @@ const (
 // SDP is the part of a session description a test cares about: one audio
 // stream.
 type SDP struct {
-	Addr      string // connection address, a literal
-	Port      int    // 0 refuses the stream
-	Payloads  []int  // in order of preference; empty means PCMA, PCMU, TelephoneEvent
-	Direction string // sendrecv, sendonly, recvonly, inactive; "" is sendrecv and is not written
-	Session   uint64 // o= session id; 0 writes 1
-	Version   uint64 // o= version; 0 writes 1
+	Addr      string         // connection address, a literal
+	Port      int            // 0 refuses the stream
+	Payloads  []int          // in order of preference; empty means PCMA, PCMU, TelephoneEvent
+	Maps      map[int]string // rtpmap of other payload types, "opus/48000/2"; what is not named is telephone-event
+	Direction string         // sendrecv, sendonly, recvonly, inactive; "" is sendrecv and is not written
+	Session   uint64         // o= session id; 0 writes 1
+	Version   uint64         // o= version; 0 writes 1
 	Extra     []string
 }
 
@@ -51,10 +52,12 @@ func (s SDP) String() string {
 	}
 	b.WriteString("\r\n")
 	for _, p := range payloads {
-		switch p {
-		case PCMU:
+		switch named := s.Maps[p]; {
+		case named != "":
+			fmt.Fprintf(&b, "a=rtpmap:%d %s\r\n", p, named)
+		case p == PCMU:
 			b.WriteString("a=rtpmap:0 PCMU/8000\r\n")
-		case PCMA:
+		case p == PCMA:
 			b.WriteString("a=rtpmap:8 PCMA/8000\r\n")
 		default:
 			fmt.Fprintf(&b, "a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-16\r\n", p, p)

@@ -106,6 +106,9 @@ func (k *checker) checkTrunks() {
 			}
 		}
 		k.checkOut(t)
+		if at, given := k.at[&t.Wideband]; given && t.Wideband && len(k.c.Media.Wideband) == 0 {
+			k.errorf(at, "trunks[%s].wideband needs \"media.wideband\": the codecs to change to", t.ID)
+		}
 	}
 	// Two legs a call, a pair of ports a leg.
 	if room := k.c.Listen.RTP.Ports.Pairs() / 2; calls > room && room > 0 {
@@ -209,5 +212,12 @@ func (k *checker) checkMedia() {
 	}
 	if !seen["PCMA"] && !seen["PCMU"] {
 		k.errorf(k.at[&k.c.Media.Codecs], "media.codecs needs PCMA or PCMU: nothing else carries a voice here")
+	}
+	for i := range k.c.Media.Wideband {
+		name := &k.c.Media.Wideband[i]
+		if seen[*name] {
+			k.errorf(k.at[name], "codec %s stands twice", *name)
+		}
+		seen[*name] = true
 	}
 }

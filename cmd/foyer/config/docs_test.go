@@ -83,6 +83,11 @@ func TestExamplesOfTheDocs(t *testing.T) {
 			t.Errorf("%+v", c.RecordingPolicies)
 		}
 	})
+	examplesOf(t, "media.md", whole, 1, func(t *testing.T, c *Config) {
+		if len(c.Media.Wideband) != 2 {
+			t.Errorf("wideband %v", c.Media.Wideband)
+		}
+	})
 }
 
 // The pages name every key of a queue that has a say in who is served by whom, and

@@ -187,6 +187,10 @@ type Media struct {
 	// DTMF is how key presses travel: as events in the sound (RFC 4733), as INFO
 	// requests to a side that takes no events, or both.
 	DTMF []string `yaml:"dtmf" default:"rfc4733 info" enum:"rfc4733 info"`
+	// Wideband are the codecs that a caller and an agent whose phones both have them
+	// may change to once they talk, in order of preference; for callers of trunks
+	// with wideband, in talks that are not recorded.
+	Wideband []string `yaml:"wideband" enum:"opus g722"`
 
 	SRTP SRTP `yaml:"srtp"`
 	ICE  ICE  `yaml:"ice"`
@@ -257,6 +261,9 @@ type Trunk struct {
 	// the tones themselves. A call in which it agrees on telephone-event, or an INFO,
 	// is understood in any case.
 	DTMF DTMF `yaml:"dtmf" default:"rfc4733" enum:"rfc4733 inband"`
+	// Wideband lets talks with its callers change to a codec of media.wideband, which
+	// takes a re-INVITE.
+	Wideband bool `yaml:"wideband" default:"false"`
 }
 
 // Host is a machine elsewhere: a name or an address, IPv6 without brackets, and
