@@ -78,6 +78,15 @@ func (o *owner) hangUp() {
 	}
 }
 
+// press presses keys. Those that are pressed when the process dies are lost.
+func (o *owner) press(keys int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for range keys {
+		o.leg.Info('5', 100*time.Millisecond)
+	}
+}
+
 // dial rings the phone, again in a life that finds it was never rung.
 func (o *owner) dial() {
 	l, err := o.v.edge.Dial(Dial{To: o.v.binding(), Caller: Caller{User: "+33612345678"}, SDP: []byte(ourSDP)}, nil)
@@ -134,6 +143,18 @@ var scripts = []script{
 		c := v.rung()
 		v.saw(c, "ACK")
 		talkedWith(v, o, c)
+		o.hangUp()
+		v.saw(c, "BYE")
+		return c
+	}},
+	{"we call and press keys", true, func(v *lives, o *owner) *siptest.Call {
+		c := v.rung()
+		v.saw(c, "ACK")
+		time.Sleep(time.Second)
+		o.press(2 * spareNumbers)
+		time.Sleep(5 * time.Second)
+		o.press(2)
+		time.Sleep(5 * time.Second)
 		o.hangUp()
 		v.saw(c, "BYE")
 		return c

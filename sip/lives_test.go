@@ -2,7 +2,6 @@ package sip
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"strings"
@@ -264,11 +263,12 @@ func only(t *testing.T, legs map[string]*Leg) *Leg {
 }
 
 // consistent checks what a phone has seen of a call: no number of ours was used twice
-// with another content, our tag never changed, and it was rung once.
+// with another content, our tag never changed, it was rung once, and no INVITE of ours
+// came again after its ACK, when nobody would answer it.
 func consistent(t *testing.T, p *siptest.Phone, callID string) {
 	t.Helper()
 	ours := ""
-	numbers := map[string]string{}
+	numbers, acked := map[uint32]string{}, map[uint32]bool{}
 	branches := map[string]bool{}
 	for _, e := range p.Wire().Trace() {
 		m := e.Msg
@@ -287,16 +287,21 @@ func consistent(t *testing.T, p *siptest.Phone, callID string) {
 		if tag != ours {
 			t.Errorf("our tag was %q, is %q in %s", ours, tag, m)
 		}
+		number, _ := m.CSeq()
+		if m.IsRequest() && m.Method == "ACK" {
+			acked[number] = true
+		}
 		if !m.IsRequest() || m.Method == "ACK" || m.Method == "CANCEL" {
 			continue
+		}
+		if m.Method == "INVITE" && acked[number] {
+			t.Errorf("INVITE %d after its ACK", number)
 		}
 		if m.Method == "INVITE" && m.Tag("To") == "" {
 			branches[siptest.Param(m.Get("Via"), "branch")] = true
 		}
-		number := fmt.Sprint(m.Get("CSeq"))
-		number, _, _ = strings.Cut(number, " ")
 		if was, used := numbers[number]; used && was != m.String() {
-			t.Errorf("number %s used twice:\n%s\n%s", number, was, m)
+			t.Errorf("number %d used twice:\n%s\n%s", number, was, m)
 		}
 		numbers[number] = m.String()
 	}
