@@ -2,6 +2,7 @@ package rtp
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/netip"
 	"os"
@@ -329,8 +330,8 @@ func liveUntilKilled() {
 	}
 }
 
-// process starts a life in a process of its own.
-func (h *holder) process(address netip.Addr) *exec.Cmd {
+// process starts a life in a process of its own, and gives what it says.
+func (h *holder) process(address netip.Addr) (*exec.Cmd, io.Reader) {
 	h.t.Helper()
 	var names []string
 	var files []*os.File
@@ -348,10 +349,15 @@ func (h *holder) process(address netip.Addr) *exec.Cmd {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), lifeAddress+"="+address.String(), lifeAddress+"_NAMES="+strings.Join(names, " "))
 	c.ExtraFiles, c.Stderr = files, os.Stderr
-	h.t.Cleanup(func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	})
-	return c
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	for _, f := range files {
+		_ = f.Close()
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c, out
 }

@@ -227,14 +227,7 @@ func TestTalksOutliveKills(t *testing.T) {
 	var up []time.Duration
 	for i := range kills {
 		began := time.Now()
-		c := h.process(here())
-		out, err := c.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
+		c, out := h.process(here())
 		early := i%4 == 3 // also while it takes up the legs
 		life := time.Duration(rnd.IntN(400)) * time.Millisecond
 		if early {
