@@ -47,7 +47,7 @@ func (e *Edge) arrived(msg sip.Message) {
 		case *sip.Request:
 			e.stamp(m)
 		case *sip.Response:
-			if e.strange(m) {
+			if e.strange(m) || e.asleep.has(m) {
 				// Nothing can be dropped here, but without a branch it matches no
 				// transaction and belongs to nobody.
 				m.Via().Params.Add("branch", "")

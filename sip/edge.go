@@ -118,6 +118,7 @@ type Edge struct {
 	closed  bool // no goroutine joins running any more
 	served  chan struct{}
 	resumed []*Leg // until Serve
+	asleep  asleep
 }
 
 // NewEdge makes an edge. It answers nothing before Serve.
@@ -405,5 +406,7 @@ func (e *Edge) send(ctx context.Context, req *sip.Request) (*sip.ClientTx, error
 		}
 		e.by(req, f)
 	}
-	return e.txl.Request(ctx, req)
+	tx, err := e.txl.Request(ctx, req)
+	e.asleep.wake(req)
+	return tx, err
 }

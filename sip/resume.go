@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -295,10 +296,52 @@ func (e *Edge) takeUp() {
 			l.lose()
 		}
 	}
+	for _, l := range legs {
+		e.asleep.add(l.left.invite, l.left.offer)
+	}
 	close(e.ready)
 	for _, l := range legs {
 		e.guard("going on with a call", l.goOn)
 	}
+}
+
+// asleep are the branches of requests that the process before has sent and this one
+// has not sent again yet. The library has no transaction for them, and for a moment one
+// that an answer would break: what comes is dropped, and comes again.
+type asleep struct {
+	any      atomic.Int32
+	branches sync.Map
+}
+
+func (a *asleep) add(requests ...*sip.Request) {
+	for _, req := range requests {
+		if req != nil {
+			a.branches.Store(branchOf(req), nil)
+			a.any.Add(1)
+		}
+	}
+}
+
+func (a *asleep) wake(req *sip.Request) {
+	if a.any.Load() == 0 {
+		return
+	}
+	if _, was := a.branches.LoadAndDelete(branchOf(req)); was {
+		a.any.Add(-1)
+	}
+}
+
+func (a *asleep) has(res *sip.Response) bool {
+	if a.any.Load() == 0 {
+		return false
+	}
+	via := res.Via()
+	if via == nil {
+		return false
+	}
+	branch, _ := via.Params.Get("branch")
+	_, is := a.branches.Load(branch)
+	return is
 }
 
 // open waits until the edge serves. It reports whether it does.
