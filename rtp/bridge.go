@@ -25,8 +25,8 @@ func (s *shard) pass(l *Leg, p *packet) {
 		if e, ok := readEvent(p.buf[p.payload:]); ok {
 			span = uint32(e.duration)
 		}
-	case p.codec.Wide() && p.codec == l.terms.wide:
-		pt = l.terms.widePT
+	case p.codec.Wide() && p.codec == l.stream.Wide:
+		pt = l.stream.WidePT
 		if p.codec == Opus {
 			span = opusSpan
 		}

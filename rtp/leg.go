@@ -367,7 +367,7 @@ func (s *shard) aim(l *Leg) {
 		target = netip.AddrPort{} // whoever is there has not asked for it (RFC 8445 section 12.1)
 	}
 	l.target = newSockaddr(target, l.local.Addr())
-	l.audible = l.terms.send && l.terms.settled() && l.target.valid() && (l.shield == nil || l.shield.tx != nil)
+	l.audible = l.terms.send && l.stream.settled() && l.target.valid() && (l.shield == nil || l.shield.tx != nil)
 	if l.latch.peer.IsValid() {
 		l.peer, l.known = newSockaddr(l.latch.peer, l.local.Addr()), true
 	}

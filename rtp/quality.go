@@ -36,12 +36,10 @@ type reception struct {
 	pastExpected, pastReceived uint64 // of the sources before
 
 	timed   bool
-	fast    bool   // its clock is that of Opus
-	newest  uint32 // timestamp of the last packet, if fast
-	passed  int64  // fast units since the first
-	transit int32  // of the last packet, clock units
-	usual   int64  // the shortest transit lately, in 512ths: when a packet's turn is
-	jitter  int32  // RFC 3550 A.8, sixteenths of a clock unit
+	fast    bool  // its clock is that of Opus
+	transit int32 // of the last packet, clock units
+	usual   int64 // the shortest transit lately, in 512ths: when a packet's turn is
+	jitter  int32 // RFC 3550 A.8, sixteenths of a clock unit
 
 	packets, bytes             uint64
 	late, duplicate, reordered uint64
@@ -50,6 +48,9 @@ type reception struct {
 
 	samples uint32
 	buckets [fineBuckets + coarseBuckets]uint16
+
+	newest uint32 // timestamp of the last packet, if fast
+	passed int64  // fast units since the first
 }
 
 // placing says where a packet stands in its stream.

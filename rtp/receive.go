@@ -84,7 +84,7 @@ func (s *shard) read(l *Leg, p *packet, data []byte, wall int64) bool {
 		return false
 	}
 	p.wall, p.at = wall, min(s.now-(s.wall-wall), s.now)
-	p.codec, p.event = l.terms.understands(p.pt)
+	p.codec, p.event = l.understands(p.pt)
 	return true
 }
 

@@ -162,7 +162,7 @@ func (s *shard) bye(l *Leg) {
 
 func (s *shard) sendControl(l *Leg, bye bool) {
 	c := &l.control
-	if !c.target.valid() || !l.terms.settled() {
+	if !c.target.valid() || !l.stream.settled() {
 		return
 	}
 	list := []rtcp.Packet{c.report(l, s.now, s.wall), &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{

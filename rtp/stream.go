@@ -102,40 +102,37 @@ const (
 
 // terms are the parts of a Stream that every packet is held against.
 type terms struct {
-	codec    Codec
-	pt       uint8
-	wide     Codec
-	widePT   uint8
-	expect   Codec
-	expectPT uint8
-	eventPT  uint8
-	send     bool
-	receive  bool
-	mux      bool
-	ticks    uint8 // of the packets we make ourselves
+	codec   Codec
+	pt      uint8
+	eventPT uint8
+	send    bool
+	receive bool
+	mux     bool
+	ticks   uint8 // of the packets we make ourselves
 }
 
 func (s *Stream) terms() terms {
 	return terms{
-		codec: s.Codec, pt: s.PT, wide: s.Wide, widePT: s.WidePT, expect: s.Expect, expectPT: s.ExpectPT, eventPT: s.EventPT,
+		codec: s.Codec, pt: s.PT, eventPT: s.EventPT,
 		send: s.Send, receive: s.Receive, mux: s.Mux, ticks: uint8(s.ptime() / tick),
 	}
 }
 
 // settled says that something has been negotiated.
-func (t *terms) settled() bool { return t.codec != NoCodec || t.wide != NoCodec }
+func (s *Stream) settled() bool { return s.Codec != NoCodec || s.Wide != NoCodec }
 
-// understands tells what a payload type carries on this stream.
-func (t *terms) understands(pt uint8) (codec Codec, event bool) {
+// understands tells what a payload type carries on a leg's stream.
+func (l *Leg) understands(pt uint8) (codec Codec, event bool) {
+	t := &l.terms
 	switch {
-	case !t.settled():
-		return NoCodec, false
 	case pt == t.pt && t.codec != NoCodec:
 		return t.codec, false
-	case pt == t.widePT && t.wide != NoCodec:
-		return t.wide, false
-	case pt == t.expectPT && t.expect != NoCodec:
-		return t.expect, false
+	case !l.stream.settled():
+		return NoCodec, false
+	case pt == l.stream.WidePT && l.stream.Wide != NoCodec:
+		return l.stream.Wide, false
+	case pt == l.stream.ExpectPT && l.stream.Expect != NoCodec:
+		return l.stream.Expect, false
 	case pt == t.eventPT && t.eventPT != 0:
 		return NoCodec, true
 	case pt == staticPCMU:

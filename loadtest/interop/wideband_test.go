@@ -13,14 +13,15 @@ import (
 // its payload type is taken for what it is. Their receivers are dead after each
 // change (aubridge), so they are asked what they decode, and how many packets came.
 func TestBaresipTalksInWideband(t *testing.T) {
-	for _, c := range []struct{ name, codec, cdr string }{
-		{"g722", "G722/16000/1", "G722"},
-		{"opus", "opus/48000/2", "opus"},
+	for _, c := range []struct{ name, codec, cdr, media string }{
+		{"g722", "G722/16000/1", "G722", ""},
+		{"opus", "opus/48000/2", "opus", ""},
+		{"opus", "opus/48000/2", "opus", "srtp-mand"}, // of the agent's phone
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.name+c.media, func(t *testing.T) {
 			h := openHouse(t, loadtest.Setup{Wideband: c.name})
 			p := h.agent(0, "udp", baresipTone)
-			p.auto, p.codecs = true, c.codec+",PCMA/8000/1"
+			p.auto, p.media, p.codecs = true, c.media, c.codec+",PCMA/8000/1"
 			agent := startBaresip(t, p)
 			caller := h.callFromBaresip(c.codec + ",PCMA/8000/1")
 			for _, b := range []*baresip{caller, agent} {
@@ -40,7 +41,7 @@ func TestBaresipTalksInWideband(t *testing.T) {
 				}
 			}
 			row := h.wantOutcome("answered", "caller")
-			if row.Codec != c.cdr || row.Quality.Agent.Codec != c.cdr || row.Quality.Caller.Lost+row.Quality.Agent.Lost > 0 || row.HoldS == 0 {
+			if row.Codec != c.cdr || row.Quality.Agent.Codec != c.cdr || row.Quality.Caller.Lost+row.Quality.Agent.Lost > 0 || row.HoldS == 0 || (row.SRTP == "") != (c.media == "") {
 				t.Errorf("call record: %+v", row)
 			}
 		})
