@@ -81,11 +81,11 @@ func StartSwitch(ctx context.Context, bin string, setup Setup) (*Switch, error) 
 	if s.log, err = os.Create(filepath.Join(setup.Dir, "foyer.log")); err != nil {
 		return nil, fmt.Errorf("start switch: %w", err)
 	}
-	args := []string{"serve", "-c", s.Config}
+	args := []string{"serve"}
 	if !s.Kept {
 		args = append(args, "--alone")
 	}
-	s.cmd = exec.Command(bin, args...)
+	s.cmd = exec.Command(bin, append(args, "-c", s.Config)...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = setup.Dir, s.log, s.log
 	// The switch must not outlive a generator that was killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
