@@ -1,7 +1,9 @@
 package interop
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,4 +202,51 @@ func TestTalkOutlivesUpgrades(t *testing.T) {
 	agent.wait("CALL_CLOSED")
 	h.wantChannels(carrierTone, baresipTone)
 	h.wantOutcome("answered", "caller")
+}
+
+// The short form of make survive: calls in every phase, and afterwards everybody's
+// books agree.
+func TestManyCallsOutliveManyDeaths(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true, Agents: 20, RingFor: 30 * time.Second})
+	h.sw.Tolerance = 2 * time.Second // on a busy machine there is none for long
+	before, err := h.sw.Readings(h.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := h.sw.Plan()
+	plan.Concurrent, plan.Media, plan.Seed, plan.Settle = 30, true, 1, 30*time.Second
+	plan.Talk, plan.AnswerAfter, plan.AgentHangs = loadtest.Lognormal(3*time.Second, 0.7), loadtest.Exponential(500*time.Millisecond), 0.5
+	load, err := loadtest.Start(h.ctx, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer load.Close()
+	arriving, stop := context.WithCancel(h.ctx)
+	var done sync.WaitGroup
+	done.Go(func() { load.Arrive(arriving) })
+	for n := range 6 {
+		answered := load.Status().Answered
+		if err := load.Until(h.ctx, func(s loadtest.Status) bool { return s.Answered >= answered+5 }); err != nil {
+			t.Fatal(err)
+		}
+		if n%2 == 0 {
+			h.kill()
+		} else if out, err := h.sw.Command(h.ctx, "upgrade"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	stop()
+	done.Wait()
+	if err := load.Drain(h.ctx); err != nil {
+		t.Fatal(err)
+	}
+	res := load.Result()
+	if res.Failed > 0 || len(res.Errors) > 0 {
+		t.Errorf("%d calls failed: %v", res.Failed, res.Errors)
+	}
+	found, err := h.sw.Audit(h.ctx, res.Calls, before)
+	if err != nil || len(found) > 0 {
+		t.Errorf("%v; %d discrepancies: %v", err, len(found), found[:min(len(found), 5)])
+	}
+	t.Logf("%d calls, %d of %d packets lost, gaps of %v (p50) to %v", len(res.Calls), res.Media.Lost, res.Media.Sent, res.Media.GapP50, res.Media.GapMax)
 }
