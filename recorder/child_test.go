@@ -28,6 +28,9 @@ func childMain() {
 	if shelf := os.Getenv(childEnv + "_SHELF"); shelf != "" {
 		resumingChild(dir, shelf)
 	}
+	if shelf := os.Getenv(childEnv + "_WIRE"); shelf != "" {
+		wireChild(dir, shelf)
+	}
 	s, err := Open(Options{Dir: dir, Recipient: os.Getenv(childEnv + "_TO")})
 	if err != nil {
 		fmt.Println("error", err)

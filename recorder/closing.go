@@ -111,8 +111,10 @@ func (s *Store) syncAll(round []*recording) {
 		s.syncFault.Store(nil)
 		return
 	}
+	if s.syncFault.Load() == nil {
+		s.log.Error("recordings not synced", zap.Int("recordings", len(fds)), zap.Error(err))
+	}
 	blame(&s.syncFault, err, time.Now())
-	s.log.Error("recordings not synced", zap.Int("recordings", len(fds)), zap.Error(err))
 }
 
 // lastRescue moves the end of a recording that is over.

@@ -51,7 +51,10 @@ type memoryHead struct {
 	lives   uint32
 }
 
-// live is the state of a recording that a next life needs. It holds no pointer.
+// live is the state of a recording that a next life needs. It holds no pointer. The
+// next life may be another release, so fields are added at its end alone, where the
+// older one left zero; whatever else changes here takes another memoryMagic, and ends
+// the recordings in progress with the upgrade (TestMemoryLayout).
 type live struct {
 	handle     uint64 // 0: the slot is free
 	open       [channels]int

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -261,6 +262,31 @@ func cutFiles(dir string, size int64) {
 		}
 		return nil
 	})
+}
+
+// What lies in memory is read by other releases too.
+func TestMemoryLayout(t *testing.T) {
+	t.Parallel()
+	for of, want := range map[reflect.Type]string{
+		reflect.TypeFor[live](): "handle 0 open 8 begun 24 forced 26 ended 27 done 28 overflowed 29 which 30 sealing 32 startAt 40 " +
+			"stopAt 48 lastAt 56 starts 64 stops 80 order 96 lost 104 missing 120 gap 184 places 208 ",
+		reflect.TypeFor[sequence]():   "known 0 ssrc 4 next 8 samples 16 missing 24 ",
+		reflect.TypeFor[gap]():        "from 0 to 8 packets 16 ",
+		reflect.TypeFor[place]():      "size 0 order 8 number 16 chain 20 ",
+		reflect.TypeFor[slot]():       "handle 0 order 8 first 16 last 24 length 32 ",
+		reflect.TypeFor[memoryHead](): "magic 0 handles 8 chunks 16 lives 20 ",
+	} {
+		got := ""
+		for i := range of.NumField() {
+			got += fmt.Sprint(of.Field(i).Name, " ", of.Field(i).Offset, " ")
+		}
+		if got != want {
+			t.Errorf("%s is laid out as\n%s, want\n%s", of.Name(), got, want)
+		}
+	}
+	if MemorySize != 4096+1<<14*512+58254*4608 {
+		t.Errorf("size %d", MemorySize)
+	}
 }
 
 // Memory that a stalled disk has made grow is given back.

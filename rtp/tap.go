@@ -88,7 +88,9 @@ type Tap struct {
 	seen    uint64 // producer's last look at consumed
 }
 
-// tapHead is what stands before the ring in its memory.
+// tapHead is what stands before the ring in its memory. The next life may be another
+// release: whatever changes in the layout of this or of a record takes another
+// tapMagic, and what the ring held at that upgrade is lost.
 type tapHead struct {
 	magic     uint64
 	_         [56]byte

@@ -235,6 +235,9 @@ func (r *recordingVerify) Run(c *cli) error {
 			if !v.OK {
 				word = "DAMAGED: " + strings.Join(v.Problems, "; ")
 			}
+			if len(v.Notes) > 0 {
+				word += " (" + strings.Join(v.Notes, "; ") + ")"
+			}
 			fmt.Printf("%s  %d chunks  %s\n", v.ID, v.Chunks, word)
 		}
 	}

@@ -165,8 +165,8 @@ function showRecordings(recordings) {
       { text: queueName(r.queue) },
       { text: agentName(r.agent) },
       { text: span(r.duration_s), num: true },
-      pill(r.state),
-      { buttons: [
+      pill(r.state, r.held ? t("held") : ""),
+      { buttons: r.erased ? [] : [
         { label: t("play"), aria: t("playOf", who(r.from), when), press: (node) => node.dataset.busy || run(() => play(node, r, when)) },
         { label: t("download"), aria: t("downloadOf", who(r.from), when), press: (node) => node.dataset.busy || run(() => download(node, r)) },
       ] },
