@@ -506,3 +506,34 @@ func TestTrunkIsConnectedToAfterARestart(t *testing.T) {
 		t.Errorf("%s", m)
 	}
 }
+
+// A transfer that was accepted is told of to its end, in the subscription it began in.
+func TestTransferIsReportedAfterARestart(t *testing.T) {
+	live(t, nil, func(v *lives) {
+		c, d := v.answers()
+		c.Refer("sip:bo@lo.test")
+		r := expect[Referred](d)
+		if err := d.leg.AcceptReferral(r); err != nil {
+			v.t.Fatal(err)
+		}
+		v.saw(c, "202 REFER")
+		v.saw(c, "NOTIFY")
+		l := only(v.t, v.dieAfter(time.Second))
+		if v.stood[l].Referral != r.Token {
+			v.t.Errorf("standing %+v, want token %d", v.stood[l], r.Token)
+		}
+		c.Refer("sip:bo@lo.test")
+		v.saw(c, "491 REFER") // one at a time, as before
+		l.Report(Referred{Token: r.Token}, 200, "")
+		if m := v.saw(c, "NOTIFY"); m.Get("Subscription-State") != "terminated;reason=noresource" || m.Body != "SIP/2.0 200 OK\r\n" {
+			v.t.Errorf("%s", m)
+		}
+		c.Refer("sip:bo@lo.test")
+		if again := expect[Referred](listenTo(v.t, l)); again.Token == r.Token {
+			v.t.Errorf("token %d again", again.Token)
+		}
+		l.Hangup(Reason{})
+		v.saw(c, "BYE")
+		consistent(v.t, v.phone, c.ID())
+	})
+}
