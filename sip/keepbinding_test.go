@@ -155,14 +155,15 @@ func TestBindingsThatAreNotResumed(t *testing.T) {
 func TestPhoneReconnectsAfterARestart(t *testing.T) {
 	for _, x := range []struct {
 		what string
+		t1   time.Duration // of the next process: it waits 64 times as long
 		play func(r *reconnection)
 	}{
-		{"BYE waits for it", func(r *reconnection) {
+		{"BYE waits for it", 0, func(r *reconnection) {
 			r.leg.Hangup(Reason{Q850: 16})
 			r.back()
 			r.gets("BYE")
 		}},
-		{"an offer waits for it", func(r *reconnection) {
+		{"an offer waits for it", 0, func(r *reconnection) {
 			if err := r.leg.Reoffer([]byte(newSDP)); err != nil {
 				r.t.Error(err)
 			}
@@ -171,16 +172,16 @@ func TestPhoneReconnectsAfterARestart(t *testing.T) {
 				r.t.Errorf("%s", m)
 			}
 		}},
-		{"hung up when it is back", func(r *reconnection) {
+		{"hung up when it is back", 0, func(r *reconnection) {
 			r.back()
 			r.leg.Hangup(Reason{})
 			r.gets("BYE")
 		}},
-		{"it does not come back, BYE", func(r *reconnection) {
+		{"it does not come back, BYE", 20 * time.Millisecond, func(r *reconnection) {
 			r.leg.Hangup(Reason{})
 			until(r.t, "the leg is over", func() bool { return r.edge.Legs() == 0 })
 		}},
-		{"it does not come back, an offer", func(r *reconnection) {
+		{"it does not come back, an offer", 20 * time.Millisecond, func(r *reconnection) {
 			d := listenTo(r.t, r.leg)
 			if err := r.leg.Reoffer([]byte(newSDP)); err != nil {
 				r.t.Error(err)
@@ -191,24 +192,24 @@ func TestPhoneReconnectsAfterARestart(t *testing.T) {
 		}},
 	} {
 		t.Run(x.what, func(t *testing.T) {
-			x.play(disconnect(t, true))
+			x.play(disconnect(t, true, x.t1))
 		})
 	}
 	t.Run("it rings on", func(t *testing.T) {
-		r := disconnect(t, false)
+		r := disconnect(t, false, 0)
 		r.back()
 		if m := r.gets("INVITE"); m.String() != r.invite.String() {
 			t.Errorf("another INVITE:\n%s\n%s", r.invite, m)
 		}
 	})
 	t.Run("it rings on, and is given up meanwhile", func(t *testing.T) {
-		r := disconnect(t, false)
+		r := disconnect(t, false, 0)
 		r.leg.Hangup(Reason{SIP: 200})
 		r.back()
 		r.gets("CANCEL")
 	})
 	t.Run("it does not come back, ringing", func(t *testing.T) {
-		r := disconnect(t, false)
+		r := disconnect(t, false, 20*time.Millisecond)
 		if e := expect[Refused](listenTo(t, r.leg)); !e.Unreachable || e.Code != 503 {
 			t.Errorf("%+v", e)
 		}
@@ -223,7 +224,7 @@ type reconnection struct {
 	phone  *siptest.Phone // once it is back
 }
 
-func disconnect(t *testing.T, answered bool) *reconnection {
+func disconnect(t *testing.T, answered bool, t1 time.Duration) *reconnection {
 	t.Helper()
 	k := newMemory()
 	h := openHouse(t, func(o *Options) { o.Keep, o.Registrar.kept, o.Registrar.places.keeps = k, k, true })
@@ -250,7 +251,7 @@ func disconnect(t *testing.T, answered bool) *reconnection {
 	legs := map[string]*Leg{}
 	next := openHouseAgain(t, func(o *Options) {
 		o.Keep, o.Registrar.kept, o.Registrar.places.keeps = k, k, true
-		o.T1 = 50 * time.Millisecond
+		o.T1 = t1
 		for _, record := range k.left(BindingPrefix) {
 			if err := o.Registrar.Resume(record); err != nil {
 				t.Error(err)

@@ -238,6 +238,43 @@ func TestRingingServerLegIsResumed(t *testing.T) {
 	}
 }
 
+func TestPRACKIsAskedForOnceOverRestarts(t *testing.T) {
+	live(t, nil, func(v *lives) {
+		c, d := v.arrives(offerA, siptest.H("Require", "100rel"))
+		if err := d.leg.Ring(183, []byte(ourSDP)); err != nil {
+			v.t.Fatal(err)
+		}
+		number := v.saw(c, "183 INVITE").Get("RSeq")
+		only(v.t, v.dieAfter(time.Second))
+		if again := v.saw(c, "183 INVITE"); again.Get("RSeq") != number || again.Body != ourSDP {
+			v.t.Errorf("%s", again)
+		}
+		c.Send("PRACK", "", siptest.H("RAck", number+" 1 INVITE"))
+		v.saw(c, "200 PRACK")
+		l := only(v.t, v.dieAfter(time.Second))
+		if !v.stood[l].Early {
+			v.t.Errorf("standing %+v", v.stood[l])
+		}
+		synctest.Wait()
+		had := v.carrier.Wire().Count("183 INVITE", false)
+		time.Sleep(50 * time.Second) // longer than a PRACK is waited for
+		if now := v.carrier.Wire().Count("183 INVITE", false); now != had || l.Standing().Phase != Opening {
+			v.t.Errorf("repeated %d times after its PRACK, %v", now-had, l.Standing().Phase)
+		}
+		d = listenTo(v.t, l)
+		if err := l.Answer([]byte(ourSDP)); err != nil {
+			v.t.Fatal(err)
+		}
+		if m := v.saw(c, "200 INVITE"); m.Body != "" {
+			v.t.Errorf("agreed early, and described again: %s", m)
+		}
+		c.Bye()
+		expect[Acked](d)
+		expect[Ended](d)
+		consistent(v.t, v.carrier, c.ID())
+	})
+}
+
 func TestRingingClientLegIsResumed(t *testing.T) {
 	begin := func(v *lives) (*siptest.Call, *diary) {
 		c, d := v.rings()
@@ -468,4 +505,35 @@ func TestTrunkIsConnectedToAfterARestart(t *testing.T) {
 	if m.Get("Call-ID") != leg.SIPCallID() {
 		t.Errorf("%s", m)
 	}
+}
+
+// A transfer that was accepted is told of to its end, in the subscription it began in.
+func TestTransferIsReportedAfterARestart(t *testing.T) {
+	live(t, nil, func(v *lives) {
+		c, d := v.answers()
+		c.Refer("sip:bo@lo.test")
+		r := expect[Referred](d)
+		if err := d.leg.AcceptReferral(r); err != nil {
+			v.t.Fatal(err)
+		}
+		v.saw(c, "202 REFER")
+		v.saw(c, "NOTIFY")
+		l := only(v.t, v.dieAfter(time.Second))
+		if v.stood[l].Referral != r.Token {
+			v.t.Errorf("standing %+v, want token %d", v.stood[l], r.Token)
+		}
+		c.Refer("sip:bo@lo.test")
+		v.saw(c, "491 REFER") // one at a time, as before
+		l.Report(Referred{Token: r.Token}, 200, "")
+		if m := v.saw(c, "NOTIFY"); m.Get("Subscription-State") != "terminated;reason=noresource" || m.Body != "SIP/2.0 200 OK\r\n" {
+			v.t.Errorf("%s", m)
+		}
+		c.Refer("sip:bo@lo.test")
+		if again := expect[Referred](listenTo(v.t, l)); again.Token == r.Token {
+			v.t.Errorf("token %d again", again.Token)
+		}
+		l.Hangup(Reason{})
+		v.saw(c, "BYE")
+		consistent(v.t, v.phone, c.ID())
+	})
 }
