@@ -207,15 +207,16 @@ func (ex *exchange) attach(r *revival) {
 		ex.calls.add(c)
 	}
 	for _, leg := range r.legs {
-		if s := leg.Standing(); s.Server && s.Phase == sip.Opening {
-			if leg.Trunk() != "" {
-				ex.wait.Go(func() { ex.invite(leg) })
-			} else {
-				ex.wait.Go(func() { leg.Reject(sip.Reject{Code: 503}) })
+		ex.wait.Go(func() { // legs wait for the edge
+			switch s := leg.Standing(); {
+			case s.Phase != sip.Opening || !s.Server:
+				leg.Hangup(sip.Reason{SIP: 500, Text: "Restarted"})
+			case leg.Trunk() != "":
+				ex.invite(leg)
+			default:
+				leg.Reject(sip.Reject{Code: 503})
 			}
-			continue
-		}
-		leg.Hangup(sip.Reason{SIP: 500, Text: "Restarted"})
+		})
 	}
 }
 
