@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -249,4 +250,40 @@ func TestManyCallsOutliveManyDeaths(t *testing.T) {
 		t.Errorf("%v; %d discrepancies: %v", err, len(found), found[:min(len(found), 5)])
 	}
 	t.Logf("%d calls, %d of %d packets lost, gaps of %v (p50) to %v", len(res.Calls), res.Media.Lost, res.Media.Sent, res.Media.GapP50, res.Media.GapMax)
+}
+
+// A switch that stands still for ten seconds, as one whose machine is suspended or
+// swaps, goes on: nobody hangs up, and the recording has what was said meanwhile.
+func TestTalkOutlivesAStandstill(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true})
+	caller, agent := h.talking()
+	pid, err := h.sw.Switching()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second) // what is tested is this time
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	h.hearsFor(caller, baresipTone)
+	h.hearsFor(agent, carrierTone)
+	if now, err := h.sw.Switching(); err != nil || now != pid {
+		t.Errorf("switch %d was replaced by %d: %v", pid, now, err)
+	}
+	caller.do("hangup", "")
+	agent.wait("CALL_CLOSED")
+	h.wantChannels(carrierTone, baresipTone)
+	row := h.wantOutcome("answered", "caller")
+	left, right := h.recorded()
+	for name, channel := range map[string][]float64{"caller": left, "agent": right} {
+		if d := float64(len(channel))/rate - row.TalkS; d < -0.25 || d > 0.25 {
+			t.Errorf("%s: recorded for %.3f s of %.3f", name, float64(len(channel))/rate, row.TalkS)
+		}
+		if gap := longestSilence(channel); gap > 60*time.Millisecond {
+			t.Errorf("%s: %v of silence in the recording", name, gap)
+		}
+	}
 }

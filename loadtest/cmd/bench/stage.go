@@ -77,7 +77,8 @@ func (s *stage) end(ctx context.Context, what string) (loadtest.Result, error) {
 	if res.Failed > 0 {
 		s.b.fault("%s: %d calls failed", what, res.Failed)
 	}
-	resting, stop := context.WithTimeout(ctx, 15*time.Second)
+	// Three quarters of a million records take their time to be read.
+	resting, stop := context.WithTimeout(ctx, 15*time.Second+time.Duration(len(res.Calls))*200*time.Microsecond)
 	found, auditErr := s.sw.Audit(resting, res.Calls, s.before)
 	stop()
 	for i, f := range found {
