@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -44,7 +43,6 @@ type poison struct {
 	next   atomic.Uint64
 	barred atomic.Pointer[map[string]time.Time] // Call-IDs, until when
 	drops  atomic.Uint64
-	mu     sync.Mutex // while barred is replaced
 }
 
 // deaths is what is remembered of the lives before.

@@ -118,6 +118,26 @@ func TestBrowserLosesItsConnectionInATalk(t *testing.T) {
 	h.wantOutcome("answered", "caller")
 }
 
+// The switch dies in a talk: media go on under the keys of the old handshake, and the
+// page comes back by a new connection.
+func TestBrowserTalkOutlivesTheSwitch(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Secure: true, Kept: true})
+	caller, agent := h.talkingByBrowser()
+	h.kill()
+	agent.wait("registered")
+	h.heardBothWays(caller, agent, "from the next switch")
+	agent.do("hold")
+	agent.wait("on hold")
+	agent.do("resume")
+	agent.wait("resumed")
+	h.heardBothWays(caller, agent, "after a hold")
+	caller.do("hangup", "")
+	if how := agent.wait("ended"); !strings.HasPrefix(how, "remote") {
+		t.Errorf("the call ended: %s", how)
+	}
+	h.wantOutcome("answered", "caller")
+}
+
 // Keys pressed in the page reach the caller, by INFO as JsSIP sends them of itself
 // and as events of the browser's own; then the page gives the caller away.
 func TestBrowserPressesKeysAndTransfers(t *testing.T) {

@@ -132,8 +132,14 @@ func TestCallerLeavesWhileTheSwitchIsDead(t *testing.T) {
 	agent := startBaresip(t, h.agent(0, "udp", baresipTone))
 	caller := h.callFromBaresip("")
 	agent.wait("CALL_INCOMING")
-	go caller.do("hangup", "")
-	h.kill()
+	pid, err := h.sw.Switching()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	caller.do("hangup", "")
 	agent.wait("CALL_CLOSED")
 	if row := h.cdrs(1)[0]; !slices.Contains([]string{"abandoned", "short_abandon"}, row.Outcome) {
 		t.Errorf("call record: %+v", row)
