@@ -71,6 +71,9 @@ func TestKilled(t *testing.T) {
 
 // A recording another process is writing is not touched by Open.
 func TestOpenLeavesTheLivingAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: not in make check")
+	}
 	t.Parallel()
 	b := running(t, Options{}, nil)
 	handle, id := b.begin(Meta{})

@@ -121,6 +121,9 @@ func (d *stenographer) truncate(fd int, size int64) error {
 // writes at every sector: whatever is on the disk then, every recording is readable
 // to its last whole chunk, and Verify says so.
 func TestEveryPrefixOfARun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: not in make check")
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	disk := &stenographer{dir: dir, names: map[int]string{}}

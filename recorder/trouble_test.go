@@ -220,6 +220,9 @@ func TestSyncFailsForGood(t *testing.T) {
 // A disk that hangs raises the alarm within 2 s of real time, costs no packet, and
 // recordings in progress go on when it is back.
 func TestDiskHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: not in make check")
+	}
 	t.Parallel()
 	disk, seen := &faulty{awake: make(chan struct{})}, newSeen()
 	b := running(t, Options{Log: seen.log}, func(s *Store) { s.disk = disk })

@@ -25,6 +25,9 @@ const wirePackets = 100
 // A switch is killed the moment it has read its packets: whether they are in the tap,
 // in a chunk or in the file, the next life has them all.
 func TestKilledBetweenWireAndFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: not in make check")
+	}
 	t.Parallel()
 	elsewhere := 0 // packets that were not in the file yet
 	for range 3 {

@@ -17,6 +17,9 @@ func TestInboxFitsItsMemory(t *testing.T) {
 // and has not noted that (1), or when nothing shows that their ends were written (2):
 // the next one has each of them once, whole.
 func TestWhatWasReadIsNotLost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: not in make check")
+	}
 	for _, s := range []Suite{noSuite, GCM128, CM80} {
 		for by, name := range []string{"many", "one", "own"} {
 			for recorded := range 3 {

@@ -141,6 +141,9 @@ func TestAKeyIsToldOnce(t *testing.T) {
 // The time without a process is nobody's silence, and what was told of one before is
 // taken back when the peer is heard.
 func TestAGapIsNoSilence(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: not in make check")
+	}
 	h := newHolder(t)
 	hasty := func(o *Options) { o.MediaTimeout = 2 * time.Second }
 	m := h.life(hasty)

@@ -120,6 +120,9 @@ func (b *browser) talks(t *testing.T, run *sync.WaitGroup, stop chan struct{}, n
 // packet was numbered and not sent; nothing encrypted is sent under a number that was
 // used.
 func TestTalksOutliveKills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: not in make check")
+	}
 	kills := 20
 	if n, err := strconv.Atoi(os.Getenv(killsEnv)); err == nil {
 		kills = n
