@@ -56,9 +56,10 @@ type board struct {
 	counted func(...ledger.Interval) // keeps what was counted
 	log     *zap.Logger
 
-	asks chan func()
-	last time.Time // of the newest event taken
-	seq  uint64    // its number
+	clock clock
+	asks  chan func()
+	last  time.Time // of the newest event taken
+	seq   uint64    // its number
 
 	snapMu sync.Mutex
 	snap   acd.Snapshot
@@ -82,6 +83,7 @@ func newBoard(j *journal, log *zap.Logger) *board {
 		journal: j,
 		log:     log,
 		asks:    make(chan func()),
+		clock:   newClock(time.Now()),
 	}
 	b.forgetFloor()
 	return b
@@ -97,7 +99,7 @@ func (b *board) forgetFloor() {
 }
 
 // post puts an event on the ring. It waits only when the ring is full.
-func (b *board) post(ev acd.Event) { b.ring.Post(posted{time.Now().UnixNano(), ev}) }
+func (b *board) post(ev acd.Event) { b.ring.Post(posted{b.clock.now().UnixNano(), ev}) }
 
 // run is the board's goroutine. It ends when ctx does and the ring is empty.
 func (b *board) run(ctx context.Context) {
@@ -185,7 +187,7 @@ func (b *board) nextTick() time.Time {
 
 // now is wall time that never goes back, without the monotonic reading that a
 // journal could not keep: a replay must see exactly the times the floor saw.
-func (b *board) now() time.Time { return b.noBefore(time.Now().UnixNano()) }
+func (b *board) now() time.Time { return b.noBefore(b.clock.now().UnixNano()) }
 
 func (b *board) noBefore(at int64) time.Time {
 	t := time.Unix(0, at).UTC()

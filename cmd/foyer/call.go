@@ -328,7 +328,7 @@ func (c *call) tellArrived() {
 	// Whoever rang first goes first, whichever goroutine gets to say so first.
 	ev := acd.Event{
 		Kind: acd.Arrived, Call: c.id, Queue: c.dest.queue, Agent: c.dest.agent,
-		Since: c.begun.Round(0).UTC(), Facts: &facts,
+		Since: c.ex.board.clock.of(c.begun), Facts: &facts,
 	}
 	if c.dest.closed {
 		ev.Cause = acd.CauseClosed

@@ -293,6 +293,7 @@ func (ex *exchange) recover() error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	ex.board.clock.notBefore(ex.board.last)
 	if err := ex.cdrs.Flush(ctx); err != nil {
 		return fmt.Errorf("call records: %w", err)
 	}

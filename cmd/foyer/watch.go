@@ -15,6 +15,9 @@ import (
 // stalled. A journal that does not answer holds it up for less (journalPatience).
 const stallAfter = 5 * time.Second
 
+// clockStep is how far the machine's clock may be set before it is told of.
+const clockStep = 2 * time.Second
+
 // watchBoard asks the board again and again whether it listens. A switch in which
 // everything stands still must say so, and say what everybody was doing: the log
 // names a file with every goroutine's stack. It ends with ctx.
@@ -23,7 +26,12 @@ func (ex *exchange) watchBoard(ctx context.Context) {
 	if after == 0 {
 		after = stallAfter
 	}
+	told := false
 	for stalled := false; ctx.Err() == nil; {
+		if off := ex.board.clock.off(); !told && off.Abs() > clockStep {
+			told = true
+			ex.log.Warn("the machine's clock was set: times in call records keep the old one until the next start", zap.Duration("by", off))
+		}
 		ex.confined(theWatch, ex.log, func() { stalled = ex.askBoard(ctx, after, stalled) })
 		select {
 		case <-ctx.Done():

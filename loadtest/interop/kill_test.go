@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"foyer/loadtest"
 )
 
@@ -292,4 +294,30 @@ func TestTalkOutlivesAStandstill(t *testing.T) {
 			t.Errorf("%s: %v of silence in the recording", name, gap)
 		}
 	}
+}
+
+// A switch that gets no more memory dies of it, as Go programs do, and the next one
+// has what it needs.
+func TestTalkOutlivesALackOfMemory(t *testing.T) {
+	h := newHouse(t, loadtest.Setup{Kept: true})
+	caller, agent := h.talking()
+	pid, err := h.sw.Switching()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No page more than it has: it had better not ask for one.
+	if err := unix.Prlimit(pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}, nil); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the switch asks for memory, and dies", func() bool {
+		_, _ = h.sw.Command(h.ctx, "status") // the switch has to allocate for it
+		now, err := h.sw.Switching()
+		return err == nil && now != pid
+	}, h.sw.Tail)
+	h.hearsFor(caller, baresipTone)
+	h.hearsFor(agent, carrierTone)
+	agent.do("hangup", "")
+	caller.wait("CALL_CLOSED")
+	h.wantChannels(carrierTone, baresipTone)
+	h.wantOutcome("answered", "agent")
 }
