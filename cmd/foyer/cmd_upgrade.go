@@ -130,16 +130,24 @@ func (ex *exchange) prepareUpgrade(path string) error {
 		return err
 	}
 	defer f.Close()
+	program, file := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), ex.plan.Load().cfg.Files[0]
 	run := func(args ...string) (string, error) {
-		out, err := exec.Command(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), args...).CombinedOutput()
+		out, err := exec.Command(program, args...).CombinedOutput()
 		return strings.TrimSpace(string(out)), err
 	}
 	is, err := run("version")
 	if err != nil || !strings.HasPrefix(is, "foyer ") {
 		return fmt.Errorf("%s is no switch: asked for its version it said %q", path, is)
 	}
-	if out, err := run("check", "-c", ex.plan.Load().cfg.Files[0]); err != nil {
+	if out, err := run("check", "-c", file); err != nil {
 		return fmt.Errorf("%s cannot serve this configuration:\n%s", is, out)
+	}
+	// It reads the file now, while calls need not wait for that.
+	if body, err := exec.Command(program, "read", "-c", file).Output(); err == nil {
+		head := headFor(file, strings.TrimPrefix(is, "foyer "), program)
+		if err := addConfig(ex.keeper, head, body); err != nil {
+			ex.log.Warn("the new program has to read the configuration itself", zap.Error(err))
+		}
 	}
 	if err := ex.keeper.Store(keeper.ProgramName, int(f.Fd())); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -42,12 +43,14 @@ func keptConfig(kept *keeper.Client, path string) *config.Config {
 }
 
 // keptHead says of what file and by which program a configuration was read.
-func keptHead(path string) string {
-	program, err := os.Stat("/proc/self/exe")
+func keptHead(path string) string { return headFor(path, version, ownProgram) }
+
+func headFor(path, version, program string) string {
+	of, err := os.Stat(program)
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("%s %s %d %d\n", path, version, program.Size(), program.ModTime().UnixNano())
+	return fmt.Sprintf("%s %s %d %d\n", path, version, of.Size(), of.ModTime().UnixNano())
 }
 
 // keepConfig keeps a configuration in the place of the one before.
@@ -55,25 +58,35 @@ func keepConfig(kept *keeper.Client, path string, cfg *config.Config) error {
 	if !kept.Kept() {
 		return nil
 	}
-	fd, err := unix.MemfdCreate("foyer-config", unix.MFD_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("keep the configuration: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), keptName)
-	defer f.Close()
-	if _, err = io.WriteString(f, keptHead(path)); err == nil {
-		err = config.Pass(f, cfg, nil)
-	}
+	var b bytes.Buffer
+	err := config.Pass(&b, cfg, nil)
 	if err == nil {
 		err = kept.Remove(keptName)
 	}
 	if err == nil {
-		err = kept.Store(keptName, fd)
+		err = addConfig(kept, keptHead(path), b.Bytes())
 	}
 	if err != nil {
 		return fmt.Errorf("keep the configuration: %w", err)
 	}
 	return nil
+}
+
+// addConfig keeps a configuration beside those there are; its head says whose it is.
+func addConfig(kept *keeper.Client, head string, body []byte) error {
+	fd, err := unix.MemfdCreate("foyer-config", unix.MFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), keptName)
+	defer f.Close()
+	if _, err := io.WriteString(f, head); err != nil {
+		return err
+	}
+	if _, err := f.Write(body); err != nil {
+		return err
+	}
+	return kept.Store(keptName, fd)
 }
 
 // keepConfig keeps what the switch serves by.
