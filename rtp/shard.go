@@ -23,7 +23,7 @@ const (
 	fewHot  = 20
 
 	eventMax  = 256 // readiness events taken from epoll at a time
-	warmBatch = 16  // legs whose memory is fetched together
+	warmBatch = 16  // legs whose memory is fetched, and whose packets are read, together
 	passMax   = 64  // times a turn asks epoll again before it does the rest of its work
 	wakeEvery = 4   // ticks between two wakes of the recorder, when many legs are up
 
@@ -107,9 +107,13 @@ type shard struct {
 	running     []func() // posted, being carried out
 	done        int      // of running
 	events      [eventMax]unix.EpollEvent
-	ready, next int // events taken, events served
+	ready, next int                      // events taken, events served
+	fetched     int                      // events of which a packet has been read
+	mail        *inbox                   // those packets, the first of their group in place 0
+	failed      [warmBatch]syscall.Errno // what the kernel said instead
 	in          *inbox
-	sealed      [packetMax + 64]byte                 // a packet as it leaves a protected leg
+	sealed      [warmBatch]sealed
+	waiting     int                                  // of sealed
 	spare       [packetMax]byte                      // one that could not be decrypted in place
 	header      pion.Header                          // of the one that is decrypted or encrypted
 	stun        stun.Message                         // the check that is answered
@@ -139,7 +143,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 	}
 	s := &shard{
 		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports,
-		epoll: epoll, wake: wake, base: time.Now(), in: newInbox(),
+		epoll: epoll, wake: wake, base: time.Now(), mail: newInbox(), in: newInbox(),
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &event); err != nil {
@@ -197,30 +201,66 @@ func (s *shard) clock() {
 }
 
 // receive serves every socket that has something, one packet of each at a time
-// so that a flood on one port delays nobody else.
+// so that a flood on one port delays nobody else. What a group of legs got is read
+// first, then judged, then, if it is protected, sent: the kernel's code and ours push
+// each other out of the cache, once a group instead of twice a packet.
 func (s *shard) receive() {
 	for range passMax {
 		for s.next < s.ready {
-			if s.next%warmBatch == 0 {
-				s.warm(s.events[s.next:min(s.next+warmBatch, s.ready)])
+			if s.next >= s.fetched {
+				s.flush()
+				group := s.events[s.next:min(s.next+warmBatch, s.ready)]
+				s.warm(group)
+				s.fetch(group)
 			}
-			e := &s.events[s.next]
+			e, place := &s.events[s.next], s.next%warmBatch
 			s.next++
-			s.serve(e)
+			s.serve(e, place)
 		}
+		s.flush()
 		s.current = nil
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.epoll),
 			uintptr(unsafe.Pointer(&s.events[0])), eventMax, 0, 0, 0)
 		if errno != 0 || n == 0 {
-			s.next, s.ready = 0, 0
+			s.next, s.fetched, s.ready = 0, 0, 0
 			return
 		}
-		s.next, s.ready = 0, int(n)
+		s.next, s.fetched, s.ready = 0, 0, int(n)
 	}
 }
 
-// warm reads what serving these events will touch first: of the legs, and of those
-// who hear them. Each of a thousand legs is out of the cache by its next packet, and
+// fetch reads a packet of each leg of a group.
+func (s *shard) fetch(group []unix.EpollEvent) {
+	for i := range group {
+		e := &group[i]
+		if l := s.legs[e.Fd]; e.Pad == readyRTP && l != nil {
+			s.failed[i] = s.mail.read(i, l)
+		}
+	}
+	s.fetched = s.next + len(group)
+}
+
+// sealed is a packet of a protected leg that waits to be sent.
+type sealed struct {
+	leg     *Leg
+	packet  []byte // in room
+	payload int    // bytes of it before it was sealed
+	room    [packetMax + 64]byte
+}
+
+// flush sends what waits.
+func (s *shard) flush() {
+	n := s.waiting
+	s.waiting = 0
+	for i := range n {
+		if p := &s.sealed[i]; !p.leg.closed {
+			s.transmit(p.leg, p.packet, p.payload)
+		}
+	}
+}
+
+// warm reads what serving these events will touch first: of the legs, of those who
+// hear them, and of their keys. Each of a thousand legs is out of the cache by its next packet, and
 // the processor fetches many at a time only when no system call stands in between.
 func (s *shard) warm(events []unix.EpollEvent) {
 	var n int64
@@ -228,6 +268,10 @@ func (s *shard) warm(events []unix.EpollEvent) {
 		if e := &events[i]; e.Pad == readyRTP {
 			if l := s.legs[e.Fd]; l != nil {
 				n += int64(l.fd) + int64(l.peer[0]) + l.heard + int64(l.in.packets)
+				if c := l.shield; c != nil && c.rx != nil {
+					roc, _ := c.rx.ROC(c.ssrc)
+					n += int64(roc)
+				}
 			}
 		}
 	}
@@ -236,6 +280,10 @@ func (s *shard) warm(events []unix.EpollEvent) {
 			if l := s.legs[e.Fd]; l != nil && len(l.hearers) > 0 {
 				h := l.hearers[0]
 				n += int64(h.fd) + int64(h.out.packets)
+				if c := h.shield; c != nil && c.tx != nil {
+					roc, _ := c.tx.ROC(h.out.ssrc)
+					n += int64(roc)
+				}
 			}
 		}
 	}
@@ -260,7 +308,9 @@ func (s *shard) warmVisited(legs []*Leg) {
 	s.warmed += n
 }
 
-func (s *shard) serve(e *unix.EpollEvent) {
+// serve serves one event. A packet that has been read for it is at its place in the
+// mail.
+func (s *shard) serve(e *unix.EpollEvent, place int) {
 	if e.Pad == readyWake {
 		var count [8]byte
 		_, _ = unix.Read(s.wake, count[:])
@@ -273,7 +323,9 @@ func (s *shard) serve(e *unix.EpollEvent) {
 	s.current = l
 	switch e.Pad {
 	case readyRTP:
-		s.readRTP(l, l.fd)
+		if s.took(l, s.failed[place], s.mail, place) {
+			s.readRTP(l, l.fd)
+		}
 	case readyOpen:
 		if l.open != noSocket {
 			s.readRTP(l, l.open)
@@ -345,7 +397,7 @@ func (s *shard) rest() {
 	if err != nil || n < 0 {
 		n = 0 // interrupted: the next turn looks again
 	}
-	s.next, s.ready = 0, n
+	s.next, s.fetched, s.ready = 0, 0, n
 }
 
 // sleep rests until the next tick begins. The runtime interrupts it by a signal
@@ -381,17 +433,31 @@ func (s *shard) watch(l *Leg, op int, fd, kind int32) {
 	}
 }
 
-// send gives a packet to the kernel for a leg's peer.
+// send gives a packet to the kernel for a leg's peer, or, if it is sealed while a
+// group is judged, after that.
 func (s *shard) send(l *Leg, packet []byte, payload int) {
+	if l.shield == nil {
+		s.transmit(l, packet, payload)
+		return
+	}
+	if s.waiting == len(s.sealed) {
+		s.flush()
+	}
+	p := &s.sealed[s.waiting]
+	p.leg, p.payload = l, payload
+	if p.packet = s.seal(l, p.room[:0], packet); p.packet == nil {
+		l.sendFails++
+		return
+	}
+	if s.waiting++; s.next >= s.fetched {
+		s.flush()
+	}
+}
+
+func (s *shard) transmit(l *Leg, packet []byte, payload int) {
 	to := &l.target
 	if l.open != noSocket {
 		to = nil // connected
-	}
-	if l.shield != nil {
-		if packet = s.seal(l, packet); packet == nil {
-			l.sendFails++
-			return
-		}
 	}
 	errno := send(l.fd, packet, to)
 	if errno == syscall.ECONNREFUSED {

@@ -183,7 +183,6 @@ type inbox struct {
 	vectors  [batchMax]unix.Iovec
 	control  [batchMax][controls]byte
 	data     [batchMax][packetMax]byte
-	nameless unix.Msghdr // place 0, for a socket that takes packets of one peer alone
 }
 
 func newInbox() *inbox {
@@ -197,8 +196,6 @@ func newInbox() *inbox {
 		h.Name = &b.from[i][0]
 		h.Control = &b.control[i][0]
 	}
-	b.nameless = b.messages[0].header
-	b.nameless.Name = nil
 	return b
 }
 
@@ -211,20 +208,28 @@ func (b *inbox) ready(i int) {
 // one reads a packet into place 0.
 func (b *inbox) one(fd int32) syscall.Errno {
 	b.ready(0)
-	m := &b.messages[0]
-	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.header)), unix.MSG_DONTWAIT)
-	m.length = uint32(n)
+	return b.receive(0, fd)
+}
+
+// read reads a packet of a leg into place i. Of a socket that takes packets of one
+// peer alone the kernel need not write whose it is, which saves it 6 % of the reading.
+func (b *inbox) read(i int, l *Leg) syscall.Errno {
+	b.ready(i)
+	if !l.own {
+		return b.receive(i, l.fd)
+	}
+	h := &b.messages[i].header
+	h.Name, h.Namelen = nil, 0
+	errno := b.receive(i, l.fd)
+	h.Name = &b.from[i][0]
+	b.from[i] = l.peer
 	return errno
 }
 
-// own reads a packet of the one peer a socket takes packets of into place 0. That
-// the kernel need not write whose it is saves it 6 % of the reading.
-func (b *inbox) own(fd int32, peer *sockaddr) syscall.Errno {
-	h, m := &b.nameless, &b.messages[0]
-	h.SetControllen(controls)
-	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(h)), unix.MSG_DONTWAIT)
-	m.length, m.header.Flags, m.header.Controllen = uint32(n), h.Flags, h.Controllen
-	b.from[0] = *peer
+func (b *inbox) receive(i int, fd int32) syscall.Errno {
+	m := &b.messages[i]
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.header)), unix.MSG_DONTWAIT)
+	m.length = uint32(n)
 	return errno
 }
 
