@@ -72,7 +72,8 @@ const (
 // The kernel has 85 % of it, sendto alone 55 to 60 %. What was tried, side by
 // side and in turns: a connected socket for the peer saves 6 to 13 %
 // (connect.go), and not asking it whose its packets are another 5 %; a leg's hot
-// fields side by side 5 to 8 %; a tick of 10 ms nothing; edge-triggered epoll with
+// fields side by side 5 to 8 %; fetching the memory of sixteen legs together, before
+// the system calls of any (warm), 12 % with 1,000 legs, 7 % with 200, 9 % of music; a tick of 10 ms nothing; edge-triggered epoll with
 // recvmmsg nothing, as recvmmsg for one packet costs 0.65 microseconds more than
 // recvmsg. Epoll itself costs 0.55 of 8.5 microseconds a packet. Reading the legs
 // of steady peers when their next packet should have come, without epoll, saved
