@@ -28,13 +28,14 @@ type message struct {
 // In memory that outlives the process it also says whose packets they are and which of
 // them are not recorded yet, so that a kill between reading and recording loses none
 // (pending). What the kernel has written of a packet that was read by itself is known
-// but for its length, which it only returns: that is found by what stood there before
-// (written).
+// but for its length, which it only returns: after a kill before that is noted it is
+// found by what stood there before (written).
 type inbox struct {
 	next  uint64           // place of the first packet that may not be recorded
 	end   uint64           // behind the last place that is made ready for one
 	batch uint64           // 1: the kernel has written the lengths
 	ports [batchMax]uint16 // of the legs, 0: nothing to be recorded
+	sizes [batchMax]uint16 // of packets read by themselves, 0: not known
 
 	messages [batchMax]message
 	from     [batchMax]sockaddr
@@ -103,11 +104,10 @@ func (b *inbox) begin(batch uint64) {
 // ready makes place i one in which nothing is, to read a packet for the leg of a port
 // into; port 0: one not to be recorded. A place counts once all of that is so.
 func (b *inbox) ready(i int, port uint16) {
-	m := &b.messages[i]
-	m.length = 0
-	m.header.Namelen = unix.SizeofSockaddrInet6
-	m.header.SetControllen(controls)
-	b.ports[i] = port
+	h := &b.messages[i].header
+	h.Namelen = unix.SizeofSockaddrInet6
+	h.SetControllen(controls)
+	b.ports[i], b.sizes[i] = port, 0
 	b.end = uint64(i) + 1
 }
 
@@ -175,7 +175,7 @@ func (b *inbox) receive(i int, fd int32) syscall.Errno {
 	if errno != 0 {
 		return errno
 	}
-	m.length = uint32(n)
+	m.length, b.sizes[i] = uint32(n), uint16(n)
 	if b.kept {
 		b.dirty[i] = int(n)
 	}

@@ -96,7 +96,7 @@ func killedAfterReading(t *testing.T, s Suite, by, recorded int) {
 		in.blank[n-4] = ^in.data[place][n-4]        // but no more than that, as by chance it might
 	}
 	if by != byMany { // killed right after the system call, before it has given anything back
-		in.messages[place].length = 0
+		in.sizes[place] = 0
 	}
 
 	m = h.life(nil)

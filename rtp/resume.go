@@ -239,14 +239,17 @@ func (s *shard) recall(l *Leg, b *inbox, i int) {
 	m, lengths := &b.messages[i], 1
 	switch {
 	case b.batch != 0:
+	case b.sizes[i] > 0:
+		m.length = uint32(b.sizes[i])
 	case l.shield != nil:
 		m.length, lengths = b.written(i), 4
 	default:
 		m.length = min((b.written(i)+3)&^3, packetMax)
 	}
 	s.box, s.place = b, i
-	for had := l.in.packets; lengths > 0; lengths-- {
-		if s.judge(l, b, i); l.in.packets > had || m.length >= packetMax {
+	for range lengths {
+		had := l.unproven
+		if s.judge(l, b, i); l.unproven == had || m.length >= packetMax {
 			break
 		}
 		m.length++
