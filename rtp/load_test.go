@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	pion "github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 	"golang.org/x/sys/unix"
 )
@@ -87,12 +88,12 @@ func (c *crowd) join(t testing.TB, m *Media) {
 	}
 }
 
-// start lets everybody talk in the clear until close.
+// start lets everybody talk until close.
 func (c *crowd) start() {
 	c.done.Go(func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		data := make([]byte, headerSize+160)
+		data, sealed, h := make([]byte, headerSize+160), make([]byte, packetMax), new(pion.Header)
 		base := time.Now()
 		for beat := 0; ; beat++ {
 			select {
@@ -104,7 +105,11 @@ func (c *crowd) start() {
 			for i := beat % 4; i < len(c.fds); i += 4 {
 				c.sent[i]++
 				writeHeader(data, 8, false, uint16(c.sent[i]), uint32(c.sent[i])*160, uint32(i))
-				send(int32(c.fds[i]), data, &c.targets[i])
+				packet := data
+				if c.suite != noSuite {
+					packet, _ = c.sealers[i].EncryptRTP(sealed[:0], data, h)
+				}
+				send(int32(c.fds[i]), packet, &c.targets[i])
 			}
 			c.collect()
 			if left := time.Until(base.Add(time.Duration(beat+1) * tick)); left > 0 {
