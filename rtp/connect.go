@@ -46,7 +46,7 @@ func (s *shard) trust(l *Leg) {
 	for range passMax * batchMax {
 		switch s.in.one(l.fd, l.port) {
 		case 0:
-			if s.arrive(l, 0); l.open == noSocket {
+			if s.arrive(l, s.in, 0); l.open == noSocket {
 				return // it has moved the leg
 			}
 		case syscall.EAGAIN:

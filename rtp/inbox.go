@@ -23,35 +23,30 @@ type message struct {
 }
 
 // inbox is where the kernel puts what a shard reads. Nothing in it survives the
-// next read.
+// next read, or the next group of reads.
 //
-// In memory that outlives the process it also says whose socket was read and what of
-// it is not recorded yet, so that a kill between the two loses nothing (leftover). What
-// the kernel has written of a single packet is known but for its length, which it only
-// returns: that is found by what stood there before.
+// In memory that outlives the process it also says whose packets they are and which of
+// them are not recorded yet, so that a kill between reading and recording loses none
+// (pending). What the kernel has written of a packet that was read by itself is known
+// but for its length, which it only returns: after a kill before that is noted it is
+// found by what stood there before (written).
 type inbox struct {
-	port uint64 // of the leg whose packets are in it, 0: none that are not recorded
-	next uint64 // place of the first packet that is not
-	by   uint64 // how they were read
+	next  uint64           // place of the first packet that may not be recorded
+	end   uint64           // behind the last place that is made ready for one
+	batch uint64           // 1: the kernel has written the lengths
+	ports [batchMax]uint16 // of the legs, 0: nothing to be recorded
+	sizes [batchMax]uint16 // of packets read by themselves, 0: not known
 
 	messages [batchMax]message
 	from     [batchMax]sockaddr
 	vectors  [batchMax]unix.Iovec
 	control  [batchMax][controls]byte
 	data     [batchMax][packetMax]byte
-	nameless unix.Msghdr // place 0, for a socket that takes packets of one peer alone
 
-	kept  bool // in memory that outlives the process
-	dirty int  // bytes of data[0] that are not blank
+	kept  bool          // in memory that outlives the process
+	dirty [batchMax]int // bytes of the data that are not blank
 	blank [packetMax]byte
 }
-
-// How an inbox was read.
-const (
-	byMany uint64 = iota
-	byOne
-	byOwn
-)
 
 // inboxMemory is what an inbox takes of memory that outlives the process, bytes.
 const inboxMemory = 1 << 15
@@ -83,9 +78,6 @@ func (b *inbox) point() {
 		h.Name = &b.from[i][0]
 		h.Control = &b.control[i][0]
 	}
-	b.nameless.Iov, b.nameless.Control = b.messages[0].header.Iov, b.messages[0].header.Control
-	b.nameless.SetIovlen(1)
-	b.nameless.Name = nil
 }
 
 // clear forgets what an inbox that is kept has of a life before.
@@ -93,111 +85,118 @@ func (b *inbox) clear() {
 	if !b.kept {
 		return
 	}
-	b.port = 0
+	b.begin(0)
 	for i := range b.blank {
 		b.blank[i] = byte(rand.Uint32())
 	}
-	b.data[0], b.dirty = b.blank, 0
+	for i := range b.data {
+		b.data[i], b.dirty[i] = b.blank, 0
+	}
 }
 
-// begin says that packets for a leg are about to be read; port 0: none to be recorded.
-// It comes after the lengths have been made those of nothing, and next is stored last:
-// until then what the inbox says is that the packets before are done.
-func (b *inbox) begin(port uint16, by uint64) {
-	if b.dirty > 0 {
-		copy(b.data[0][:b.dirty], b.blank[:])
-		b.dirty = 0
-	}
-	b.by = by
-	b.port = uint64(port)
-	b.next = 0
+// begin says that packets are about to be read, and that those before are done.
+func (b *inbox) begin(batch uint64) {
+	b.end = 0 // first: until there is an end, no place has anything
+	b.next, b.batch = 0, batch
+	b.ports = [batchMax]uint16{}
 }
 
-// done says that the packet in the place that is served is recorded.
-func (b *inbox) done(place int) { b.next = uint64(place) + 1 }
-
-// leftover is how many packets the last life had read and, from b.next on, not recorded;
-// those of single reads are as after a read of this life. own is the peer of a socket
-// that takes packets of one alone.
-func (b *inbox) leftover(own *sockaddr) int {
-	m, h := &b.messages[0], &b.messages[0].header
-	switch b.by {
-	case byMany:
-		n := 0
-		for n < batchMax && b.messages[n].length > 0 && b.messages[n].length <= packetMax {
-			n++
-		}
-		return n
-	case byOwn:
-		h = &b.nameless
-		b.from[0] = *own
-	}
-	if b.port == 0 || b.next > 0 || h.Controllen == controls {
-		return 0 // the kernel had put nothing there
-	}
-	n := packetMax
-	for n > 0 && b.data[0][n-1] == b.blank[n-1] {
-		n--
-	}
-	// Its last bytes may have been the same by chance. Packets of our media are
-	// multiples of four bytes long, but for what SRTP adds (unlock tries).
-	m.length, m.header.Flags, m.header.Controllen = uint32(n), h.Flags, h.Controllen
-	return 1
-}
-
-func (b *inbox) ready(i int) {
+// ready makes place i one in which nothing is, to read a packet for the leg of a port
+// into; port 0: one not to be recorded. A place counts once all of that is so.
+func (b *inbox) ready(i int, port uint16) {
 	h := &b.messages[i].header
 	h.Namelen = unix.SizeofSockaddrInet6
 	h.SetControllen(controls)
+	b.ports[i], b.sizes[i] = port, 0
+	b.end = uint64(i) + 1
+}
+
+// done says that the packet in place i is recorded, or is not going to be.
+func (b *inbox) done(i int) { b.next = uint64(i) + 1 }
+
+// isFor tells whether a packet for a leg was asked for at place i.
+func (b *inbox) isFor(l *Leg, i int) bool { return b.ports[i] == l.port }
+
+// pending tells whether the last life had read a packet into place i, of which it is
+// not known that it was recorded.
+func (b *inbox) pending(i int) bool {
+	return b.next <= uint64(i) && uint64(i) < b.end && b.ports[i] != 0 &&
+		b.messages[i].header.Controllen != controls // else the kernel had put nothing there
+}
+
+// written is how much the kernel wrote into place i, read by itself. Its last bytes may
+// have been the same by chance: packets of our media are multiples of four bytes long,
+// but for what SRTP adds (recall tries).
+func (b *inbox) written(i int) uint32 {
+	n := packetMax
+	for n > 0 && b.data[i][n-1] == b.blank[n-1] {
+		n--
+	}
+	return uint32(n)
 }
 
 // one reads a packet into place 0. port is that of the leg, 0 for what is not recorded.
 func (b *inbox) one(fd int32, port uint16) syscall.Errno {
-	b.ready(0)
-	b.begin(port, byOne)
-	m := &b.messages[0]
+	b.begin(0)
+	b.wipe(0)
+	b.ready(0, port)
+	return b.receive(0, fd)
+}
+
+// read reads a packet of a leg into place i of a group that has begun. Of a socket that
+// takes packets of one peer alone the kernel need not write whose it is, which saves it
+// 6 % of the reading.
+func (b *inbox) read(i int, l *Leg) syscall.Errno {
+	b.wipe(i)
+	if !l.own {
+		b.ready(i, l.port)
+		return b.receive(i, l.fd)
+	}
+	h := &b.messages[i].header
+	h.Name, b.from[i] = nil, l.peer
+	b.ready(i, l.port)
+	h.Namelen = 0
+	errno := b.receive(i, l.fd)
+	h.Name = &b.from[i][0]
+	return errno
+}
+
+// wipe makes what lies in place i blank again, before it is ready.
+func (b *inbox) wipe(i int) {
+	if n := b.dirty[i]; n > 0 {
+		copy(b.data[i][:n], b.blank[:])
+		b.dirty[i] = 0
+	}
+}
+
+func (b *inbox) receive(i int, fd int32) syscall.Errno {
+	m := &b.messages[i]
 	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.header)), unix.MSG_DONTWAIT)
-	b.came(n, errno)
-	return errno
-}
-
-// own reads a packet of the one peer a socket takes packets of into place 0. That
-// the kernel need not write whose it is saves it 6 % of the reading.
-func (b *inbox) own(fd int32, port uint16, peer *sockaddr) syscall.Errno {
-	h, m := &b.nameless, &b.messages[0]
-	h.SetControllen(controls)
-	b.begin(port, byOwn)
-	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(h)), unix.MSG_DONTWAIT)
-	b.came(n, errno)
-	m.header.Flags, m.header.Controllen = h.Flags, h.Controllen
-	b.from[0] = *peer
-	return errno
-}
-
-func (b *inbox) came(n uintptr, errno syscall.Errno) {
 	if errno != 0 {
-		n = 0
+		return errno
 	}
-	b.messages[0].length = uint32(n)
+	m.length, b.sizes[i] = uint32(n), uint16(n)
 	if b.kept {
-		b.dirty = int(min(n, packetMax))
+		b.dirty[i] = int(n)
 	}
+	return 0
 }
 
 // many reads up to batchMax packets and tells how many.
 func (b *inbox) many(fd int32, port uint16) int {
+	b.begin(1)
 	for i := range b.messages {
-		b.ready(i)
-		b.messages[i].length = 0
+		b.ready(i, port)
 	}
-	b.begin(port, byMany)
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd),
 		uintptr(unsafe.Pointer(&b.messages[0])), batchMax, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
 	}
 	if b.kept {
-		b.dirty = packetMax
+		for i := range n {
+			b.dirty[i] = packetMax
+		}
 	}
 	return int(n)
 }

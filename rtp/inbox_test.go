@@ -21,15 +21,29 @@ func TestWhatWasReadIsNotLost(t *testing.T) {
 		t.Skip("takes seconds: not in make check")
 	}
 	for _, s := range []Suite{noSuite, GCM128, CM80} {
-		for by, name := range []string{"many", "one", "own"} {
+		for by, name := range []string{"many", "one", "group", "own"} {
 			for recorded := range 3 {
-				t.Run(fmt.Sprint(s, " ", name, " ", recorded), func(t *testing.T) { killedAfterReading(t, s, uint64(by), recorded) })
+				t.Run(fmt.Sprint(s, " ", name, " ", recorded), func(t *testing.T) { killedAfterReading(t, s, by, recorded) })
 			}
 		}
 	}
 }
 
-func killedAfterReading(t *testing.T, s Suite, by uint64, recorded int) {
+// How an inbox was read.
+const (
+	byMany = iota
+	byOne
+	byGroup
+	byOwn
+)
+
+// inboxes are the one for groups and the other, as a life has left them.
+func inboxes(memory []byte) (mail, in *inbox) {
+	memory = memory[tapPage+tapSize:]
+	return inboxIn(memory), inboxIn(memory[inboxMemory:])
+}
+
+func killedAfterReading(t *testing.T, s Suite, by, recorded int) {
 	h := newHolder(t)
 	m := h.life(nil)
 	var a *peer
@@ -56,36 +70,36 @@ func killedAfterReading(t *testing.T, s Suite, by uint64, recorded int) {
 	// The end of that life: packets come, some of them are read, and nothing more is
 	// done but what recorded says.
 	memory := mapped(t, h.tap, TapMemory)
-	tap, in := tapIn(memory[:tapPage+tapSize]), inboxIn(memory[tapPage+tapSize:])
+	tap := tapIn(memory[:tapPage+tapSize])
+	mail, in := inboxes(memory)
 	say()
 	say()
 	say()
-	fd, peer := h.held[socketName(a.leg.port)][2], newSockaddr(a.addr(), loopback)
-	read := 1
-	before := in.messages[0].header.Controllen
+	fd := int32(h.held[socketName(a.leg.port)][2])
+	read, place := 1, 0
 	switch by {
 	case byMany:
-		read = in.many(int32(fd), a.leg.port)
+		read = in.many(fd, a.leg.port)
 	case byOne:
-		in.one(int32(fd), a.leg.port)
-	case byOwn:
-		in.own(int32(fd), a.leg.port, &peer)
+		in.one(fd, a.leg.port)
+	default:
+		in, place = mail, 5
+		in.begin(0)
+		in.read(place, &Leg{fd: fd, port: a.leg.port, own: by == byOwn, peer: newSockaddr(a.addr(), loopback)})
 	}
 	if want := map[bool]int{true: 3, false: 1}[by == byMany]; read != want {
 		t.Fatalf("%d packets read, want %d", read, want)
 	}
 	if recorded == 1 {
-		_, at := in.packet(0)
+		_, at := in.packet(place)
 		tap.put(&TapRecord{Kind: TapPacket, Recording: 7, Codec: PCMA, Seq: a.seq - 3, SSRC: a.ssrc, At: at, Payload: said[2]})
 	}
-	if n := in.messages[0].length; recorded == 2 {
-		copy(in.blank[n-3:n], in.data[0][n-3:]) // the kernel has written what stood there before
+	if n := in.messages[place].length; recorded == 2 {
+		copy(in.blank[n-3:n], in.data[place][n-3:]) // the kernel has written what stood there before
+		in.blank[n-4] = ^in.data[place][n-4]        // but no more than that, as by chance it might
 	}
 	if by != byMany { // killed right after the system call, before it has given anything back
-		in.messages[0].length = 0
-	}
-	if by == byOwn {
-		in.messages[0].header.Controllen, in.from[0] = before, sockaddr{}
+		in.sizes[place] = 0
 	}
 
 	m = h.life(nil)
@@ -107,5 +121,85 @@ func killedAfterReading(t *testing.T, s Suite, by uint64, recorded int) {
 	})
 	if n != len(said) {
 		t.Errorf("%d packets recorded, %d said", n, len(said))
+	}
+}
+
+// A process is killed when it has read a group of packets and has recorded and noted
+// the first: when it has recorded the second and not noted that, or when that is so of
+// one it read besides. The next one has each of them once.
+func TestWhatAGroupHadReadIsNotLost(t *testing.T) {
+	for name, besides := range map[string]bool{"in the group": false, "besides": true} {
+		t.Run(name, func(t *testing.T) { killedInAGroup(t, besides) })
+	}
+}
+
+func killedInAGroup(t *testing.T, besides bool) {
+	h := newHolder(t)
+	m := h.life(nil)
+	first, second := shielded(t, m, nil, alaw(), keysFor(GCM128)), newPeer(t, m, nil, alaw())
+	third, other := shielded(t, m, nil, alaw(), keysFor(CM80)), newPeer(t, m, nil, alaw())
+	peers := []*peer{first, second, third, other}
+	for i, p := range peers {
+		p.leg.Tap(7, uint8(i))
+		p.sync()
+		p.say(8, frame(1))
+		p.connected(true)
+	}
+	m.Leave()
+
+	memory := mapped(t, h.tap, TapMemory)
+	tap := tapIn(memory[:tapPage+tapSize])
+	tap.Read(func(TapRecord) {})
+	mail, in := inboxes(memory)
+	leg := func(p *peer) *Leg {
+		return &Leg{fd: int32(h.held[socketName(p.leg.port)][2]), port: p.leg.port}
+	}
+	record := func(channel int, b *inbox, place int) {
+		p := peers[channel]
+		_, at := b.packet(place)
+		tap.put(&TapRecord{Kind: TapPacket, Recording: 7, Channel: uint8(channel), Codec: PCMA, Seq: p.seq - 1, SSRC: p.ssrc, At: at, Payload: frame(2)})
+	}
+	mail.begin(0)
+	for i, p := range peers[:3] {
+		p.say(8, frame(2))
+		if errno := mail.read(4*i, leg(p)); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	record(0, mail, 0)
+	mail.done(0)
+	want := [4]int{1, 1, 1, 0}
+	if besides {
+		other.say(8, frame(2))
+		if errno := in.one(leg(other).fd, other.leg.port); errno != 0 {
+			t.Fatal(errno)
+		}
+		record(3, in, 0)
+		want[3] = 1
+	} else {
+		record(1, mail, 4)
+	}
+
+	m = h.life(nil)
+	for _, p := range peers {
+		p.again(m, nil)
+	}
+	m.Resumed()
+	for _, p := range peers {
+		p.sync()
+	}
+	first.sync() // and what was put into the tap is to be read
+	var got [4]int
+	m.Taps()[0].Read(func(r TapRecord) {
+		if r.Kind != TapPacket {
+			return
+		}
+		got[r.Channel]++
+		if !bytes.Equal(r.Payload, frame(2)) {
+			t.Errorf("channel %d: % x", r.Channel, r.Payload[:8])
+		}
+	})
+	if got != want {
+		t.Errorf("recorded %v, want %v", got, want)
 	}
 }

@@ -80,6 +80,14 @@ func (l *Leg) turnTo(c Codec) {
 	}
 }
 
+// flow is the stream in the clock of Opus, or the other.
+func (l *Leg) flow(fast bool) *outflow {
+	if fast == l.out.fast {
+		return &l.out
+	}
+	return l.other
+}
+
 // sent is how much the leg has sent, in whatever clock.
 func (l *Leg) sent() (packets, bytes uint64) {
 	packets, bytes = l.out.packets, l.out.bytes

@@ -10,20 +10,21 @@ import (
 // the peer's own packets waiting behind it.
 func (s *shard) readRTP(l *Leg, fd int32) {
 	for range batchMax {
-		var errno syscall.Errno
-		if l.own && fd == l.fd {
-			errno = s.in.own(fd, l.port, &l.peer)
-		} else {
-			errno = s.in.one(fd, l.port)
-		}
-		if errno == syscall.ECONNREFUSED {
-			l.unreachable++ // told here instead of at the next send
-			continue
-		}
-		if errno != 0 || s.arrive(l, 0) || !l.has(fd) {
+		errno := s.in.one(fd, l.port)
+		if !s.took(l, errno, s.in, 0) || !l.has(fd) {
 			return
 		}
 	}
+}
+
+// took deals with what reading a leg's packet into place i gave, and says whether
+// there may be one of the peer behind it.
+func (s *shard) took(l *Leg, errno syscall.Errno, in *inbox, i int) (more bool) {
+	if errno == syscall.ECONNREFUSED {
+		l.unreachable++ // told here instead of at the next send
+		return true
+	}
+	return errno == 0 && !s.arrive(l, in, i)
 }
 
 // has tells whether a socket still is one of the leg's for RTP: a packet that moves
@@ -35,7 +36,7 @@ func (s *shard) drain(l *Leg, fd int32) {
 	for range passMax {
 		n := s.in.many(fd, l.port)
 		for i := range n {
-			s.arrive(l, i)
+			s.arrive(l, s.in, i)
 		}
 		if n < batchMax || !l.has(fd) {
 			return
@@ -43,15 +44,22 @@ func (s *shard) drain(l *Leg, fd int32) {
 	}
 }
 
-// arrive judges the packet in place i of the inbox, counts it and passes it on.
-// It tells whether it was the peer's.
-func (s *shard) arrive(l *Leg, i int) bool {
-	data, wall := s.in.packet(i)
+// arrive deals with the packet in place i of an inbox, and tells whether it was the
+// peer's.
+func (s *shard) arrive(l *Leg, in *inbox, i int) bool {
+	s.box, s.place = in, i
+	mine := s.judge(l, in, i)
+	in.done(i) // also if it was not recorded, as it is not going to be
+	return mine
+}
+
+// judge finds out whose a packet is, counts it and passes it on.
+func (s *shard) judge(l *Leg, in *inbox, i int) bool {
+	data, wall := in.packet(i)
 	if wall == 0 {
 		wall = s.wall
 	}
-	s.place = i
-	from := &s.in.from[i]
+	from := &in.from[i]
 	if l.shield != nil {
 		return s.arriveShielded(l, from, data, wall)
 	}
@@ -157,7 +165,7 @@ func (s *shard) take(l *Leg, p *packet) {
 	}
 	if l.cell != nil {
 		l.noteHeard()
-		s.in.done(s.place)
+		s.box.done(s.place)
 	}
 	if len(l.hearers) > 0 && l.terms.receive {
 		s.relay(l, p)

@@ -171,12 +171,18 @@ func (s *shard) takeUp(back []*resumption, byPort map[uint16]*resumption, number
 			s.listen(r.leg, other.leg)
 		}
 	})
-	each(func(r *resumption) {
-		if uint64(r.leg.port) == s.in.port {
-			s.recall(r.leg)
+	// What the last process was serving may be the end of the tap, and what it read
+	// besides a group it served before the rest of the group.
+	for _, b := range [...]*inbox{s.in, s.mail} {
+		for i := range batchMax {
+			r := byPort[b.ports[i]]
+			if r != nil && r.leg.kept.number == number && !r.leg.closed && b.pending(i) {
+				s.current = r.leg
+				s.safely(func() { s.recall(r.leg, b, i) })
+			}
 		}
-	})
-	s.in.clear()
+		b.clear()
+	}
 	each(func(r *resumption) {
 		l := r.leg
 		s.settle(l)
@@ -226,29 +232,29 @@ func (s *shard) restore(r *resumption) {
 	s.change(l)
 }
 
-// recall takes the packets that the last process had read and not recorded.
-func (s *shard) recall(l *Leg) {
+// recall takes a packet that the last process had read and not recorded.
+func (s *shard) recall(l *Leg, b *inbox, i int) {
 	s.recalling = true
 	defer func() { s.recalling = false }()
-	b := s.in
-	n, lengths := b.leftover(&l.peer), 1
-	if b.by != byMany {
-		m := &b.messages[0]
-		if l.shield != nil {
-			lengths = 4
-		} else {
-			m.length = min((m.length+3)&^3, packetMax)
-		}
+	m, lengths := &b.messages[i], 1
+	switch {
+	case b.batch != 0:
+	case b.sizes[i] > 0:
+		m.length = uint32(b.sizes[i])
+	case l.shield != nil:
+		m.length, lengths = b.written(i), 4
+	default:
+		m.length = min((b.written(i)+3)&^3, packetMax)
 	}
-	for i, had := int(b.next), l.in.packets; i < n; i, had = i+1, l.in.packets {
-		for range lengths {
-			s.arrive(l, i)
-			if l.in.packets > had || b.messages[i].length >= packetMax {
-				break
-			}
-			b.messages[i].length++
+	s.box, s.place = b, i
+	for range lengths {
+		had := l.unproven
+		if s.judge(l, b, i); l.unproven == had || m.length >= packetMax {
+			break
 		}
+		m.length++
 	}
+	b.done(i)
 }
 
 // outflow is the stream we send: the next packet has the next number.

@@ -23,7 +23,7 @@ const (
 	fewHot  = 20
 
 	eventMax  = 256 // readiness events taken from epoll at a time
-	warmBatch = 16  // legs whose memory is fetched together
+	warmBatch = 16  // legs whose memory is fetched, and whose packets are read, together
 	passMax   = 64  // times a turn asks epoll again before it does the rest of its work
 	wakeEvery = 4   // ticks between two wakes of the recorder, when many legs are up
 
@@ -112,15 +112,20 @@ type shard struct {
 	running     []func() // posted, being carried out
 	done        int      // of running
 	events      [eventMax]unix.EpollEvent
-	ready, next int // events taken, events served
+	ready, next int                      // events taken, events served
+	fetched     int                      // events of which a packet has been read
+	mail        *inbox                   // those packets, the first of their group in place 0
+	failed      [warmBatch]syscall.Errno // what the kernel said instead
 	in          *inbox
-	sealed      [packetMax + 64]byte                 // a packet as it leaves a protected leg
+	sealed      [warmBatch]sealed
+	waiting     int                                  // of sealed
 	spare       [packetMax]byte                      // one that could not be decrypted in place
 	header      pion.Header                          // of the one that is decrypted or encrypted
 	stun        stun.Message                         // the check that is answered
 	out         [headerSize + 60*clockRate/1000]byte // a packet of our own making
 	other       [packetMax]byte                      // a packet in the other law
-	place       int                                  // in the inbox, of the packet that is served
+	box         *inbox                               // of the packet that is served
+	place       int                                  // there
 	recalling   bool                                 // it was read by the last process
 	current     *Leg                                 // whose work is being done
 	legs        []*Leg
@@ -148,7 +153,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 	}
 	s := &shard{
 		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports, store: o.Sockets,
-		epoll: epoll, wake: wake, base: time.Now(), mono: monotonic(), in: newInbox(),
+		epoll: epoll, wake: wake, base: time.Now(), mono: monotonic(), mail: newInbox(), in: newInbox(),
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &event); err != nil {
@@ -170,7 +175,7 @@ func (s *shard) keepTap(number int, memory func(int) ([]byte, error)) error {
 	}
 	s.tap = tapIn(b[:tapPage+tapSize])
 	if s.store != nil {
-		s.in = inboxIn(b[tapPage+tapSize:])
+		s.mail, s.in = inboxIn(b[tapPage+tapSize:]), inboxIn(b[tapPage+tapSize+inboxMemory:])
 	}
 	return nil
 }
@@ -231,30 +236,74 @@ func (s *shard) clock() {
 }
 
 // receive serves every socket that has something, one packet of each at a time
-// so that a flood on one port delays nobody else.
+// so that a flood on one port delays nobody else. What a group of legs got is read
+// first, then judged, then, if it is protected, sent: the kernel's code and ours push
+// each other out of the cache, once a group instead of twice a packet.
 func (s *shard) receive() {
 	for range passMax {
 		for s.next < s.ready {
-			if s.next%warmBatch == 0 {
-				s.warm(s.events[s.next:min(s.next+warmBatch, s.ready)])
+			if s.next >= s.fetched {
+				s.flush()
+				group := s.events[s.next:min(s.next+warmBatch, s.ready)]
+				s.warm(group)
+				s.fetch(group)
 			}
-			e := &s.events[s.next]
+			e, place := &s.events[s.next], s.next%warmBatch
 			s.next++
-			s.serve(e)
+			s.serve(e, place)
 		}
+		s.flush()
 		s.current = nil
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.epoll),
 			uintptr(unsafe.Pointer(&s.events[0])), eventMax, 0, 0, 0)
 		if errno != 0 || n == 0 {
-			s.next, s.ready = 0, 0
+			s.next, s.fetched, s.ready = 0, 0, 0
 			return
 		}
-		s.next, s.ready = 0, int(n)
+		s.next, s.fetched, s.ready = 0, 0, int(n)
 	}
 }
 
-// warm reads what serving these events will touch first: of the legs, and of those
-// who hear them. Each of a thousand legs is out of the cache by its next packet, and
+// fetch reads a packet of each leg of a group.
+func (s *shard) fetch(group []unix.EpollEvent) {
+	if len(s.legs) > 0 { // else it has what the last process left, which is still to be taken up
+		s.mail.begin(0)
+	}
+	for i := range group {
+		e := &group[i]
+		if l := s.legs[e.Fd]; e.Pad == readyRTP && l != nil {
+			s.failed[i] = s.mail.read(i, l)
+		}
+	}
+	s.fetched = s.next + len(group)
+}
+
+// sealed is a packet of a protected leg that waits to be sent. Its number is used even
+// if it never is, because the process is killed.
+type sealed struct {
+	leg     *Leg
+	packet  []byte // in room
+	payload int    // bytes of it before it was sealed
+	fast    bool   // of the stream in the clock of Opus
+	room    [packetMax + 64]byte
+}
+
+// flush sends what waits.
+func (s *shard) flush() {
+	n := s.waiting
+	s.waiting = 0
+	for i := range n {
+		if p := &s.sealed[i]; !p.leg.closed {
+			if p.leg.changed { // since then
+				s.write(p.leg)
+			}
+			s.transmit(p.leg, p.leg.flow(p.fast), p.packet, p.payload)
+		}
+	}
+}
+
+// warm reads what serving these events will touch first: of the legs, of those who
+// hear them, and of their keys. Each of a thousand legs is out of the cache by its next packet, and
 // the processor fetches many at a time only when no system call stands in between.
 func (s *shard) warm(events []unix.EpollEvent) {
 	var n int64
@@ -262,6 +311,10 @@ func (s *shard) warm(events []unix.EpollEvent) {
 		if e := &events[i]; e.Pad == readyRTP {
 			if l := s.legs[e.Fd]; l != nil {
 				n += int64(l.fd) + int64(l.peer[0]) + l.heard + int64(l.in.packets)
+				if c := l.shield; c != nil && c.rx != nil {
+					roc, _ := c.rx.ROC(c.ssrc)
+					n += int64(roc)
+				}
 			}
 		}
 	}
@@ -279,6 +332,10 @@ func (s *shard) warm(events []unix.EpollEvent) {
 				n += int64(h.fd) + int64(h.out.packets)
 				if h.cell != nil {
 					n += int64(h.cell[0])
+				}
+				if c := h.shield; c != nil && c.tx != nil {
+					roc, _ := c.tx.ROC(h.out.ssrc)
+					n += int64(roc)
 				}
 			}
 		}
@@ -304,7 +361,9 @@ func (s *shard) warmVisited(legs []*Leg) {
 	s.warmed += n
 }
 
-func (s *shard) serve(e *unix.EpollEvent) {
+// serve serves one event. A packet that has been read for it is at its place in the
+// mail.
+func (s *shard) serve(e *unix.EpollEvent, place int) {
 	if e.Pad == readyWake {
 		var count [8]byte
 		_, _ = unix.Read(s.wake, count[:])
@@ -317,7 +376,9 @@ func (s *shard) serve(e *unix.EpollEvent) {
 	s.current = l
 	switch e.Pad {
 	case readyRTP:
-		s.readRTP(l, l.fd)
+		if s.mail.isFor(l, place) && s.took(l, s.failed[place], s.mail, place) {
+			s.readRTP(l, l.fd)
+		}
 	case readyOpen:
 		if l.open != noSocket {
 			s.readRTP(l, l.open)
@@ -389,7 +450,7 @@ func (s *shard) rest() {
 	if err != nil || n < 0 {
 		n = 0 // interrupted: the next turn looks again
 	}
-	s.next, s.ready = 0, n
+	s.next, s.fetched, s.ready = 0, 0, n
 }
 
 // sleep rests until the next tick begins. The runtime interrupts it by a signal
@@ -431,23 +492,38 @@ func (s *shard) unwatch(fd int32) {
 	_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, int(fd), nil)
 }
 
-// send gives a packet to the kernel for a leg's peer.
+// send gives a packet to the kernel for a leg's peer, or, if it is sealed while a
+// group is judged, after that.
 func (s *shard) send(l *Leg, packet []byte, payload int) {
-	to := &l.target
-	if l.open != noSocket {
-		to = nil // connected
-	}
 	if l.changed {
 		s.write(l)
 	}
-	switch {
-	case l.shield != nil:
-		if packet = s.seal(l, packet); packet == nil {
-			l.sendFails++
-			return
+	if l.shield == nil {
+		if l.cell != nil {
+			l.noteSent(s, uint64(l.out.seq))
 		}
-	case l.cell != nil:
-		l.noteSent(s, uint64(l.out.seq))
+		s.transmit(l, &l.out, packet, payload)
+		return
+	}
+	if s.waiting == len(s.sealed) {
+		s.flush()
+	}
+	p := &s.sealed[s.waiting]
+	p.leg, p.payload, p.fast = l, payload, l.out.fast
+	if p.packet = s.seal(l, p.room[:0], packet); p.packet == nil {
+		l.sendFails++
+		return
+	}
+	if s.waiting++; s.next >= s.fetched {
+		s.flush()
+	}
+}
+
+// transmit gives a packet of one of a leg's streams to the kernel.
+func (s *shard) transmit(l *Leg, o *outflow, packet []byte, payload int) {
+	to := &l.target
+	if l.open != noSocket {
+		to = nil // connected
 	}
 	errno := send(l.fd, packet, to)
 	if errno == syscall.ECONNREFUSED {
@@ -460,8 +536,8 @@ func (s *shard) send(l *Leg, packet []byte, payload int) {
 		l.sendFails++
 		return
 	}
-	l.out.packets++
-	l.out.bytes += uint64(payload)
+	o.packets++
+	o.bytes += uint64(payload)
 	t := &s.totals[l.role]
 	t.PacketsOut++
 	t.BytesOut += uint64(payload)

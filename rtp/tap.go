@@ -38,7 +38,7 @@ const (
 
 // TapMemory is how many bytes of memory a tap takes, and behind it the packets that
 // have been read for it.
-const TapMemory = tapPage + tapSize + inboxMemory
+const TapMemory = tapPage + tapSize + 2*inboxMemory
 
 // Tap carries packets from one shard to the recorder: a ring of bytes, one
 // producer (the shard), one consumer (the recorder), no lock.
