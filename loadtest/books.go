@@ -51,6 +51,7 @@ type Recording struct {
 	Agent     string    `json:"agent"`
 	Started   time.Time `json:"started"`
 	DurationS float64   `json:"duration_s"`
+	LostMS    int64     `json:"lost_ms"`
 	State     string    `json:"state"`
 }
 

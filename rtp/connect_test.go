@@ -185,7 +185,12 @@ func TestAPeerThatIsAwayForAWhile(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close() })
 	b.conn = conn
 	a.say(8, frame(20))
-	if k := b.hear(); k.Payload[0] != 20 {
+	// The last of those before may have been on its way when there was somebody again.
+	k := b.hear()
+	for k.Payload[0] < 10 {
+		k = b.hear()
+	}
+	if k.Payload[0] != 20 {
 		t.Errorf("heard % x", k.Payload[:4])
 	}
 	if r := b.sync(); r.Unreachable == 0 || r.SendFails > 5 {

@@ -5,13 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"foyer/acd"
+	"foyer/cmd/foyer/keeper"
 	"foyer/rtp"
 	"foyer/sip"
 )
@@ -56,28 +60,53 @@ func (ex *exchange) reviveMedia() *revival {
 		}
 	}
 	past := ex.pastRevivals()
-	for key, value := range ex.memory.All() {
-		id, ours := strings.CutPrefix(key, callPrefix)
-		if !ours {
-			continue
-		}
-		if !ex.begins(past, key) {
+	for _, k := range readKept(ex.memory) {
+		key := callKey(k.id)
+		switch {
+		case k.err != nil || k.call.Version != keptCallVersion:
+			ex.log.Error("a call of the last life cannot be read", zap.String("call", string(k.id)), zap.Error(k.err))
 			ex.memory.Delete(key)
-			continue
-		}
-		k := new(keptCall)
-		if err := json.Unmarshal(value, k); err != nil || k.Version != keptCallVersion {
-			ex.log.Error("a call of the last life cannot be read", zap.String("call", id), zap.Error(err))
+		case !ex.begins(past, key):
 			ex.memory.Delete(key)
-			continue
+		default:
+			r.kept[k.id] = &k.call
+			r.calls = append(r.calls, ex.callOf(k.id, &k.call))
 		}
-		r.kept[acd.CallID(id)] = k
-		r.calls = append(r.calls, ex.callOf(acd.CallID(id), k))
 	}
 	ex.begins(past, "")
-	slices.SortFunc(r.calls, func(a, b *call) int { return cmp.Compare(a.id, b.id) })
 	ex.media.Resumed()
 	return r
+}
+
+// readCall is the record of a call that was read.
+type readCall struct {
+	id    acd.CallID
+	value []byte
+	call  keptCall
+	err   error
+}
+
+// readKept reads the records of all calls, by every processor there is, in order of
+// their ids.
+func readKept(m *keeper.Memory) []*readCall {
+	var all []*readCall
+	for key, value := range m.All() {
+		if id, ours := strings.CutPrefix(key, callPrefix); ours {
+			all = append(all, &readCall{id: acd.CallID(id), value: value})
+		}
+	}
+	slices.SortFunc(all, func(a, b *readCall) int { return cmp.Compare(a.id, b.id) })
+	var next atomic.Int64
+	var reading sync.WaitGroup
+	for range runtime.NumCPU() {
+		reading.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(all)); n = next.Add(1) - 1 {
+				all[n].err = json.Unmarshal(all[n].value, &all[n].call)
+			}
+		})
+	}
+	reading.Wait()
+	return all
 }
 
 // callOf makes a call out of its record, all but its SIP legs.

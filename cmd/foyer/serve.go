@@ -60,7 +60,10 @@ func serve(file string, patience time.Duration, kept *keeper.Client) error {
 		return err
 	}
 	ex.tellKeeper("ready", kept.Ready)
-	collect(steadyGC)
+	if again {
+		halve()
+		collect(steadyGC)
+	}
 	ex.banner(os.Stdout, cfg)
 	ex.forgetUnclaimed()
 	if !again {
@@ -114,16 +117,21 @@ func (ex *exchange) serveUntil(ctx context.Context, hangup <-chan os.Signal) err
 // goroutines; the media shards take the other half (rtp.Open adds theirs). With
 // one more than the machine has, messages between goroutines wake sleeping threads
 // instead of passing from one to the next: 20 % more CPU a call at 200 calls a
-// second, and no faster for it. A start that calls wait for hardly collects memory,
-// which would take a third of it.
+// second, and no faster for it. A start that calls wait for takes them all until it
+// is over, and hardly collects memory, which would take a third of it.
 func tuneRuntime(waitedFor bool) {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(runtime.NumCPU()/2, 1))
-	}
 	if waitedFor {
 		collect(hastyGC)
-	} else {
-		collect(steadyGC)
+		return
+	}
+	halve()
+	collect(steadyGC)
+}
+
+// halve gives half of the processors away.
+func halve() {
+	if all := runtime.NumCPU(); os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0)-all+all/2, 1))
 	}
 }
 

@@ -69,14 +69,20 @@ func (b *bench) outlive(ctx context.Context, deaths string, die func(sw *loadtes
 	down, took := b.complaints(s.sw, what)
 	heard := s.load.Status().Media
 	res, err := s.end(ctx, what)
+	kept, listErr := s.sw.Recordings(ctx)
+	var missing int64
+	for _, r := range kept {
+		missing += r.LostMS
+	}
 	t := &b.table
 	t.add("", what+": calls lost", fmt.Sprintf("of %d", res.Started), fmt.Sprint(res.Failed))
 	t.add("", what+": without a switch, p50 / max", "ms", quantiles(down))
 	t.add("", what+": all media taken up after its start, p50 / max", "ms", quantiles(took))
 	t.add("", what+fmt.Sprintf(": %d gaps in live audio, p50 / p99 / max", heard.Gaps), "ms",
 		ms(heard.GapP50)+" / "+ms(heard.GapP99)+" / "+ms(heard.GapMax))
+	t.add("", what+": recorded audio that is missing", fmt.Sprintf("ms of %d recordings", len(kept)), fmt.Sprint(missing))
 	t.add("", what+": packets lost", fmt.Sprintf("of %d", res.Media.Sent), fmt.Sprint(res.Media.Lost))
-	return err
+	return errors.Join(err, listErr)
 }
 
 func quantiles(all []time.Duration) string {
