@@ -213,6 +213,13 @@ func (t *callTable) card(id acd.CallID) *card {
 	return c.card.Load()
 }
 
+// has says whether a call is up.
+func (t *callTable) has(id acd.CallID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.calls[id] != nil
+}
+
 // talksWith finds the call that an agent talks in; nil if there is none.
 func (t *callTable) talksWith(agent acd.AgentID) *call {
 	t.mu.Lock()

@@ -280,7 +280,7 @@ func (ex *exchange) reviveCalls(r *revival) {
 		}
 		snap := f.Snapshot(ex.board.now())
 		for _, v := range snap.Calls {
-			if says[v.ID] == nil && v.Callback == "" {
+			if says[v.ID] == nil && v.Callback == "" && !ex.calls.has(v.ID) { // it may have arrived just now
 				lost[v.ID] = true
 			}
 		}
