@@ -89,6 +89,9 @@ func (s *Store) forget(r *recording) {
 	s.memory.freeLive(old, r.slot)
 }
 
+// errOver: its end was written by the life before, which had not come to forget it.
+var errOver = errors.New("it has ended")
+
 // resume takes up the recordings that the life before had in progress. One that
 // cannot go on is left to repair.
 func (s *Store) resume(kept iter.Seq2[string, []byte]) {
@@ -110,7 +113,9 @@ func (s *Store) resume(kept iter.Seq2[string, []byte]) {
 	left := s.memory.left(func(handle uint64) bool { return found[handle] != nil })
 	for _, r := range found {
 		if err := s.takeUp(r, left[r.handle]); err != nil {
-			s.log.Error("recording cannot go on", zap.Stringer("recording", r.id), zap.Error(err))
+			if !errors.Is(err, errOver) {
+				s.log.Error("recording cannot go on", zap.Stringer("recording", r.id), zap.Error(err))
+			}
 			for _, c := range left[r.handle] {
 				s.memory.freeChunk(c)
 			}
@@ -211,7 +216,7 @@ func (s *Store) goOn(r *recording, size int64, written *uint64) error {
 		return fmt.Errorf("%d bytes of %d are left of its file", size, at.size)
 	}
 	if r.done {
-		return errors.New("it has ended")
+		return errOver
 	}
 	r.size, r.seal.number, r.seal.prev = at.size, at.number, at.chain
 	// What was written and not yet said to be: one chunk, or a part of one.
@@ -226,7 +231,7 @@ func (s *Store) goOn(r *recording, size int64, written *uint64) error {
 		}
 		r.seal.number = f.number
 		if f.kind == endChunk {
-			return errors.New("it has ended")
+			return errOver
 		}
 		if f.kind == audioChunk {
 			*written++

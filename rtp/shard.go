@@ -271,7 +271,10 @@ func (s *shard) fetch(group []unix.EpollEvent) {
 	}
 	for i := range group {
 		e := &group[i]
-		if l := s.legs[e.Fd]; e.Pad == readyRTP && l != nil {
+		if e.Pad != readyRTP {
+			continue // there may be no leg at all
+		}
+		if l := s.legs[e.Fd]; l != nil {
 			s.failed[i] = s.mail.read(i, l)
 		}
 	}

@@ -280,6 +280,12 @@ func (ex *exchange) recover() error {
 		return err
 	}
 	goesOn, whole := ex.sameLife(from), true
+	var missing time.Time // what the books may lack happened after it
+	if goesOn {
+		if missing, err = ex.booksUntil(ctx); err != nil {
+			return fmt.Errorf("call records: %w", err)
+		}
+	}
 	floor, hash := ex.board.floor, acd.NewHash()
 	asked := map[acd.CallID]*acd.Facts{}
 	err = ex.journal.read(ctx, from, func(p page) error {
@@ -292,8 +298,11 @@ func (ex *exchange) recover() error {
 			whole = whole && ex.confined(aReplay, ex.log, func() {
 				actions := floor.Step(r.At, r.Event)
 				hash.Add(r, actions)
-				ex.cdrs.Put(ex.board.fold.Apply(r.At, r.Event, actions)...)
-				ex.cdrs.PutIntervals(ex.board.tally.Apply(r.At, r.Event, actions)...)
+				rows, counts := ex.board.fold.Apply(r.At, r.Event, actions), ex.board.tally.Apply(r.At, r.Event, actions)
+				if !r.At.Before(missing) {
+					ex.cdrs.Put(rows...)
+					ex.cdrs.PutIntervals(counts...)
+				}
 			})
 		}
 		return nil
@@ -315,6 +324,17 @@ func (ex *exchange) recover() error {
 		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
 	}
 	return nil
+}
+
+// booksUntil is a moment before which the books have everything: rows are written in
+// the order in which they come, so none is missing that came a minute before the
+// newest call there began.
+func (ex *exchange) booksUntil(ctx context.Context) (time.Time, error) {
+	rows, err := ex.cdrs.List(ctx, ledger.Query{Limit: 1})
+	if err != nil || len(rows) == 0 {
+		return time.Time{}, err
+	}
+	return rows[0].Started.Time().Add(-time.Minute), nil
 }
 
 // openMedia makes the media side.
