@@ -426,6 +426,7 @@ func TestKeeperTellsWhoStartedIt(t *testing.T) {
 		}
 		switch i {
 		case 0:
+			h.hear("ready ", 1) // it says so after it has told
 			h.dies(h.life(1))
 		case 1:
 			h.hear("ready ", 2)
