@@ -231,6 +231,9 @@ func (c *call) reoffered(who acd.Party, s *side, leg *sip.Leg, ev sip.Reoffered)
 		s.expect()
 	}
 	c.streamChanged(who, s)
+	if c.phase < closing {
+		c.save() // who holds whom
+	}
 }
 
 // holdChanged tells the floor when a party has put the other on hold: it no
