@@ -28,8 +28,9 @@ const (
 	poisonDeaths  = 3
 	poisonFor     = time.Hour
 	poisonKey     = "poison"
-	poisonHead    = 8 // bytes of the time in a slot
-	poisonLengths = 2 // bytes of the lengths of Call-ID and source, behind it
+	poisonHead    = 8   // bytes of the time in a slot
+	poisonLengths = 2   // bytes of the lengths of Call-ID and source, behind it
+	poisonID      = 160 // bytes of a Call-ID that count
 )
 
 // poison watches what is read. Any goroutine may call its methods.
@@ -75,8 +76,9 @@ func (ex *exchange) openPoison() (*poison, error) {
 
 // read notes a message and says whether it may be looked at.
 func (p *poison) read(callID string, from netip.AddrPort) bool {
+	id := callID[:min(len(callID), poisonID)]
 	if barred := *p.barred.Load(); len(barred) > 0 {
-		if until, is := barred[callID]; is && time.Now().Before(until) {
+		if until, is := barred[id]; is && time.Now().Before(until) {
 			p.drops.Add(1)
 			return false
 		}
@@ -89,7 +91,6 @@ func (p *poison) read(callID string, from netip.AddrPort) bool {
 	at := (*uint64)(unsafe.Pointer(&slot[0]))
 	atomic.StoreUint64(at, 0)
 	source := from.String()
-	id := callID[:min(len(callID), 160)]
 	slot[poisonHead], slot[poisonHead+1] = byte(len(id)), byte(len(source))
 	rest := slot[poisonHead+poisonLengths:]
 	copy(rest, id)
@@ -169,8 +170,9 @@ func (p *poison) suspects() (s suspects) {
 
 // bars says whether a call's leg is not to be taken up.
 func (p *poison) bars(legKey, prefix string) bool {
-	id, _, _ := strings.Cut(strings.TrimPrefix(legKey, prefix), "/")
-	_, is := (*p.barred.Load())[id]
+	id := strings.TrimPrefix(legKey, prefix)
+	id = id[:max(strings.LastIndexByte(id, '/'), 0)] // a Call-ID may have slashes, our tag has none
+	_, is := (*p.barred.Load())[id[:min(len(id), poisonID)]]
 	return is
 }
 

@@ -77,6 +77,42 @@ func TestBystandersAreListenedTo(t *testing.T) {
 	}
 }
 
+// Neither a long Call-ID nor one with slashes gets round it.
+func TestPoisonOfAnyName(t *testing.T) {
+	m, err := keeper.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	ring, from := make([]byte, poisonSlots*poisonSlot), netip.MustParseAddrPort("[2001:db8::1]:65535")
+	names := []string{"short", "a/b/c@h", strings.Repeat("long", 200)}
+	now := time.Now()
+	for death := range poisonDeaths {
+		p := newPoison(t, m, ring)
+		p.conclude(now.Add(time.Duration(death) * time.Second))
+		for _, name := range names {
+			if !p.read(name, from) {
+				t.Fatalf("%.20s is barred after %d deaths", name, death)
+			}
+		}
+	}
+	p := newPoison(t, m, ring)
+	p.conclude(now.Add(poisonDeaths * time.Second))
+	for _, name := range names {
+		if p.read(name, from) || !p.bars("leg/"+name+"/tag", "leg/") {
+			t.Errorf("%.20s is listened to", name)
+		}
+	}
+	if !p.read("other", from) || p.bars("leg/other/tag", "leg/") || p.bars("leg/", "leg/") {
+		t.Error("another is barred too")
+	}
+	late := newPoison(t, m, ring)
+	late.conclude(now.Add(poisonFor + time.Minute))
+	if !late.read("short", from) {
+		t.Error("barred for ever")
+	}
+}
+
 // A call that kills the process by being taken up is let go at the third time, and
 // no other is.
 func TestCallThatCannotBeTakenUpIsLetGo(t *testing.T) {
