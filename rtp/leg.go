@@ -186,6 +186,9 @@ func (l *Leg) Watch(on bool) {
 func (l *Leg) Tap(recording uint64, channel uint8) {
 	at := time.Now().UnixNano()
 	l.post(func(s *shard) {
+		if l.recording == recording && l.channel == channel {
+			return // said again, after a kill
+		}
 		s.clock()
 		at = min(at, s.wall)
 		if l.recording != 0 {

@@ -252,6 +252,7 @@ func TestTapMarksAndPackets(t *testing.T) {
 	for i := range byte(3) {
 		a.say(8, frame(i+1))
 		b.hear()
+		a.leg.Tap(7, 1) // said again: no mark, and nothing is missed
 	}
 	a.say(101, []byte{1, 0x80, 1, 0}) // a key is not recorded
 	b.hear()

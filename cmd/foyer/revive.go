@@ -459,6 +459,11 @@ func (c *call) talkStands(o *offer) {
 	if o.lost {
 		c.ex.calls.hang(o.agent, !o.dead)
 	}
+	// The media may not have come to it.
+	if c.rec.handle != 0 {
+		c.caller.media.Tap(c.rec.handle, callerChannel)
+		o.media.Tap(c.rec.handle, agentChannel)
+	}
 }
 
 // outStands looks at a number outside that the caller was put through to.
