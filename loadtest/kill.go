@@ -2,30 +2,33 @@ package loadtest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"os"
+	"net"
+	"net/http"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// Switching is the process that switches the calls: the keeper's child.
+// Switching is the process that switches the calls. Another one of the keeper's waits.
 func (s *Switch) Switching() (int, error) {
-	var children []string
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.PID()))
-	for _, of := range threads {
-		raw, err := os.ReadFile(of)
-		if err != nil {
-			continue // the thread has ended
-		}
-		children = append(children, strings.Fields(string(raw))...)
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.Dir, "data", "admin.sock"))
+		},
+	}, Timeout: 5 * time.Second}
+	res, err := client.Get("http://admin/api/v1/upgrade")
+	if err != nil {
+		return 0, fmt.Errorf("switch: %w", err)
 	}
-	if err != nil || len(children) != 1 {
-		return 0, fmt.Errorf("switch: the keeper has %d children", len(children))
+	defer res.Body.Close()
+	var itself struct{ PID int }
+	if err := json.NewDecoder(res.Body).Decode(&itself); err != nil || itself.PID == 0 {
+		return 0, fmt.Errorf("switch: it does not say which process it is: %w", err)
 	}
-	return strconv.Atoi(children[0])
+	return itself.PID, nil
 }
 
 // Kill kills the switch as a crash would, and waits until the next one is ready.

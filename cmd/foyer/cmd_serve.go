@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"foyer/cmd/foyer/keeper"
+	"foyer/rtp/sound"
 )
 
 // serveCmd keeps a switch running: this process starts itself again as `foyer
@@ -27,7 +29,7 @@ func (s *serveCmd) Run(c *cli) error {
 		if err != nil {
 			return err
 		}
-		return serve(c.Config, s.Drain, kept)
+		return serve(c.Config, s.Drain, kept, &readAhead{})
 	}
 	log := logTo(os.Stderr, zapcore.InfoLevel, "").Named("keeper")
 	code, err := keeper.Run(keeper.Options{
@@ -64,5 +66,13 @@ func serveKept(args []string) error {
 	if err != nil {
 		return err
 	}
-	return serve(*file, *patience, kept)
+	ahead := &readAhead{}
+	err = kept.Await(func() {
+		ahead.read(kept, *file)
+		sound.Ringback()
+	})
+	if errors.Is(err, keeper.ErrGone) {
+		return nil // the keeper has ended, and needs no switch any more
+	}
+	return serve(*file, *patience, kept, ahead)
 }

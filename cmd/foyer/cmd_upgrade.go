@@ -152,6 +152,9 @@ func (ex *exchange) prepareUpgrade(path string) error {
 	if err := ex.keeper.Store(keeper.ProgramName, int(f.Fd())); err != nil {
 		return err
 	}
+	if err := ex.keeper.Prepared(); err != nil {
+		return fmt.Errorf("%s: %w", is, err)
+	}
 	ex.log.Info("another program takes over", zap.String("program", path), zap.String("version", is))
 	return nil
 }

@@ -61,6 +61,7 @@ type tuning struct {
 	stall   time.Duration                             // how long the board may do without listening; 0: stallAfter
 	minute  time.Duration                             // how often the hours of callbacks are looked at; 0: a minute
 	keeper  *keeper.Client                            // has kept what must outlive us; nil: nobody does
+	plan    *plan                                     // of the configuration; nil: it is made
 }
 
 // carry hands a decision of the floor to the goroutine that can carry it out.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"go.uber.org/zap"
@@ -22,24 +23,85 @@ import (
 // keptName is what the configuration is kept under.
 const keptName = "config"
 
-// keptConfig is the configuration of the last life, nil if there is none, or another
-// program than this one has left it.
-func keptConfig(kept *keeper.Client, path string) *config.Config {
-	for _, fd := range kept.Inherited(keptName) {
-		f := os.NewFile(uintptr(fd), keptName)
-		defer f.Close()
-		head := make([]byte, len(keptHead(path)))
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			continue
-		}
-		if _, err := io.ReadFull(f, head); err != nil || string(head) != keptHead(path) {
-			continue
-		}
-		if cfg, err := config.Receive(f); err == nil {
-			return cfg
+// readAhead is what a switch that waits to be let in has read meanwhile.
+type readAhead struct {
+	inode uint64 // of the memory it was read from
+	cfg   *config.Config
+	plan  *plan
+}
+
+// keptConfig is the configuration of the last life, and the plan that was made of it
+// if there was time. Both are nil if there is none, or another program than this one
+// has left it.
+func (r *readAhead) keptConfig(kept *keeper.Client, path string) (*config.Config, *plan) {
+	fds := kept.Inherited(keptName)
+	defer closeAll(fds)
+	for _, fd := range fds {
+		if r.inode != 0 && inodeOf(fd) == r.inode {
+			return r.cfg, r.plan
 		}
 	}
-	return nil
+	for _, fd := range fds {
+		if cfg := readKeptConfig(fd, path); cfg != nil {
+			return cfg, nil
+		}
+	}
+	return nil, nil
+}
+
+// read reads what is kept as it is now, unless it has.
+func (r *readAhead) read(kept *keeper.Client, path string) {
+	for _, fd := range kept.Look(keptName) {
+		inode := inodeOf(fd)
+		if inode == r.inode && inode != 0 {
+			return
+		}
+		cfg := readKeptConfig(fd, path)
+		if cfg == nil {
+			continue
+		}
+		if p, err := newPlan(cfg); err == nil {
+			*r = readAhead{inode, cfg, p}
+			return
+		}
+	}
+	*r = readAhead{}
+}
+
+// readKeptConfig is nil for a configuration that is not meant for us. It leaves the
+// descriptor where it is: others read by it too.
+func readKeptConfig(fd int, path string) *config.Config {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	f := os.NewFile(uintptr(own), keptName)
+	defer f.Close()
+	r := io.NewSectionReader(f, 0, math.MaxInt64)
+	head := make([]byte, len(keptHead(path)))
+	if _, err := io.ReadFull(r, head); err != nil || string(head) != keptHead(path) {
+		return nil
+	}
+	cfg, err := config.Receive(r)
+	if err != nil {
+		return nil
+	}
+	return cfg
+}
+
+// inodeOf tells memories apart; 0 is of none.
+func inodeOf(fd int) uint64 {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
 }
 
 // keptHead says of what file and by which program a configuration was read.

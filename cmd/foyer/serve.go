@@ -31,8 +31,8 @@ import (
 
 // serve is the switch, in this process, until SIGTERM or SIGINT and what is left of
 // the calls then. With a keeper it takes over what the last life left there.
-func serve(file string, patience time.Duration, kept *keeper.Client) error {
-	cfg := keptConfig(kept, file)
+func serve(file string, patience time.Duration, kept *keeper.Client, ahead *readAhead) error {
+	cfg, plan := ahead.keptConfig(kept, file)
 	again := cfg != nil
 	if !again {
 		var err error
@@ -51,7 +51,7 @@ func serve(file string, patience time.Duration, kept *keeper.Client) error {
 			log.Warn("configuration", zap.String("at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column)), zap.String("problem", w.Message))
 		}
 	}
-	ex, err := openExchange(cfg, log, tuning{keeper: kept})
+	ex, err := openExchange(cfg, log, tuning{keeper: kept, plan: plan})
 	if err != nil {
 		return err
 	}
@@ -190,9 +190,11 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	if ex.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
-	var p *plan
-	if p, err = newPlan(cfg); err != nil {
-		return nil, err
+	p := t.plan
+	if p == nil {
+		if p, err = newPlan(cfg); err != nil {
+			return nil, err
+		}
 	}
 	ex.plan.Store(p)
 	ex.metrics.reloaded(cfg.Sum, time.Now(), nil)

@@ -58,9 +58,9 @@ func FromEnvironment() (*Client, error) {
 	if address == "" {
 		return c, nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
+	conn, err := dial(address)
 	if err != nil {
-		return nil, fmt.Errorf("NOTIFY_SOCKET: %w", err)
+		return nil, err
 	}
 	c.conn = conn
 	c.keeper, _ = strconv.Atoi(os.Getenv(keeperVariable))
@@ -133,7 +133,7 @@ func (c *Client) Store(name string, fds ...int) error {
 	}
 	for len(fds) > 0 {
 		n := min(len(fds), maxRights)
-		if err := c.tell("FDSTORE=1\nFDPOLL=0\nFDNAME="+name, unix.UnixRights(fds[:n]...)); err != nil {
+		if err := c.tell(keepText(name), unix.UnixRights(fds[:n]...)); err != nil {
 			return fmt.Errorf("keep %s: %w", name, err)
 		}
 		fds = fds[n:]
@@ -141,8 +141,12 @@ func (c *Client) Store(name string, fds ...int) error {
 	return nil
 }
 
+func keepText(name string) string { return "FDSTORE=1\nFDPOLL=0\nFDNAME=" + name }
+
+func removeText(name string) string { return "FDSTOREREMOVE=1\nFDNAME=" + name }
+
 // Remove ends the keeping of all descriptors under a name.
-func (c *Client) Remove(name string) error { return c.tell("FDSTOREREMOVE=1\nFDNAME="+name, nil) }
+func (c *Client) Remove(name string) error { return c.tell(removeText(name), nil) }
 
 // Ready says that the switch serves.
 func (c *Client) Ready() error { return c.tell("READY=1", nil) }
@@ -159,22 +163,7 @@ func (c *Client) tell(text string, rights []byte) error {
 	if c == nil || c.conn == nil {
 		return nil
 	}
-	raw, err := c.conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
-	var fault error
-	err = raw.Write(func(fd uintptr) bool { // false waits until there is room
-		for fault = unix.EINTR; fault == unix.EINTR; {
-			fault = unix.Sendmsg(int(fd), []byte(text), rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		}
-		return fault != unix.EAGAIN
-	})
-	if errors.Is(fault, unix.ECONNREFUSED) || errors.Is(fault, unix.ENOTCONN) {
-		return ErrGone
-	}
-	return errors.Join(err, fault)
+	return send(c.conn, text, rights, nil, patience)
 }
 
 // Kept says whether somebody keeps what is stored.

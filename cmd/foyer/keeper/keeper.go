@@ -27,7 +27,8 @@ type keeper struct {
 	store  *store
 	up     *Client // whoever started us, if they want to know
 	deaths chan death
-	again  *time.Timer // the next start
+	born   chan struct{} // has something when a child was started
+	again  *time.Timer   // the next start
 
 	pid     int // 0 while no switch runs
 	started time.Time
@@ -38,13 +39,16 @@ type keeper struct {
 	reload  bool      // SIGHUP came while no switch was ready
 	soon    int       // deaths in a row soon after the start
 
-	program int         // descriptor of the program after an upgrade; 0: Options.Program
-	before  int         // that of the one before, while the new one is on trial; -1: none is
-	trial   *time.Timer // of the new one
+	standby  *standby      // waits for the death of the one that runs; nil if none does
+	sparing  *time.Timer   // when it is to be started
+	prepared chan *standby // can be let in
+
+	upgrade // upgrade.go
 }
 
-// death is how a switch ended.
+// death is how a child ended.
 type death struct {
+	pid    int
 	status syscall.WaitStatus
 	used   syscall.Rusage
 }
@@ -67,7 +71,11 @@ const soonAfter = time.Second
 // descriptors, and goes on with nobody to start it again.
 func Run(o Options) (code int, err error) {
 	runtime.GOMAXPROCS(1)
-	k := &keeper{Options: o, deaths: make(chan death, 1), again: time.NewTimer(0), before: noTrial, trial: time.NewTimer(time.Hour)}
+	k := &keeper{
+		Options: o, deaths: make(chan death), born: make(chan struct{}, 1), again: time.NewTimer(0),
+		sparing: time.NewTimer(time.Hour), prepared: make(chan *standby),
+		upgrade: upgrade{before: noTrial, trial: time.NewTimer(time.Hour)},
+	}
 	if k.up, err = FromEnvironment(); err != nil {
 		o.Log.Warn("whoever started us is not told how the switch is", zap.Error(err))
 	}
@@ -76,6 +84,7 @@ func Run(o Options) (code int, err error) {
 	}
 	defer k.store.close()
 	go k.store.listen()
+	go k.reap()
 	signals := make(chan os.Signal, 16)
 	// Signals that nobody should send are caught too: they would end the process.
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -89,10 +98,14 @@ func Run(o Options) (code int, err error) {
 			k.signalled(s.(syscall.Signal))
 		case <-k.store.news:
 			k.listen()
+		case <-k.sparing.C:
+			k.spare()
+		case s := <-k.prepared:
+			k.canTakeOver(s)
 		case <-k.trial.C:
 			k.judge()
 		case d := <-k.deaths:
-			if code, end := k.bury(d); end {
+			if code, end := k.childDied(d); end {
 				return code, nil
 			}
 		}
@@ -102,21 +115,19 @@ func Run(o Options) (code int, err error) {
 	}
 }
 
-// start starts a switch. It fails when the program cannot be run, and tries that
-// again later.
+// start lets the standby in, or starts a switch. It fails when the program cannot be
+// run, and tries that again later.
 func (k *keeper) start() error {
 	k.told, k.started = said{}, time.Now()
-	err := k.store.begin(func(fds []int, names []string) (pid int, err error) {
-		files := []uintptr{0, 1, 2}
-		for _, fd := range fds {
-			files = append(files, uintptr(fd))
+	if s := k.standby; s != nil {
+		k.standby = nil
+		if err := k.store.admit(s); err == nil {
+			k.pid = s.pid
+			return nil
 		}
-		k.pid, _, err = syscall.StartProcess(k.path(), k.Args, &syscall.ProcAttr{
-			Env:   k.environment(names),
-			Files: files,
-			// A group of its own: Ctrl-C is ours to pass on.
-			Sys: &syscall.SysProcAttr{Setpgid: true},
-		})
+	}
+	err := k.store.begin(func(fds []int, names []string) (pid int, err error) {
+		k.pid, err = k.spawn(k.path(), fds, names)
 		return k.pid, err
 	})
 	if err != nil {
@@ -130,9 +141,30 @@ func (k *keeper) start() error {
 		k.again.Reset(wait)
 		return fmt.Errorf("start %s: %w", k.path(), err)
 	}
-	preferVictim(k.pid)
-	go k.wait(k.pid)
 	return nil
+}
+
+// spawn starts a program with descriptors.
+func (k *keeper) spawn(program string, fds []int, names []string) (pid int, err error) {
+	files := []uintptr{0, 1, 2}
+	for _, fd := range fds {
+		files = append(files, uintptr(fd))
+	}
+	pid, _, err = syscall.StartProcess(program, k.Args, &syscall.ProcAttr{
+		Env:   k.environment(names),
+		Files: files,
+		// A group of its own: Ctrl-C is ours to pass on.
+		Sys: &syscall.SysProcAttr{Setpgid: true},
+	})
+	if err != nil {
+		return 0, err
+	}
+	preferVictim(pid)
+	select {
+	case k.born <- struct{}{}:
+	default:
+	}
+	return pid, nil
 }
 
 // environment is ours, with what a switch must know of us. LISTEN_PID is left out:
@@ -160,19 +192,17 @@ func preferVictim(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(min(score+100, 1000))), 0)
 }
 
-// wait tells of the switch's death. It waits for any child: as the first process of
-// a container we inherit those of others.
-func (k *keeper) wait(pid int) {
+// reap tells of every child that dies: as the first process of a container we inherit
+// those of others.
+func (k *keeper) reap() {
 	for {
 		var d death
-		switch p, err := syscall.Wait4(-1, &d.status, 0, &d.used); {
-		case p == pid:
+		var err error
+		switch d.pid, err = syscall.Wait4(-1, &d.status, 0, &d.used); err {
+		case nil:
 			k.deaths <- d
-			return
-		case err != nil && err != syscall.EINTR:
-			k.Log.Error("wait for the switch", zap.Error(err))
-			k.deaths <- death{status: 1 << 8} // exit status 1
-			return
+		case syscall.ECHILD:
+			<-k.born
 		}
 	}
 }
@@ -203,6 +233,9 @@ func (k *keeper) signalled(s syscall.Signal) {
 func (k *keeper) listen() {
 	was, is := k.told, k.store.heard()
 	k.told = is
+	if program, ok := k.store.take(ProgramName); ok {
+		k.prepare(program)
+	}
 	if is.ready && !was.ready {
 		k.ready()
 	}
@@ -226,10 +259,30 @@ func (k *keeper) ready() {
 	if k.before != noTrial {
 		k.trial.Reset(trialTime)
 	}
+	k.sparing.Reset(standbyPause)
 	if k.reload {
 		k.reload = false
 		_ = syscall.Kill(k.pid, syscall.SIGHUP)
 	}
+}
+
+// childDied is told of every child.
+func (k *keeper) childDied(d death) (code int, end bool) {
+	switch {
+	case d.pid == k.pid:
+		return k.bury(d)
+	case k.standby != nil && d.pid == k.standby.pid:
+		k.Log.Warn("the switch that waited for the death of this one died itself", zap.Int("pid", d.pid), zap.String("how", how(d.status)))
+		k.dismiss(k.standby)
+		k.standby = nil
+		k.sparing.Reset(standbyAgain)
+	case k.next != nil && d.pid == k.next.pid:
+		k.refuse("it died: " + how(d.status))
+	case k.fallback != nil && d.pid == k.fallback.pid:
+		k.dismiss(k.fallback)
+		k.fallback = nil
+	}
+	return 0, false
 }
 
 // bury decides what comes after a death: the end, with an exit status, or a start.

@@ -28,12 +28,15 @@ type store struct {
 
 	mu       sync.Mutex       // guards what follows
 	speaker  int              // the process that may speak, 0 for nobody
+	mouth    unix.Sockaddr    // where it speaks from; nil until it does
 	held     map[string][]int // descriptors by name
 	count    int              // of descriptors
 	limit    int              // of count
 	names    int              // bytes their names take in LISTEN_FDNAMES
 	said     said
 	complain time.Time // when a refusal may be told of again
+
+	followers map[*standby]struct{} // they hear of every change
 }
 
 // said is what the switch has told of itself.
@@ -65,7 +68,7 @@ func openStore(log *zap.Logger) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeper's socket: %w", err)
 	}
-	s := &store{conn: conn, log: log, held: map[string][]int{}, limit: descriptorLimit(), news: make(chan struct{}, 1)}
+	s := &store{conn: conn, log: log, held: map[string][]int{}, followers: map[*standby]struct{}{}, limit: descriptorLimit(), news: make(chan struct{}, 1)}
 	err = s.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
 	if err != nil {
 		_ = conn.Close()
@@ -114,17 +117,20 @@ func (s *store) settle() {
 func (s *store) begin(start func(fds []int, names []string) (pid int, err error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.said = said{}
-	var fds []int
-	var names []string
+	s.said, s.mouth = said{}, nil
+	var err error
+	s.speaker, err = start(s.all())
+	return err
+}
+
+// all is every descriptor, and the name of each.
+func (s *store) all() (fds []int, names []string) {
 	for _, name := range slices.Sorted(maps.Keys(s.held)) {
 		for _, fd := range s.held[name] {
 			fds, names = append(fds, fd), append(names, name)
 		}
 	}
-	var err error
-	s.speaker, err = start(fds, names)
-	return err
+	return fds, names
 }
 
 func (s *store) control(f func(fd int) error) error {
@@ -144,7 +150,7 @@ func (s *store) takeAll(fd int) {
 	text := make([]byte, maxMessage)
 	control := make([]byte, unix.CmsgSpace(maxRights*4)+unix.CmsgSpace(unix.SizeofUcred))
 	for {
-		n, cn, flags, _, err := unix.Recvmsg(fd, text, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		n, cn, flags, from, err := unix.Recvmsg(fd, text, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -160,6 +166,7 @@ func (s *store) takeAll(fd int) {
 			closeAll(fds)
 			s.grumble("a message was refused: it is not whole", zap.Int("pid", pid))
 		default:
+			s.mouth = from
 			s.hear(string(text[:n]), fds)
 		}
 	}
@@ -197,20 +204,38 @@ func (s *store) grumble(what string, fields ...zap.Field) {
 	}
 }
 
-// hear acts on a message of the switch. What it does not know it ignores, as
-// WATCHDOG=1, and FDPOLL=0 too: nothing is ever polled here.
-func (s *store) hear(text string, fds []int) {
-	var keep, remove bool
-	name := "stored" // as systemd calls what has no name
+// message is what a message asks to be done with the descriptors that came with it,
+// and says of the switch.
+type message struct {
+	keep, remove bool
+	name         string
+	status       [][2]string // the rest, in order
+}
+
+func parse(text string) message {
+	m := message{name: "stored"} // as systemd calls what has no name
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		switch key {
 		case "FDSTORE":
-			keep = value == "1"
+			m.keep = value == "1"
 		case "FDSTOREREMOVE":
-			remove = value == "1"
+			m.remove = value == "1"
 		case "FDNAME":
-			name = value
+			m.name = value
+		default:
+			m.status = append(m.status, [2]string{key, value})
+		}
+	}
+	return m
+}
+
+// hear acts on a message of the switch. What it does not know it ignores, as
+// WATCHDOG=1, and FDPOLL=0 too: nothing is ever polled here.
+func (s *store) hear(text string, fds []int) {
+	m := parse(text)
+	for _, word := range m.status {
+		switch value := word[1]; word[0] {
 		case "READY":
 			s.said.ready = value == "1"
 		case "STOPPING":
@@ -222,11 +247,11 @@ func (s *store) hear(text string, fds []int) {
 		}
 	}
 	switch {
-	case remove:
+	case m.remove:
 		closeAll(fds)
-		s.remove(name)
-	case keep:
-		s.keep(name, fds)
+		s.remove(m.name)
+	case m.keep:
+		s.keep(m.name, fds)
 	default:
 		closeAll(fds)
 	}
@@ -254,11 +279,13 @@ func (s *store) keep(name string, fds []int) {
 			s.held[name] = append(s.held[name], fd)
 			s.count++
 			s.names += room
+			s.tellFollowers(keepText(name), fd)
 		}
 	}
 }
 
 func (s *store) remove(name string) {
+	s.tellFollowers(removeText(name))
 	closeAll(s.held[name])
 	s.count -= len(s.held[name])
 	s.names -= len(s.held[name]) * (len(name) + 1)
@@ -288,6 +315,9 @@ func (s *store) close() {
 	_ = s.conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for f := range s.followers {
+		s.drop(f)
+	}
 	for name := range s.held {
 		s.remove(name)
 	}
@@ -301,9 +331,10 @@ func (s *store) take(name string) (fd int, ok bool) {
 	if len(fds) == 0 {
 		return 0, false
 	}
-	delete(s.held, name)
-	s.count -= len(fds)
-	s.names -= len(fds) * (len(name) + 1)
-	closeAll(fds[:len(fds)-1])
-	return fds[len(fds)-1], true
+	last := fds[len(fds)-1]
+	s.held[name] = fds[:len(fds)-1]
+	s.count--
+	s.names -= len(name) + 1
+	s.remove(name)
+	return last, true
 }

@@ -17,16 +17,21 @@ import (
 
 // survive kills the switch again and again while calls are in every phase, waiting,
 // ringing, talking and ending, then upgrades it as often, every fourth time to a
-// program that dies at once, and counts from outside what became of the calls. It runs
-// only when it is named; -calls is how many are up at once, -seconds how long each
-// half goes on, one death every three seconds.
+// program that dies when it takes over, and counts from outside what became of the
+// calls. It runs only when it is named; -calls is how many are up at once, -seconds how
+// long each half goes on, one death every three seconds.
 func (b *bench) survive(ctx context.Context) error {
+	good, err := filepath.Abs(b.bin)
+	if err != nil {
+		return fmt.Errorf("survive: %w", err)
+	}
+	// It waits as the good one does, and finds no configuration when it is let in.
 	bad := filepath.Join(b.dir, "bad")
-	script := "#!/bin/sh\ncase \"$1\" in version) echo foyer that dies;; check) ;; *) exit 1;; esac\n"
+	script := "#!/bin/sh\ncase \"$1\" in switch) exec " + good + " switch -c /nonexistent;; *) exec " + good + " \"$@\";; esac\n"
 	if err := os.WriteFile(bad, []byte(script), 0o700); err != nil {
 		return fmt.Errorf("survive: %w", err)
 	}
-	err := b.outlive(ctx, "kills", func(sw *loadtest.Switch, _ int) error { return sw.Kill(ctx) })
+	err = b.outlive(ctx, "kills", func(sw *loadtest.Switch, _ int) error { return sw.Kill(ctx) })
 	return errors.Join(err, b.outlive(ctx, "upgrades", func(sw *loadtest.Switch, n int) error {
 		if n%4 < 3 {
 			_, err := sw.Command(ctx, "upgrade")
@@ -50,7 +55,9 @@ func (b *bench) outlive(ctx context.Context, deaths string, die func(sw *loadtes
 	say("%s: starting", what)
 	s, err := b.open(ctx, loadtest.Setup{Agents: calls * 3 / 4, Record: true, Kept: true, RingFor: 30 * time.Second}, func(p *loadtest.Plan) {
 		p.Concurrent, p.Media, p.Seed = calls, true, 1
-		p.Talk, p.AnswerAfter = loadtest.Lognormal(8*time.Second, 0.7), loadtest.Exponential(time.Second)
+		// More of them must talk for longer: some fifty begin in a second.
+		talk := max(8*time.Second, time.Duration(calls)*time.Second/25)
+		p.Talk, p.AnswerAfter = loadtest.Lognormal(talk, 0.7), loadtest.Exponential(time.Second)
 		p.AgentHangs, p.Settle = 0.5, 30*time.Second
 	})
 	if err != nil {

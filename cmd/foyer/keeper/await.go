@@ -1,0 +1,122 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Await keeps a switch that was started ahead of its time waiting until it is let in;
+// one that was not is let in at once. It calls prepare before it waits, and whenever
+// what is kept has changed: Look shows it. It fails with ErrGone when the switch is
+// not needed, or there is no keeper any more.
+func (c *Client) Await(prepare func()) error {
+	fds := c.Inherited(standbyName)
+	if len(fds) != 1 {
+		return nil
+	}
+	fd := fds[0]
+	defer unix.Close(fd)
+	name("foyer-standby")
+	prepare()
+	if err := unix.Sendto(fd, []byte(wordPrepared), unix.MSG_NOSIGNAL, nil); err != nil {
+		return ErrGone
+	}
+	text, control := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(maxRights*4))
+	for {
+		n, cn, _, _, err := unix.Recvmsg(fd, text, control, unix.MSG_CMSG_CLOEXEC)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil || n == 0:
+			return ErrGone
+		case string(text[:n]) == wordGo:
+			name("foyer")
+			return nil
+		}
+		_, rights := opened(control[:cn])
+		c.changed(string(text[:n]), rights)
+		if !more(fd) {
+			prepare()
+		}
+	}
+}
+
+// more says whether something can be read at once.
+func more(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n == 1 && err == nil
+}
+
+// name is what ps(1) and top(1) call the process.
+func name(s string) { _ = os.WriteFile("/proc/self/comm", []byte(s), 0) }
+
+// changed follows what the keeper keeps.
+func (c *Client) changed(text string, fds []int) {
+	m := parse(text)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.remove {
+		closeAll(c.inherited[m.name])
+		delete(c.inherited, m.name)
+	}
+	if m.keep {
+		c.inherited[m.name] = append(c.inherited[m.name], fds...)
+	} else {
+		closeAll(fds)
+	}
+}
+
+// Look gives the descriptors under a name without taking them over.
+func (c *Client) Look(name string) []int {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]int(nil), c.inherited[name]...)
+}
+
+// preparing is how long a switch waits for its keeper to start another program ahead.
+const preparing = readyTime + 5*time.Second
+
+// Prepared waits until the program stored under ProgramName has been started and can
+// be let in, which is when this process ends with HandOver. It fails with what is wrong
+// with that program: nothing has changed then. systemd starts nothing ahead, and is not
+// waited for.
+func (c *Client) Prepared() error {
+	if c == nil || c.conn == nil || c.keeper == 0 {
+		return nil
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(preparing))
+	b := make([]byte, maxMessage)
+	n, err := c.conn.Read(b)
+	if err != nil {
+		return fmt.Errorf("the keeper does not answer: %w", err)
+	}
+	if why, refused := strings.CutPrefix(string(b[:n]), wordRefused); refused {
+		return fmt.Errorf("it cannot be used: %s", why)
+	}
+	return nil
+}
+
+// dial connects to who keeps our descriptors, under a name of our own that it can
+// answer to (unix(7), "Autobind").
+func dial(address string) (*net.UnixConn, error) {
+	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		var fault error
+		err := raw.Control(func(fd uintptr) { fault = unix.Bind(int(fd), &unix.SockaddrUnix{}) })
+		return errors.Join(err, fault)
+	}}
+	conn, err := d.Dial("unixgram", address)
+	if err != nil {
+		return nil, fmt.Errorf("NOTIFY_SOCKET: %w", err)
+	}
+	return conn.(*net.UnixConn), nil
+}
