@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"iter"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,8 +17,9 @@ type Memory interface {
 	Put(key string, value []byte) error
 	Get(key string) ([]byte, bool) // a copy
 	Delete(key string)
-	NewCell() (int, *[8]uint64, error) // all zero
-	OldCell(n int) (*[8]uint64, error) // of a process that is gone
+	Under(prefix string) iter.Seq2[string, []byte] // copies of all whose key begins so
+	NewCell() (int, *[8]uint64, error)             // all zero
+	OldCell(n int) (*[8]uint64, error)             // of a process that is gone
 	FreeCell(n int)
 }
 
@@ -69,9 +71,10 @@ type keeping struct {
 	memory  Memory
 	key     string
 	cell    int
-	number  int   // of the shard
-	written int64 // when the record was, on the shard's clock
-	began   int64 // when the list began to be heard, ns of the monotonic clock; 0: not yet
+	number  int         // of the shard
+	written int64       // when the record was, on the shard's clock
+	began   int64       // when the list began to be heard, ns of the monotonic clock; 0: not yet
+	back    *resumption // until somebody wants the leg of the last process
 }
 
 // keyPrefix begins the keys of all that media keeps.

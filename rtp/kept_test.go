@@ -202,6 +202,7 @@ func (h *holder) life(change func(*Options)) *Media {
 		fds[name] = duplicate(held)
 	}
 	h.mu.Unlock()
+	first := len(fds) == 0
 	m := open(h.t, func(o *Options) {
 		o.Memory, o.Sockets = memory{calls}, &inherited{holder: h, fds: fds}
 		o.TapMemory = func(int) ([]byte, error) { return mapped(h.t, h.tap, TapMemory), nil }
@@ -213,7 +214,7 @@ func (h *holder) life(change func(*Options)) *Media {
 		_ = m.Close()
 		_ = calls.Close()
 	})
-	if len(fds) == 0 {
+	if first {
 		m.Resumed()
 	}
 	return m
@@ -308,7 +309,7 @@ func liveUntilKilled() {
 		fail(err)
 	}
 	var legs []*Leg
-	for key := range calls.All() {
+	for key := range calls.Under("") {
 		if key == identityKey {
 			continue
 		}

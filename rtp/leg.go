@@ -242,6 +242,10 @@ func (l *Leg) Close(done func(Report)) {
 
 // tell gives an event to the call.
 func (l *Leg) tell(e MediaEvent) {
+	if l.kept != nil && l.kept.back != nil {
+		l.kept.back.untold = append(l.kept.back.untold, e)
+		return
+	}
 	if l.sink != nil {
 		l.sink(e)
 	}

@@ -27,11 +27,11 @@ type Options struct {
 	MediaTimeout time.Duration // a leg told to watch is reported silent after this long; 0: 30 s
 	Log          *zap.Logger
 
-	// Memory and Sockets keep legs beyond the process. Resume takes up those of the last
-	// one, and Resumed must be called when that is done, before the first NewLeg, also if
-	// there was nothing to take up. Both or none; without them nothing is kept and nothing
-	// is spent. Sockets are stored by names that begin with "m", three for each port that
-	// is or was in use lately.
+	// Memory and Sockets keep legs beyond the process. Open takes up those of the last one,
+	// Resume tells whose each is, and Resumed must be called when that is done, before the
+	// first NewLeg, also if there was nothing to take up. Both or none; without them
+	// nothing is kept and nothing is spent. Sockets are stored by names that begin with
+	// "m", three for each port that is or was in use lately.
 	Memory  Memory
 	Sockets Store
 
@@ -55,10 +55,10 @@ type Media struct {
 	closed   atomic.Bool
 	log      *zap.Logger
 
-	memory  Memory // nil: nothing is kept
-	store   Store
-	resume  sync.Mutex
-	resumed []*resumption // by Resume, until Resumed; nil afterwards
+	memory Memory // nil: nothing is kept
+	store  Store
+	resume sync.Mutex
+	back   map[string]*resumption // what Resume has not been called for, by key; nil after Resumed
 }
 
 // Open starts the shards. Errors say what of the options cannot be used.
@@ -101,6 +101,9 @@ func Open(o Options) (*Media, error) {
 	for _, s := range m.shards {
 		m.run.Go(s.run)
 	}
+	if m.memory != nil {
+		m.takeUp()
+	}
 	return m, nil
 }
 
@@ -142,12 +145,6 @@ func (m *Media) end(leave bool) {
 			s.post(func() { s.stop, s.leave = true, leave })
 		}
 		m.run.Wait()
-		m.resume.Lock()
-		for _, r := range m.resumed { // and never let go on
-			r.leg.sockets().close()
-		}
-		m.resumed = nil
-		m.resume.Unlock()
 		for port, open := range m.ports.clear() {
 			if !leave {
 				m.remove(port)

@@ -103,22 +103,32 @@ func (p *portPool) wake() {
 // when the range was another; it does not come back to the pool.
 func (p *portPool) has(port uint16) bool { return port >= p.lo && port < p.hi }
 
-// claim takes a certain port, and tells whether it was free.
-func (p *portPool) claim(port uint16) bool {
+// claimAll takes certain ports, and leaves of them those that were free.
+func (p *portPool) claimAll(ports map[uint16]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.has(port) {
-		p.used++
-		return true
-	}
-	for i, one := range p.free {
-		if one == port {
-			takeFrom(&p.free, i)
-			p.used++
-			return true
+	var outside int
+	for port := range ports {
+		if !p.has(port) {
+			outside++
 		}
 	}
-	return false
+	found := make(map[uint16]bool, len(ports))
+	left := p.free[:0]
+	for _, port := range p.free {
+		if ports[port] {
+			found[port] = true
+		} else {
+			left = append(left, port)
+		}
+	}
+	p.free = left
+	p.used += outside + len(found)
+	for port := range ports {
+		if p.has(port) && !found[port] {
+			delete(ports, port)
+		}
+	}
 }
 
 // release takes a port back: after a call, or because its sockets could not be

@@ -89,8 +89,7 @@ func (s *shard) blame(err error) {
 	sink := l.sink
 	l.sink = nil // it may be what failed
 	s.end(l)
-	if sink != nil {
-		defer func() { _ = recover() }()
-		sink(Broken{Err: err})
-	}
+	defer func() { _ = recover() }()
+	l.sink = sink
+	l.tell(Broken{Err: err})
 }

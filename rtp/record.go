@@ -152,6 +152,11 @@ func (s *shard) record(l *Leg) *record {
 }
 
 func (r *record) plays(l *Leg) {
+	if b := l.kept.back; b != nil { // it will go on, once it is known what the list is
+		was := b.record
+		r.Plays, r.List, r.Loops, r.Token, r.Began, r.Over = was.Plays, was.List, was.Loops, was.Token, was.Began, was.Over
+		return
+	}
 	p := &l.player
 	if list := p.under.list; list != nil {
 		r.Plays, r.List, r.Loops, r.Token, r.Began = true, list.Name, list.Loop, list.Token, l.kept.began

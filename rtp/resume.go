@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,19 +23,101 @@ const fresh = 60 * time.Millisecond
 // begun.
 var ErrNotKept = errors.New("media leg not kept")
 
-// resumption is a leg of the last process before its shard has it.
+// resumption is a leg of the last process that goes on before it is known whose it is.
 type resumption struct {
 	leg    *Leg
 	record *record
-	list   *Playlist
+	err    error        // why there is no leg
+	untold []MediaEvent // until somebody listens
 }
 
-// Resume takes up a leg of the last process by its Key: its ports, peer, keys and
-// numbers, whom it hears, which recording it is copied to, whether it is watched. Role
-// and Beside of the options are ignored, for they are in the record. It is called after
-// Open and before Resumed; nothing is read or sent before that. Set may then be called
-// with what the call knows of its SDP: it changes nothing if the last process had come
-// to it. A recording's handle must mean the same recording as in the last process.
+// takeUp lets every leg that the last process has left go on at once, each as it was:
+// what has waited in their sockets is copied to the recorder, and what of it is fresh
+// passed on. Whose they are is found out while they do.
+func (m *Media) takeUp() {
+	m.back = map[string]*resumption{}
+	var keys []string
+	var values [][]byte
+	ports := map[uint16]bool{}
+	for key, value := range m.memory.Under(keyPrefix) {
+		if port := portNamed(strings.TrimPrefix(key, keyPrefix)); port != 0 {
+			keys, values = append(keys, key), append(values, value)
+			ports[port] = true
+		}
+	}
+	m.ports.claimAll(ports)
+	back := make([]*resumption, len(keys))
+	var next atomic.Int64
+	var reviving sync.WaitGroup
+	for range min(runtime.NumCPU(), len(keys)) {
+		reviving.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(keys)); n = next.Add(1) - 1 {
+				back[n] = m.revive(keys[n], values[n], ports)
+			}
+		})
+	}
+	reviving.Wait()
+	byPort := make(map[uint16]*resumption, len(back))
+	for n, r := range back {
+		if m.back[keys[n]] = r; r.err != nil {
+			m.memory.Delete(keys[n])
+		} else {
+			byPort[r.record.Port] = r
+		}
+	}
+	for i, s := range m.shards {
+		s.post(func() { s.takeUp(byPort, i) })
+	}
+}
+
+// revive makes a leg out of its record: its ports, peer, keys and numbers, whom it
+// hears, which recording it is copied to, whether it is watched.
+func (m *Media) revive(key string, value []byte, claimed map[uint16]bool) (back *resumption) {
+	back = &resumption{}
+	defer func() {
+		if fault := recover(); fault != nil { // a record that cannot be taken up must not end every next life
+			back.err = fmt.Errorf("%v", fault)
+		}
+	}()
+	r, err := readRecord(value)
+	if err == nil && (r.Role >= roles || key != recordKey(r.Port) || !claimed[r.Port]) {
+		err = fmt.Errorf("role %d, port %d: not of this switch", r.Role, r.Port)
+	}
+	if err != nil {
+		back.err = err
+		return back
+	}
+	k, local, ok := sortSockets(r.Port, m.store.Inherited(socketName(r.Port)))
+	if !ok {
+		m.remove(r.Port)
+		k.close()
+		m.ports.release(r.Port, time.Now())
+		back.err = errors.New("its sockets are gone")
+		return back
+	}
+	cell, err := m.memory.OldCell(r.Cell)
+	if err != nil {
+		m.park(k, local)
+		back.err = err
+		return back
+	}
+	shard := r.Shard % len(m.shards) // legs that hear each other stay together
+	back.record, back.leg = r, &Leg{
+		port: r.Port, shard: m.shards[shard], role: r.Role, cell: cell,
+		fd: k.rtp, rtcp: k.rtcp, spare: k.peer, open: noSocket,
+		kept:  &keeping{memory: m.memory, key: key, cell: r.Cell, number: shard, back: back},
+		local: local, addr: netip.AddrPortFrom(r.Public, r.Port),
+		stream: r.Stream, control: control{cname: r.CNAME},
+	}
+	back.leg.shard.load.Add(1)
+	return back
+}
+
+// Resume gives the caller a leg of the last process by its Key, which has gone on since
+// Open. It is called before Resumed. Role and Beside of the options are ignored, for they
+// are in the record. Set may then be called with what the call knows of its SDP: it
+// changes nothing if the last process had come to it. A recording's handle must mean the
+// same recording as in the last process.
 //
 // No event comes of the time without a process. A list that the leg was hearing goes on
 // where its last packet was; an announcement over it, and a list that Playlist does not
@@ -41,77 +127,56 @@ type resumption struct {
 // It fails with ErrNotKept, or says what was missing; then there is nothing under the
 // key any more.
 func (m *Media) Resume(key string, o LegOptions) (*Leg, error) {
-	if m.memory == nil || m.closed.Load() {
-		return nil, ErrNotKept
-	}
-	value, ok := m.memory.Get(key)
-	if !ok {
-		return nil, ErrNotKept
-	}
 	m.resume.Lock()
-	defer m.resume.Unlock()
-	r, err := m.revive(key, value, o)
-	if err != nil {
-		m.memory.Delete(key)
-		return nil, fmt.Errorf("resume %s: %w", key, err)
+	r := m.back[key]
+	delete(m.back, key)
+	m.resume.Unlock()
+	switch {
+	case r == nil || m.closed.Load():
+		return nil, ErrNotKept
+	case r.err != nil:
+		return nil, fmt.Errorf("resume %s: %w", key, r.err)
 	}
-	m.resumed = append(m.resumed, r)
+	var list *Playlist
+	if o.Playlist != nil && r.record.List != "" {
+		list = o.Playlist(r.record.List)
+	}
+	s := r.leg.shard
+	s.post(func() { s.claimed(r, o.Sink, list) })
 	return r.leg, nil
 }
 
-func (m *Media) revive(key string, value []byte, o LegOptions) (*resumption, error) {
-	r, err := readRecord(value)
-	if err != nil {
-		return nil, err
+// claimed tells a leg whose it is, and its owner what has come since it goes on.
+func (s *shard) claimed(r *resumption, sink func(MediaEvent), list *Playlist) {
+	l := r.leg
+	l.sink, l.kept.back = sink, nil
+	for _, e := range r.untold {
+		l.tell(e)
 	}
-	if r.Role >= roles || key != recordKey(r.Port) || !m.ports.claim(r.Port) {
-		return nil, fmt.Errorf("role %d, port %d: not of this switch", r.Role, r.Port)
+	if l.closed {
+		return
 	}
-	k, local, ok := sortSockets(r.Port, m.store.Inherited(socketName(r.Port)))
-	if !ok {
-		m.remove(r.Port)
-		k.close()
-		m.ports.release(r.Port, time.Now())
-		return nil, errors.New("its sockets are gone")
-	}
-	cell, err := m.memory.OldCell(r.Cell)
-	if err != nil {
-		m.park(k, local)
-		return nil, err
-	}
-	shard := r.Shard % len(m.shards) // legs that hear each other stay together
-	l := &Leg{
-		port: r.Port, shard: m.shards[shard], role: r.Role, sink: o.Sink, cell: cell,
-		fd: k.rtp, rtcp: k.rtcp, spare: k.peer, open: noSocket,
-		kept:  &keeping{memory: m.memory, key: key, cell: r.Cell, number: shard},
-		local: local, addr: netip.AddrPortFrom(r.Public, r.Port),
-		stream: r.Stream, control: control{cname: r.CNAME},
-	}
-	l.shard.load.Add(1)
-	back := &resumption{leg: l, record: r}
-	if o.Playlist != nil && r.List != "" {
-		back.list = o.Playlist(r.List)
-	}
-	return back, nil
+	s.current = l
+	s.restorePlayer(l, r.record, list)
+	s.settle(l)
+	s.pace(l)
+	s.change(l)
 }
 
-// Resumed lets all legs go on that Resume was called for: what has waited in their
-// sockets is copied to the recorder, and what of it is fresh passed on. What else the
-// last process has left ends here: the sockets of legs that nobody asked for rest.
+// Resumed says that Resume has been called for every leg that somebody wants. The others
+// end, and the sockets of legs that had ended rest.
 func (m *Media) Resumed() {
 	if m.memory == nil {
 		return
 	}
 	m.resume.Lock()
-	back := m.resumed
-	m.resumed = nil
+	left := m.back
+	m.back = nil
 	m.resume.Unlock()
-	byPort := make(map[uint16]*resumption, len(back))
-	for _, r := range back {
-		byPort[r.record.Port] = r
-	}
-	for i, s := range m.shards {
-		s.post(func() { s.takeUp(back, byPort, i) })
+	for _, r := range left {
+		if r.leg != nil {
+			r.leg.Close(nil)
+		}
 	}
 	for _, name := range m.store.Unclaimed() {
 		if port := portNamed(name); port != 0 {
@@ -124,10 +189,12 @@ func (m *Media) Resumed() {
 func (m *Media) adopt(port uint16) {
 	m.memory.Delete(recordKey(port))
 	k, local, ok := sortSockets(port, m.store.Inherited(socketName(port)))
-	if claimed := m.ports.claim(port); !ok || !claimed {
+	claimed := map[uint16]bool{port: true}
+	m.ports.claimAll(claimed)
+	if !ok || !claimed[port] {
 		m.remove(port)
 		k.close()
-		if claimed {
+		if claimed[port] {
 			m.ports.release(port, time.Now())
 		}
 		return
@@ -147,23 +214,21 @@ func (m *Media) park(k sockets, local netip.AddrPort) {
 }
 
 // takeUp makes the legs of a shard what they were, all of them before the first packet.
-func (s *shard) takeUp(back []*resumption, byPort map[uint16]*resumption, number int) {
-	if s.stop {
-		for _, r := range back {
-			if l := r.leg; l.kept.number == number {
-				l.closed, l.last = true, new(Report)
-				l.sockets().close()
-			}
-		}
-		return
-	}
+func (s *shard) takeUp(byPort map[uint16]*resumption, number int) {
 	each := func(f func(r *resumption)) {
-		for _, r := range back {
+		for _, r := range byPort {
 			if r.leg.kept.number == number && !r.leg.closed {
 				s.current = r.leg
 				s.safely(func() { f(r) })
 			}
 		}
+	}
+	if s.stop {
+		each(func(r *resumption) {
+			r.leg.closed, r.leg.last = true, new(Report)
+			r.leg.sockets().close()
+		})
+		return
 	}
 	each(s.restore)
 	each(func(r *resumption) {
@@ -227,7 +292,6 @@ func (s *shard) restore(r *resumption) {
 		l.control.target, l.control.learned = newSockaddr(k.Reports, l.local.Addr()), true
 	}
 	s.aim(l)
-	s.restorePlayer(r)
 	l.presser = k.presser(&l.out)
 	s.change(l)
 }
@@ -327,9 +391,8 @@ func (s *shard) rejoinPeer(l *Leg) {
 
 // restorePlayer goes on with the list where the last packet of it left it. What can
 // not be gone on with has ended.
-func (s *shard) restorePlayer(r *resumption) {
-	l, k := r.leg, r.record
-	switch list := r.list; {
+func (s *shard) restorePlayer(l *Leg, k *record, list *Playlist) {
+	switch {
 	case k.Plays && list != nil:
 		l.player.under.list = list
 		if k.Began != 0 {

@@ -152,9 +152,7 @@ func TestSocketsOfNoLegRest(t *testing.T) {
 	if _, err := m.Resume(p.leg.Key(), LegOptions{}); err == nil {
 		t.Error("a leg that nobody had asked for is there")
 	}
-	if used, _ := m.Ports(); used != 0 {
-		t.Errorf("%d ports in use", used)
-	}
+	until(t, "its port is given back", func() bool { used, _ := m.Ports(); return used == 0 })
 	q := newPeer(t, m, nil, alaw())
 	q.leg.Hear(q.leg)
 	q.sync()
@@ -162,6 +160,36 @@ func TestSocketsOfNoLegRest(t *testing.T) {
 	q.hear()
 	if h.stored != 3 {
 		t.Errorf("%d descriptors stored, of one port", h.stored)
+	}
+}
+
+// What comes between Open and Resume is told to whoever resumes.
+func TestEventsWaitForWhoResumes(t *testing.T) {
+	h := newHolder(t)
+	m := h.life(nil)
+	p := newPeer(t, m, nil, alaw())
+	list := &Playlist{Name: "gone", Token: 7, Sounds: []*Sound{NewSound("gone", ramp(80000, 0))}}
+	p.leg.Hear(list)
+	p.say(8, frame(1))
+	p.sync()
+	if e, ok := (<-p.told).(Latched); !ok {
+		t.Fatalf("%#v", e)
+	}
+	m.Leave()
+	m = h.life(nil)
+	back := m.back[p.leg.Key()]
+	done := make(chan struct{})
+	back.leg.post(func(*shard) { back.leg.tell(BridgeUp{}); close(done) })
+	<-done
+	if r := h.record(p.leg); !r.Plays || r.List != "gone" {
+		t.Errorf("the record has forgotten the list: %+v", r)
+	}
+	p.again(m, nil)
+	m.Resumed()
+	for _, want := range []MediaEvent{BridgeUp{}, PlaybackEnded{Token: 7}} {
+		if got := <-p.told; got != want {
+			t.Errorf("%#v, want %#v", got, want)
+		}
 	}
 }
 

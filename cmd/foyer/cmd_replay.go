@@ -168,7 +168,7 @@ func (r *replayCmd) open(ctx context.Context, cfg *config.Config) (pages, func()
 		all, err := filedPages(dir)
 		return all, func() {}, err
 	}
-	lock, err := lockDir(dir)
+	lock, err := lockDir(dir, 0)
 	if err != nil {
 		return pages{}, nil, fmt.Errorf("%w; stop it first, or leave JOURNAL out to ask it over its admin socket", err)
 	}

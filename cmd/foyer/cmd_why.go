@@ -184,7 +184,7 @@ func printExplanation(x console.Explanation) error {
 
 // withJournal opens the journal of a switch that is not running.
 func withJournal(cfg *config.Config, f func(*desk) error) error {
-	lock, err := lockDir(cfg.Site.DataDir)
+	lock, err := lockDir(cfg.Site.DataDir, 0)
 	if err != nil {
 		return fmt.Errorf("%w; stop it first, or ask it over its admin socket", err)
 	}

@@ -58,6 +58,9 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 const (
 	exitConfig exitCode = 3 // the configuration is not usable
 	exitBackup exitCode = 4 // a backup is damaged or not whole
+
+	// exitRestart is that of a switch which systemd starts again, by what is installed now.
+	exitRestart exitCode = 76
 )
 
 func main() {

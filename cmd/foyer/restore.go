@@ -31,7 +31,7 @@ func (m *manifest) restore(ctx context.Context, cfg *config.Config, dir string, 
 			return err
 		}
 	}
-	lock, err := lockDir(data)
+	lock, err := lockDir(data, 0)
 	if err != nil {
 		return err
 	}

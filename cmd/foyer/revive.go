@@ -47,17 +47,24 @@ type floorSays struct {
 	pending        []acd.Action
 }
 
-// reviveMedia makes the calls of the last life and takes up their media.
+// letGo forgets the calls of the last life when the switch dies again and again: one of
+// them may be why.
+func (ex *exchange) letGo() {
+	if ex.memory == nil || !ex.tooManyLives(time.Now()) {
+		return
+	}
+	ex.log.Error("the switch dies again and again: the calls it had are let go", zap.Int("deaths", livesMax), zap.Duration("within", livesWithin))
+	for key := range ex.memory.Under("") {
+		ex.memory.Delete(key)
+	}
+}
+
+// reviveMedia makes the calls of the last life and gives them their media, which goes
+// on already.
 func (ex *exchange) reviveMedia() *revival {
 	r := &revival{kept: map[acd.CallID]*keptCall{}, legs: map[string]*sip.Leg{}, owned: map[string]*sip.Leg{}}
 	if ex.memory == nil {
 		return r
-	}
-	if ex.tooManyLives(time.Now()) {
-		ex.log.Error("the switch dies again and again: the calls it had are let go", zap.Int("deaths", livesMax), zap.Duration("within", livesWithin))
-		for key := range ex.memory.All() {
-			ex.memory.Delete(key)
-		}
 	}
 	past := ex.pastRevivals()
 	for _, k := range readKept(ex.memory) {
@@ -90,10 +97,8 @@ type readCall struct {
 // their ids.
 func readKept(m *keeper.Memory) []*readCall {
 	var all []*readCall
-	for key, value := range m.All() {
-		if id, ours := strings.CutPrefix(key, callPrefix); ours {
-			all = append(all, &readCall{id: acd.CallID(id), value: value})
-		}
+	for key, value := range m.Under(callPrefix) {
+		all = append(all, &readCall{id: acd.CallID(strings.TrimPrefix(key, callPrefix)), value: value})
 	}
 	slices.SortFunc(all, func(a, b *readCall) int { return cmp.Compare(a.id, b.id) })
 	var next atomic.Int64
@@ -177,26 +182,26 @@ func (ex *exchange) reviveLegs(r *revival) {
 	if ex.memory == nil {
 		return
 	}
-	for key, value := range ex.memory.All() {
-		switch {
-		case strings.HasPrefix(key, sip.BindingPrefix):
-			if err := ex.registrar.Resume(value); err != nil {
-				ex.log.Info("a phone of the last life is no longer registered", zap.Error(err))
-				ex.memory.Delete(key)
-			}
-		case strings.HasPrefix(key, sip.LegPrefix) && ex.poison.bars(key, sip.LegPrefix):
+	for key, value := range ex.memory.Under(sip.BindingPrefix) {
+		if err := ex.registrar.Resume(value); err != nil {
+			ex.log.Info("a phone of the last life is no longer registered", zap.Error(err))
 			ex.memory.Delete(key)
-		case strings.HasPrefix(key, sip.LegPrefix):
-			leg, err := ex.edge.Resume(value)
-			if err != nil {
-				ex.log.Error("a leg of the last life cannot be taken up", zap.String("leg", key), zap.Error(err))
-				ex.memory.Delete(key)
-				continue
-			}
-			r.legs[key] = leg
-			if owner := leg.Standing().Owner; owner != "" {
-				r.owned[owner] = leg
-			}
+		}
+	}
+	for key, value := range ex.memory.Under(sip.LegPrefix) {
+		if ex.poison.bars(key, sip.LegPrefix) {
+			ex.memory.Delete(key)
+			continue
+		}
+		leg, err := ex.edge.Resume(value)
+		if err != nil {
+			ex.log.Error("a leg of the last life cannot be taken up", zap.String("leg", key), zap.Error(err))
+			ex.memory.Delete(key)
+			continue
+		}
+		r.legs[key] = leg
+		if owner := leg.Standing().Owner; owner != "" {
+			r.owned[owner] = leg
 		}
 	}
 }

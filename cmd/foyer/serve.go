@@ -69,10 +69,14 @@ func serve(file string, patience time.Duration, kept *keeper.Client, ahead *read
 	if !again {
 		ex.keepConfig()
 	}
-	err = ex.serveUntil(ctx, hangup)
-	if errors.Is(err, errHandOver) {
-		ex.handOver()
-		return exitCode(keeper.HandOver)
+	for err = errHandOver; errors.Is(err, errHandOver); {
+		if err = ex.serveUntil(ctx, hangup); errors.Is(err, errHandOver) {
+			if fault := ex.handOver(); errors.Is(fault, keeper.ErrNoKeeper) {
+				return exitRestart
+			} else {
+				ex.log.Error("not upgraded: the switch goes on as it is", zap.Error(fault))
+			}
+		}
 	}
 	stop() // a second signal ends the process at once
 	ex.tellKeeper("stopping", ex.stopping)
@@ -81,9 +85,10 @@ func serve(file string, patience time.Duration, kept *keeper.Client, ahead *read
 	return err
 }
 
-// handOver puts down what is only in memory that dies with the process. Everything
-// else is kept, as it would be for a crash: calls go on until the last moment.
-func (ex *exchange) handOver() {
+// handOver puts down what is only in memory that dies with the process, and lets the
+// other program take over. Everything else is kept, as it would be for a crash: calls go
+// on until the last moment. It returns only when this process stays.
+func (ex *exchange) handOver() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := ex.cdrs.Flush(ctx); err != nil {
@@ -92,6 +97,7 @@ func (ex *exchange) handOver() {
 	ex.journal.diary.flush()
 	_ = ex.journal.conn.FlushTimeout(time.Second)
 	_ = ex.log.Sync()
+	return ex.keeper.HandOver()
 }
 
 // serveUntil waits for the end of ctx, or for what makes serving impossible. SIGHUP
@@ -187,9 +193,6 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 			ex.shut()
 		}
 	}()
-	if ex.lock, err = lockDir(dir); err != nil {
-		return nil, err
-	}
 	p := t.plan
 	if p == nil {
 		if p, err = newPlan(cfg); err != nil {
@@ -203,12 +206,20 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	if ex.memory, err = ex.keeper.Memory(); err != nil {
 		log.Error("the calls of the last life cannot be taken up", zap.Error(err))
 	}
+	ex.letGo()
+	// Who talks goes on talking before anything else is looked at.
 	if err = ex.openMedia(cfg); err != nil {
 		return nil, err
 	}
-	// Who talks goes on talking before anything else is looked at.
-	ex.revival = ex.reviveMedia()
 	heard := time.Now()
+	ex.revival = ex.reviveMedia()
+	var patience time.Duration
+	if t.keeper.LetIn() {
+		patience = lockPatience // the last life is frozen, and may not have given back all it had
+	}
+	if ex.lock, err = lockDir(dir, patience); err != nil {
+		return nil, err
+	}
 	if ex.sockets, err = openSockets(cfg, log, t.keeper); err != nil {
 		return nil, err
 	}
@@ -256,7 +267,7 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 		Log:       ex.log.Named("recorder"),
 	}
 	if ex.memory != nil {
-		o.Keep, o.Kept = ex.memory, ex.memory.All()
+		o.Keep, o.Kept = ex.memory, ex.memory.Under("")
 		if o.Memory, err = ex.keeper.Shared("recordings", recorder.MemorySize); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -169,15 +170,24 @@ func (s *sockets) tlsOfSIP() *tls.Config {
 	return s.sipCert.Config()
 }
 
-// lockDir makes sure that one switch alone writes to a data directory.
-func lockDir(dir string) (*os.File, error) {
+// lockPatience is how long a switch that was let in waits for the one before to be gone.
+const lockPatience = 10 * time.Second
+
+// lockDir makes sure that one switch alone writes to a data directory. It waits so long
+// at most for another's end.
+func lockDir(dir string, patience time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("site.data_dir: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("site.data_dir: %s is in use by another foyer", dir)
+	for until := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !time.Now().Before(until) {
+			f.Close()
+			return nil, fmt.Errorf("site.data_dir: %s is in use by another foyer", dir)
+		}
 	}
-	return f, nil
 }

@@ -38,6 +38,7 @@ func (c *Client) Await(prepare func()) error {
 			return ErrGone
 		case string(text[:n]) == wordGo:
 			name("foyer")
+			c.letIn = true
 			return nil
 		}
 		_, rights := opened(control[:cn])
@@ -47,6 +48,9 @@ func (c *Client) Await(prepare func()) error {
 		}
 	}
 }
+
+// LetIn says whether this process was started ahead of its time, and let in.
+func (c *Client) LetIn() bool { return c != nil && c.letIn }
 
 // more says whether something can be read at once.
 func more(fd int) bool {
@@ -87,9 +91,8 @@ func (c *Client) Look(name string) []int {
 const preparing = readyTime + 5*time.Second
 
 // Prepared waits until the program stored under ProgramName has been started and can
-// be let in, which is when this process ends with HandOver. It fails with what is wrong
-// with that program: nothing has changed then. systemd starts nothing ahead, and is not
-// waited for.
+// be let in, by HandOver. It fails with what is wrong with that program: nothing has
+// changed then. systemd starts nothing ahead, and is not waited for.
 func (c *Client) Prepared() error {
 	if c == nil || c.conn == nil || c.keeper == 0 {
 		return nil
@@ -104,6 +107,24 @@ func (c *Client) Prepared() error {
 		return fmt.Errorf("it cannot be used: %s", why)
 	}
 	return nil
+}
+
+// ErrNoKeeper says that there is no keeper of ours: systemd starts its own program
+// again when this one ends, whatever was stored.
+var ErrNoKeeper = errors.New("no keeper that could start another program")
+
+// HandOver lets the program that is Prepared take over. It does not return when that
+// goes well: this process is stopped wherever it is, and does not run again.
+func (c *Client) HandOver() error {
+	if c == nil || c.conn == nil || c.keeper == 0 {
+		return ErrNoKeeper
+	}
+	if err := c.tell(keyHandOver+"=1", nil); err != nil {
+		return err
+	}
+	time.Sleep(patience)
+	_ = c.tell(keyHandOver+"=0", nil)
+	return errors.New("the keeper has not let the other program in")
 }
 
 // dial connects to who keeps our descriptors, under a name of our own that it can

@@ -26,6 +26,7 @@ type Client struct {
 	conn   *net.UnixConn // nil: nobody keeps anything
 	keeper int           // the process of our keeper; 0 for systemd, and for none
 	gone   atomic.Bool   // it has ended
+	letIn  bool          // after Await
 
 	mu        sync.Mutex
 	inherited map[string][]int

@@ -46,7 +46,7 @@ type keeper struct {
 	upgrade // upgrade.go
 }
 
-// death is how a child ended.
+// death is how a child ended, or that it was stopped.
 type death struct {
 	pid    int
 	status syscall.WaitStatus
@@ -192,13 +192,13 @@ func preferVictim(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(min(score+100, 1000))), 0)
 }
 
-// reap tells of every child that dies: as the first process of a container we inherit
+// reap tells of every child that dies or stops: as the first process of a container we inherit
 // those of others.
 func (k *keeper) reap() {
 	for {
 		var d death
 		var err error
-		switch d.pid, err = syscall.Wait4(-1, &d.status, 0, &d.used); err {
+		switch d.pid, err = syscall.Wait4(-1, &d.status, syscall.WUNTRACED, &d.used); err {
 		case nil:
 			k.deaths <- d
 		case syscall.ECHILD:
@@ -242,6 +242,9 @@ func (k *keeper) listen() {
 	if is.stopping && !was.stopping {
 		_ = k.up.Stopping()
 	}
+	if is.handOver && !was.handOver {
+		k.freeze()
+	}
 	if is.status != was.status {
 		_ = k.up.Status(is.status)
 	}
@@ -269,6 +272,10 @@ func (k *keeper) ready() {
 // childDied is told of every child.
 func (k *keeper) childDied(d death) (code int, end bool) {
 	switch {
+	case d.status.Stopped():
+		if d.pid == k.pid {
+			k.frozen()
+		}
 	case d.pid == k.pid:
 		return k.bury(d)
 	case k.standby != nil && d.pid == k.standby.pid:
@@ -297,10 +304,11 @@ func (k *keeper) bury(d death) (code int, end bool) {
 	if k.died.IsZero() {
 		k.died = time.Now()
 	}
-	if k.handedOver(d.status) {
-		k.again.Reset(0)
+	if k.freezing && k.next != nil {
+		k.handOver()
 		return 0, false
 	}
+	k.freezing = false
 	wait := k.pause(lived)
 	if k.before != noTrial {
 		k.rollBack("it died: " + how(d.status))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,12 +53,29 @@ func exitWith(code int, err error) {
 // pretend is a switch that has one socket, and answers what comes in with its process
 // number. How it lives is its manner.
 func pretend(manner string) (code int, err error) {
-	fmt.Println("life", os.Getpid(), time.Now().UnixNano())
 	orders := make(chan os.Signal, 4)
 	c, err := FromEnvironment()
 	if err != nil {
 		return 1, err
 	}
+	if manner == "unfit" {
+		return 5, nil
+	}
+	waited := false
+	err = c.Await(func() {
+		if !waited {
+			fmt.Println("waits", os.Getpid())
+		}
+		waited = true
+	})
+	if err != nil {
+		return 0, nil // nobody needs it
+	}
+	fmt.Println("life", os.Getpid(), time.Now().UnixNano())
+	if manner == "collapse" {
+		return 7, nil
+	}
+	fmt.Println("news", len(c.Inherited("news")), c.LetIn())
 	fds := c.Inherited("socket")
 	switch {
 	case manner == "refuse":
@@ -119,6 +137,10 @@ func pretend(manner string) (code int, err error) {
 	for s := range orders {
 		if s == syscall.SIGHUP {
 			fmt.Println("reload")
+			fmt.Println("stored", errors.Join(c.Store("old", 0), c.Store("news", 1), c.Remove("old")))
+			if next := os.Getenv("KEEPER_TEST_NEXT"); next != "" {
+				fmt.Println("stays", becomes(c, next))
+			}
 			continue
 		}
 		fmt.Println("draining", c.Stopping())
@@ -127,6 +149,22 @@ func pretend(manner string) (code int, err error) {
 		}
 	}
 	return 0, nil
+}
+
+// becomes hands over to another program.
+func becomes(c *Client, program string) error {
+	f, err := os.Open(program)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := c.Store(ProgramName, int(f.Fd())); err != nil {
+		return err
+	}
+	if err := c.Prepared(); err != nil {
+		return err
+	}
+	return c.HandOver()
 }
 
 // house is a keeper that runs, and what it and its switches say.
@@ -457,4 +495,99 @@ func TestSwitchOutlivesItsKeeper(t *testing.T) {
 	}
 	_ = syscall.Kill(pid, syscall.SIGTERM)
 	h.hear("draining "+ErrGone.Error(), 1)
+}
+
+// The next switch has been started when one dies, and knows what was kept since.
+func TestStandbyIsLetIn(t *testing.T) {
+	h := keep(t, "serve")
+	addr := h.hear("ready ", 1)
+	waits := h.hear("waits ", 1)
+	h.signal(syscall.SIGHUP)
+	h.hear("stored <nil>", 1)
+	h.dies(h.life(1))
+	if pid := h.life(2); fmt.Sprint(pid) != waits {
+		t.Errorf("process %d lives, and %s has waited", pid, waits)
+	}
+	if got := h.hear("news ", 2); got != "1 true" {
+		t.Errorf("it knows of, and was let in: %s", got)
+	}
+	h.hear("ready ", 2)
+	if got := h.ask(addr, func() {}); got != waits {
+		t.Errorf("process %s answers, not %s", got, waits)
+	}
+	h.hear("waits ", 2)
+	h.signal(syscall.SIGTERM)
+	if code := h.ends(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// A standby that dies is no loss, and another one comes.
+func TestStandbyThatDies(t *testing.T) {
+	h := keep(t, "serve")
+	h.hear("ready ", 1)
+	waits, err := strconv.Atoi(h.hear("waits ", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.dies(waits)
+	h.hear(`{"level":"warn"`, 1)
+	h.dies(h.life(1))
+	if pid := h.life(2); pid == waits {
+		t.Error("the dead live")
+	}
+	h.hear("ready ", 2)
+	h.hear("waits ", 2)
+}
+
+// script is a program that is this one with another manner.
+func script(t *testing.T, manner string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), manner)
+	text := "#!/bin/sh\nKEEPER_TEST_NEXT= KEEPER_TEST_SWITCH=" + manner + " exec " + os.Args[0] + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUpgrade(t *testing.T) {
+	for _, c := range []struct {
+		manner, says, log string
+		lives             int
+	}{
+		{"serve", "ready ", "hands over", 2},
+		{"collapse", "ready ", "the one before goes on", 3}, // dies as soon as it is let in
+		{"unfit", "stays it cannot be used: it died: exit status 5", "nothing has changed", 1},
+	} {
+		t.Run(c.manner, func(t *testing.T) {
+			h := keep(t, "serve", "KEEPER_TEST_NEXT="+script(t, c.manner))
+			addr := h.hear("ready ", 1)
+			h.hear("waits ", 1)
+			h.signal(syscall.SIGHUP)
+			last := h.life(c.lives)
+			h.hear(c.says, min(c.lives, 2))
+			if got := h.ask(addr, func() {}); got != fmt.Sprint(last) {
+				t.Errorf("process %s answers, not %d", got, last)
+			}
+			if !strings.Contains(strings.Join(h.said("{"), "\n"), c.log) {
+				t.Errorf("the log has no %q", c.log)
+			}
+		})
+	}
+}
+
+// Who stops the switch does not end it.
+func TestSwitchThatIsStopped(t *testing.T) {
+	h := keep(t, "serve")
+	addr := h.hear("ready ", 1)
+	pid := h.life(1)
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	got := h.ask(addr, func() {
+		time.Sleep(100 * time.Millisecond)
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	})
+	if got != fmt.Sprint(pid) || len(h.said("life ")) != 1 {
+		t.Errorf("process %s answers, not %d; %d lives", got, pid, len(h.said("life ")))
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -323,14 +324,16 @@ func (m *Memory) merge() {
 	m.merges++
 }
 
-// All gives every record, in no order. The values are copies. Records may be put and
-// deleted meanwhile; whether those are given is open.
-func (m *Memory) All() iter.Seq2[string, []byte] {
+// Under gives every record whose key begins with prefix, in no order. The values are
+// copies. Records may be put and deleted meanwhile; whether those are given is open.
+func (m *Memory) Under(prefix string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		m.mu.Lock()
 		keys := make([]string, 0, len(m.places))
 		for key := range m.places {
-			keys = append(keys, key)
+			if strings.HasPrefix(key, prefix) {
+				keys = append(keys, key)
+			}
 		}
 		m.mu.Unlock()
 		for _, key := range keys {

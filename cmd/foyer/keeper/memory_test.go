@@ -39,7 +39,7 @@ func reopened(t testing.TB, m *Memory) *Memory {
 
 func contents(m *Memory) map[string]string {
 	all := map[string]string{}
-	for key, value := range m.All() {
+	for key, value := range m.Under("") {
 		all[key] = string(value)
 	}
 	return all

@@ -37,6 +37,7 @@ const (
 	wordGo       = "FOYER_GO=1"       // to a standby: it is let in
 	wordPrepared = "FOYER_PREPARED=1" // of a standby: it may be; to a switch: the program it stored may be
 	wordRefused  = "FOYER_REFUSED="   // to a switch: why that program is no use
+	keyHandOver  = "FOYER_HAND_OVER"  // of a switch: that program may take over
 )
 
 // ahead starts a standby, and listens to it.

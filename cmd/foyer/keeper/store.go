@@ -42,6 +42,7 @@ type store struct {
 // said is what the switch has told of itself.
 type said struct {
 	ready, stopping bool
+	handOver        bool // to the program it has stored
 	status          string
 }
 
@@ -244,6 +245,8 @@ func (s *store) hear(text string, fds []int) {
 			s.said.ready = s.said.ready && value != "1"
 		case "STATUS":
 			s.said.status = value
+		case keyHandOver:
+			s.said.handOver = value == "1"
 		}
 	}
 	switch {

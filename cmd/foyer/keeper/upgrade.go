@@ -9,12 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// HandOver is the exit status of a switch that makes room for another program, which
-// it has stored under ProgramName, and which Prepared has found good.
-const (
-	HandOver    = 76
-	ProgramName = "program"
-)
+// ProgramName is what a switch stores the program under that shall take its place.
+const ProgramName = "program"
 
 const (
 	noTrial   = -1
@@ -30,6 +26,7 @@ type upgrade struct {
 	before   int         // that of the one before, while the new one is on trial; noTrial: none is
 	fallback *standby    // of that one
 	trial    *time.Timer // of the new one
+	freezing bool        // the switch that hands over has been told to stop
 }
 
 // path is what is executed. A program that came by an upgrade is named by our
@@ -78,17 +75,40 @@ func (k *keeper) canTakeOver(s *standby) {
 	}
 }
 
-// handedOver says whether a death makes room for another program, which is on trial
-// then. The standby of the one before stays, for the case that it fails.
-func (k *keeper) handedOver(s syscall.WaitStatus) bool {
-	if !s.Exited() || s.ExitStatus() != HandOver || k.next == nil {
-		return false
+// freeze stops the switch that hands over, wherever it is: calls go on until then, and
+// nothing has to wait until its memory is given back.
+func (k *keeper) freeze() {
+	if k.next == nil || k.pid == 0 {
+		k.Log.Error("the switch hands over, and nobody is prepared")
+		return
+	}
+	k.freezing = syscall.Kill(k.pid, syscall.SIGSTOP) == nil
+}
+
+// frozen is told when all of the switch has stopped: it can touch nothing any more.
+func (k *keeper) frozen() {
+	if !k.freezing {
+		return // somebody else has stopped it
+	}
+	_ = syscall.Kill(k.pid, syscall.SIGKILL)
+	k.store.settle()
+	k.listen()
+	k.pid = 0
+	k.handOver()
+}
+
+// handOver puts the next program in the place of the one that ends, on trial. The
+// standby of the one before stays, for the case that it fails.
+func (k *keeper) handOver() {
+	k.freezing = false
+	if k.died.IsZero() {
+		k.died = time.Now()
 	}
 	k.before, k.program = k.program, k.coming
 	k.fallback, k.standby, k.next = k.standby, k.next, nil
 	k.trial.Reset(readyTime)
 	k.Log.Info("the switch hands over to another program")
-	return true
+	k.again.Reset(0)
 }
 
 // judge ends a trial: a program that is ready stays, one that is not is ended, and its
