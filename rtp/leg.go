@@ -158,6 +158,16 @@ func (l *Leg) Hear(source Source) {
 	l.post(func(s *shard) { s.hear(l, source) })
 }
 
+// Still is Hear for a peer who hears nothing, as a Hear that a kill may have kept from
+// being carried out.
+func (l *Leg) Still(source Source) {
+	l.post(func(s *shard) {
+		if l.hears == nil && !l.player.active() {
+			s.hear(l, source)
+		}
+	})
+}
+
 // Bridge is Hear both ways with SSRC and timestamp continuity. Where the laws of
 // G.711 differ they are translated; of a wideband codec only what both sides have
 // negotiated is passed on.

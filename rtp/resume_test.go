@@ -193,6 +193,30 @@ func TestEventsWaitForWhoResumes(t *testing.T) {
 	}
 }
 
+// What a leg hears is not begun anew by being asked for again, and is if it hears nothing.
+func TestStillHears(t *testing.T) {
+	m := open(t, nil)
+	p := newPeer(t, m, nil, alaw())
+	q := newPeer(t, m, p.leg, alaw())
+	heard := func() (from *Leg, since int64) {
+		done := make(chan struct{})
+		p.leg.post(func(*shard) { from, since = p.leg.hears, p.leg.since; close(done) })
+		<-done
+		return from, since
+	}
+	p.leg.Still(q.leg)
+	from, since := heard()
+	if from != q.leg {
+		t.Fatal("nothing is heard")
+	}
+	time.Sleep(2 * time.Millisecond)
+	p.leg.Still(q.leg)
+	p.leg.Still(music())
+	if from, again := heard(); from != q.leg || again != since {
+		t.Error("begun anew")
+	}
+}
+
 // A deaf socket takes nothing, and one given to a peer takes what is the peer's.
 func TestRestingSocketsAreDeaf(t *testing.T) {
 	at := here()

@@ -258,33 +258,40 @@ func (c *call) holdChanged(who acd.Party, s *side) {
 // rewire lets each party hear what the hold state allows: each other, or music
 // for the one who was put on hold.
 func (c *call) rewire() {
+	c.pair(&c.caller, &c.agent.side)
+	c.watchTalk()
+}
+
+// watchTalk looks for silence where there should be none: a party that holds, or is
+// held, may rightly be silent.
+func (c *call) watchTalk() {
 	caller, agent := &c.caller, &c.agent.side
-	c.pair(caller, agent)
-	// A party that holds, or is held, may rightly be silent.
 	talk := !caller.held && !agent.held
 	caller.media.Watch(talk && caller.stream.Receive)
 	agent.media.Watch(talk && agent.stream.Receive)
 }
 
-// pair lets two parties hear each other, or music if the other holds them. far is the
-// one of the two who may send hold music of their own.
+// pair lets two parties hear what the hold state allows.
 func (c *call) pair(far, near *side) {
+	ofFar, ofNear := c.hearing(far, near)
+	far.media.Hear(ofFar)
+	near.media.Hear(ofNear)
+}
+
+// hearing is what each of two parties hears: the other, or music if the other holds
+// them. far is the one of the two who may send hold music of their own.
+func (c *call) hearing(far, near *side) (ofFar, ofNear rtp.Source) {
 	switch {
 	case !far.held && !near.held:
-		rtp.Bridge(far.media, near.media)
+		return near.media, far.media
 	case near.held && far.held:
-		far.media.Hear(nil)
-		near.media.Hear(nil)
+		return nil, nil
 	case near.held:
-		near.media.Hear(nil)
-		c.playMusic(far)
+		return c.playlist(holdList), nil
 	case far.stream.Receive:
-		// The carrier sends its own hold music: let the agent hear it.
-		far.media.Hear(nil)
-		near.media.Hear(far.media)
+		return nil, far.media // the carrier sends its own hold music: let the agent hear it
 	default:
-		far.media.Hear(nil)
-		c.playMusic(near)
+		return nil, c.playlist(holdList)
 	}
 }
 

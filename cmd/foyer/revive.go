@@ -350,8 +350,11 @@ func (c *call) goOn(m revived) {
 	for _, o := range c.offers {
 		c.offerStands(o, m.says.alerted[o.id])
 	}
-	if c.agent != nil && c.phase == talking {
+	switch {
+	case c.agent != nil && c.phase == talking:
 		c.talkStands(c.agent)
+	case c.phase == waiting && !c.back && (c.answered || c.early):
+		c.caller.media.Still(c.playlist(waitingList))
 	}
 	if c.phase == messaging && c.rec.handle != 0 {
 		time.AfterFunc(longestMessage-time.Since(c.rec.since), func() { c.box.post(messageTime{}) })
@@ -461,10 +464,15 @@ func (c *call) talkStands(o *offer) {
 			c.ex.board.post(acd.Event{Kind: acd.Held, Call: c.id, Agent: o.agent, Offer: o.id, By: s.who})
 		}
 	}
+	// The media may not have come to what it had been told.
 	if o.lost {
 		c.ex.calls.hang(o.agent, !o.dead)
+	} else {
+		ofCaller, ofAgent := c.hearing(&c.caller, &o.side)
+		c.caller.media.Still(ofCaller)
+		o.media.Still(ofAgent)
+		c.watchTalk()
 	}
-	// The media may not have come to it.
 	if c.rec.handle != 0 {
 		c.caller.media.Tap(c.rec.handle, callerChannel)
 		o.media.Tap(c.rec.handle, agentChannel)
