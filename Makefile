@@ -6,6 +6,7 @@
 GO          ?= go
 CONFIG      ?= configs/demo.yaml
 FUZZTIME    ?= 20s
+FUZZJOBS    ?= 2
 # Flags of the bench and the laboratory: BENCH=-short takes a minute.
 BENCH       ?=
 # The load of a soak.
@@ -50,8 +51,8 @@ race: ## quick tests under the race detector
 
 # Go before 1.27 may report its own deadline at the end of FUZZTIME as a failure
 # (go.dev/issue/75804); there is none without a failing input or a process that died.
-fuzz: ## every fuzz target for FUZZTIME (20s), two at a time
-	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed -E 's|/[^/]*:func | |' | xargs -P 2 -L 1 sh -c '\
+fuzz: ## every fuzz target for FUZZTIME (20s), FUZZJOBS (2) at a time
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed -E 's|/[^/]*:func | |' | xargs -P $(FUZZJOBS) -L 1 sh -c '\
 		out=$$($(GO) test -run "^$$" -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x -parallel 1 $$1 2>&1) || \
 			case "$$out" in \
 			*"Failing input"*|*panic*|*"terminated unexpectedly"*|*"build failed"*) bad=1;; \
