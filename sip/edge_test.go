@@ -116,6 +116,29 @@ func until(t testing.TB, what string, so func() bool) {
 	}
 }
 
+// A socket that is paused keeps what comes for whoever reads it next.
+func TestPause(t *testing.T) {
+	h := openHouse(t, nil)
+	carrier := h.udpPhone("127.0.0.2", siptest.Options{User: "carrier"})
+	probe := func(wait time.Duration) error {
+		ctx, stop := context.WithTimeout(context.Background(), wait)
+		defer stop()
+		_, err := carrier.Do(ctx, carrier.NewRequest("OPTIONS", "sip:lo.test", ""))
+		return err
+	}
+	h.edge.Pause(true)
+	_ = probe(50 * time.Millisecond) // the reader may have been just about to read
+	if probe(50*time.Millisecond) == nil {
+		t.Error("a message was read in the pause")
+	}
+	answered := make(chan error)
+	go func() { answered <- probe(10 * time.Second) }()
+	h.edge.Pause(false)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWholeCallOnRealSockets(t *testing.T) {
 	h := openHouse(t, nil)
 	for _, transport := range []string{"udp", "tcp"} {

@@ -6,6 +6,18 @@ import (
 	"time"
 )
 
+// Pause leaves what comes by UDP in its sockets, where the next process finds it, or
+// goes on reading. What has been read is acted on.
+func (e *Edge) Pause(on bool) {
+	var until time.Time
+	if on {
+		until = time.Unix(1, 0)
+	}
+	for _, c := range e.o.packets() {
+		_ = c.SetReadDeadline(until)
+	}
+}
+
 // retryRead is the pause after an error of a socket that is not closed.
 const retryRead = 10 * time.Millisecond
 

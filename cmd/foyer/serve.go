@@ -85,12 +85,21 @@ func serve(file string, patience time.Duration, kept *keeper.Client, ahead *read
 	return err
 }
 
+// actedOn is how long what has been read is given to be acted on.
+const actedOn = 20 * time.Millisecond
+
 // handOver puts down what is only in memory that dies with the process, and lets the
 // other program take over. Everything else is kept, as it would be for a crash: calls go
 // on until the last moment. It returns only when this process stays.
 func (ex *exchange) handOver() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
+	// A message that was read and not acted on would have to be sent again, half a
+	// second later.
+	ex.edge.Pause(true)
+	defer ex.edge.Pause(false)
+	time.Sleep(actedOn)
+	ex.board.ask(ctx, func() {})
 	if err := ex.cdrs.Flush(ctx); err != nil {
 		ex.log.Error("call records not flushed; the next life does it", zap.Error(err))
 	}
