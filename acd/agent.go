@@ -99,6 +99,8 @@ type agent struct {
 
 	spent [agentStates]time.Duration // in each state, this one not counted yet
 	born  time.Time
+
+	mark int // in an image that is being made
 }
 
 // why goes with a change of state.

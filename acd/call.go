@@ -65,6 +65,8 @@ type call struct {
 	due    timer
 
 	older, younger *call
+
+	mark int // in an image that is being made
 }
 
 // aheadBy is the head start of a caller who has lost their agent in the middle

@@ -15,7 +15,8 @@ type promise struct {
 	number    string
 	attempts  int
 	notBefore time.Time
-	present   bool // the customer is on the line
+	present   bool   // the customer is on the line
+	facts     *Facts // as it was asked for, for whoever makes the promise anew
 }
 
 const (
@@ -50,7 +51,7 @@ func (f *Floor) callbackAsked(ev *Event) {
 	if c == nil {
 		c = f.newCall(ev)
 		c.from = ev.Number
-		c.back = &promise{key: key, number: ev.Number}
+		c.back = &promise{key: key, number: ev.Number, facts: ev.Facts}
 		f.promised[key] = c
 		switch {
 		case from != nil:

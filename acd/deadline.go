@@ -1,6 +1,9 @@
 package acd
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // timer is when something must happen if nothing else does. Each agent, call,
 // line and reservation has one, set to the nearest of its reasons.
@@ -77,11 +80,11 @@ func (d *deadlines) settle(i int) {
 }
 
 func (d *deadlines) before(i, j int) bool {
-	a, b := d.heap[i], d.heap[j]
-	if c := a.at.Compare(b.at); c != 0 {
-		return c < 0
-	}
-	return a.order < b.order
+	return dueBefore(d.heap[i], d.heap[j]) < 0
+}
+
+func dueBefore(a, b *timer) int {
+	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.order, b.order))
 }
 
 func (d *deadlines) swap(i, j int) {

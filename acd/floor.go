@@ -29,8 +29,9 @@ type Floor struct {
 	offers uint64 // offers made
 	due    deadlines
 
-	// From the configuration: the limit of each pause, and how long what is
-	// remembered of calls that are over must be kept.
+	// config is the last one given. From it: the limit of each pause, and how long what
+	// is remembered of calls that are over must be kept.
+	config                   *Config
 	limits                   map[string]time.Duration
 	pauseEndsIdle            bool
 	stickiest, longestReturn time.Duration
@@ -51,6 +52,7 @@ type Floor struct {
 	walk          []cursor
 	round         uint64
 	out           []Action
+	frozen        int // bytes of the last image
 }
 
 // NewFloor is a floor before its Started event: nobody there, nothing served.
@@ -62,7 +64,7 @@ func NewFloor() *Floor {
 
 func (f *Floor) reset() {
 	*f = Floor{
-		OnViolation: f.OnViolation, Violations: f.Violations, now: f.now, round: f.round, out: f.out,
+		OnViolation: f.OnViolation, Violations: f.Violations, now: f.now, round: f.round, out: f.out, frozen: f.frozen,
 		agents: map[AgentID]*agent{}, lines: map[QueueID]*line{}, calls: map[CallID]*call{}, promised: map[string]*call{},
 		paused: map[string]time.Duration{},
 	}

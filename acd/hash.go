@@ -10,6 +10,9 @@ type Hash struct{ sum uint64 }
 // NewHash is the hash of no history.
 func NewHash() *Hash { return &Hash{sum: 0xcbf29ce484222325} }
 
+// ResumeHash goes on from the Sum of another.
+func ResumeHash(sum uint64) *Hash { return &Hash{sum: sum} }
+
 // Sum is the hash of all that was added.
 func (h *Hash) Sum() uint64 { return h.sum }
 

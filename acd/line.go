@@ -34,6 +34,8 @@ type line struct {
 	fresh  int    // seats new to that match
 	least  int    // the lowest step those need
 	spread uint64 // of the match that last let its ringing calls ring more
+
+	mark int // in an image that is being made
 }
 
 // wholeAgent is an agent who serves one queue, in the parts strength is counted

@@ -10,36 +10,52 @@ import (
 
 // recent keeps values by a caller's number for a time, the oldest forgotten first.
 type recent[T any] struct {
-	of    map[string]kept[T]
-	order []stamp
+	of map[string]kept[T]
+	// order is all that was put and forgotten, oldest first. Nothing in it is ever
+	// changed, so that an image may share it (image.go).
+	order []stamp[T]
+	over  uint64 // how many have left the front of order
 }
 
 type kept[T any] struct {
-	at    time.Time
-	value T
+	at     time.Time
+	value  T
+	number uint64 // its place among all that ever was in order
 }
 
-type stamp struct {
-	key string
-	at  time.Time
+type stamp[T any] struct {
+	key   string
+	at    time.Time
+	value T
+	gone  bool // what the key had is forgotten
 }
 
 // mostRecent bounds what is remembered, whatever the configuration says.
 const mostRecent = 500_000
 
 func (m *recent[T]) put(key string, at time.Time, keep time.Duration, value T) {
+	m.note(stamp[T]{key: key, at: at, value: value})
+	for len(m.order) > mostRecent || at.Sub(m.order[0].at) > keep {
+		old := m.order[0]
+		if k, there := m.of[old.key]; there && k.number == m.over {
+			delete(m.of, old.key)
+		}
+		m.order = m.order[1:]
+		m.over++
+	}
+}
+
+// note adds to the order, and does what it says.
+func (m *recent[T]) note(s stamp[T]) {
 	if m.of == nil {
 		m.of = map[string]kept[T]{}
 	}
-	m.of[key] = kept[T]{at, value}
-	m.order = append(m.order, stamp{key, at})
-	for len(m.order) > mostRecent || at.Sub(m.order[0].at) > keep {
-		old := m.order[0]
-		m.order = m.order[1:]
-		if m.of[old.key].at.Equal(old.at) {
-			delete(m.of, old.key)
-		}
+	if s.gone {
+		delete(m.of, s.key)
+	} else {
+		m.of[s.key] = kept[T]{s.at, s.value, m.over + uint64(len(m.order))}
 	}
+	m.order = append(m.order, s)
 }
 
 // get is what is remembered, if it is not older than keep.
@@ -48,7 +64,9 @@ func (m *recent[T]) get(key string, now time.Time, keep time.Duration) (value T,
 	return k.value, there && now.Sub(k.at) <= keep
 }
 
-func (m *recent[T]) forget(key string) { delete(m.of, key) }
+func (m *recent[T]) forget(key string, now time.Time) {
+	m.note(stamp[T]{key: key, at: now, gone: true})
+}
 
 // remember notes who talks with a caller: from the first word, and until some time
 // after the last.
@@ -80,7 +98,7 @@ func (f *Floor) returned(c *call, l *line) (needless *call) {
 	}
 	if turn, ok := f.left.get(key, f.now, l.cfg.Return); ok && l.cfg.Return > 0 {
 		c.turn = turn
-		f.left.forget(key)
+		f.left.forget(key, f.now)
 	}
 	return nil
 }

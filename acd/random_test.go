@@ -266,7 +266,8 @@ type world struct {
 	dialled []CallID
 	calls   int
 	events  []Record
-	alone   bool // without the dumb matcher
+	alone   bool     // without the dumb matcher
+	done    []Action // in the last step
 }
 
 var (
@@ -432,6 +433,7 @@ func (w *world) step(ev Event) {
 	} else {
 		done = stepAndCompare(w.t, w.f, w.now, ev)
 	}
+	w.done = done
 	for _, a := range done {
 		switch a := a.(type) {
 		case Offer:

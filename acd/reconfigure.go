@@ -20,6 +20,7 @@ func (f *Floor) reconfigure(cfg *Config) {
 	if cfg == nil {
 		return
 	}
+	f.config = cfg
 	f.setRules(cfg)
 	touched := f.setLines(cfg.Queues)
 	moved := f.setAgents(cfg.Agents, touched)

@@ -33,6 +33,8 @@ type reservation struct {
 	longer  int       // extensions of the wrap-up
 	until   time.Time // of the ringing, or of the wrap-up
 	due     timer
+
+	mark int // in an image that is being made
 }
 
 // stage is how far a reservation has come.

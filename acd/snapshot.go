@@ -100,6 +100,7 @@ type CallView struct {
 	Attempts int       `json:"attempts,omitempty"` // of calling it, made
 	Due      time.Time `json:"due,omitzero"`       // of a callback: not before
 	Present  bool      `json:"present,omitempty"`  // the customer of a callback is on the line
+	Facts    *Facts    `json:"-"`                  // of a callback: those it was asked for with
 }
 
 // Snapshot copies the floor as it is at now. Ten thousand agents take about a
@@ -208,7 +209,7 @@ func (c *call) view(position int) CallView {
 		v.Agent = c.rings[0].agent.id
 	}
 	if b := c.back; b != nil {
-		v.Callback, v.Attempts, v.Due, v.Present = b.number, b.attempts, b.notBefore, b.present
+		v.Callback, v.Attempts, v.Due, v.Present, v.Facts = b.number, b.attempts, b.notBefore, b.present, b.facts
 	}
 	return v
 }
