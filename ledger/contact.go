@@ -72,7 +72,7 @@ func (t *Tally) before(ev acd.Event) {
 	case acd.Started, acd.Reconfigured:
 		if ev.Config != nil {
 			for _, q := range ev.Config.Queues {
-				t.queues[q.ID] = q
+				t.queues[q.ID] = rulesOf(&q)
 			}
 		}
 	case acd.Arrived:
@@ -135,11 +135,11 @@ func (t *Tally) queued(a acd.Queued) {
 		t.leave(c, overflowed)
 	}
 	cfg := t.queues[a.Queue]
-	r := t.row(rowKey{t.start, OfQueue, string(a.Queue), string(cfg.Client)})
+	r := t.row(rowKey{t.start, OfQueue, string(a.Queue), cfg.client})
 	r.users++
 	c.stay = &stay{
 		row: r, queue: a.Queue, entered: t.now,
-		within: Millis(cfg.Within.Milliseconds()), short: Millis(cfg.ShortAbandon.Milliseconds()),
+		within: Millis(cfg.within.Milliseconds()), short: Millis(cfg.short.Milliseconds()),
 	}
 	c.agent, c.joined, c.counted, c.holders = "", 0, false, 0
 	r.Queue.Within, r.Queue.Short = c.stay.within, c.stay.short

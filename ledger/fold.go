@@ -15,7 +15,7 @@ import (
 type Fold struct {
 	open     map[acd.CallID]*story
 	wrapping map[acd.AgentID]*story
-	queues   map[acd.QueueID]acd.Queue
+	queues   map[acd.QueueID]rules
 	asked    *acd.Facts // of the present event
 	alive    Instant    // the last record that proves the switch was up
 }
@@ -25,7 +25,7 @@ func NewFold() *Fold {
 	return &Fold{
 		open:     make(map[acd.CallID]*story),
 		wrapping: make(map[acd.AgentID]*story),
-		queues:   make(map[acd.QueueID]acd.Queue),
+		queues:   make(map[acd.QueueID]rules),
 	}
 }
 
@@ -187,7 +187,7 @@ func (f *Fold) promise(at Instant, a acd.CallbackKept) {
 	s := newStory(at, acd.Event{Call: a.Callback, Facts: f.asked})
 	s.cdr.Direction, s.cdr.Origin, s.cdr.From, s.cdr.To = "outbound", string(a.Call), a.Number, a.Number
 	if s.cdr.Client == "" {
-		s.cdr.Client = string(f.queues[a.Queue].Client)
+		s.cdr.Client = f.queues[a.Queue].client
 	}
 	s.enter(at, a.Queue)
 	f.open[a.Callback] = s
@@ -219,9 +219,17 @@ func (f *Fold) configure(c *acd.Config) {
 	}
 	clear(f.queues)
 	for _, q := range c.Queues {
-		f.queues[q.ID] = q
+		f.queues[q.ID] = rulesOf(&q)
 	}
 }
+
+// rules is what the books must know of a queue.
+type rules struct {
+	client        string
+	within, short time.Duration
+}
+
+func rulesOf(q *acd.Queue) rules { return rules{string(q.Client), q.Within, q.ShortAbandon} }
 
 func (f *Fold) arrive(at Instant, ev acd.Event) {
 	if _, twice := f.open[ev.Call]; twice || ev.Call == "" {
@@ -229,7 +237,7 @@ func (f *Fold) arrive(at Instant, ev acd.Event) {
 	}
 	s := newStory(at, ev)
 	if s.cdr.Client == "" {
-		s.cdr.Client = string(f.queues[ev.Queue].Client)
+		s.cdr.Client = f.queues[ev.Queue].client
 	}
 	if ev.Kind == acd.Rejected {
 		s.refused, s.rejected = ev.Cause, true

@@ -8,7 +8,7 @@ import (
 )
 
 // conclude says what became of the call, once its last word has come.
-func (s *story) conclude(last acd.Event, q acd.Queue) {
+func (s *story) conclude(last acd.Event, q rules) {
 	s.closed = true
 	s.by = cmp.Or(s.by, last.By, s.settledBy)
 	if s.cause == acd.CauseUnknown {
@@ -45,7 +45,7 @@ func (s *story) conclude(last acd.Event, q acd.Queue) {
 	}
 }
 
-func (s *story) outcome(q acd.Queue) Outcome {
+func (s *story) outcome(q rules) Outcome {
 	switch {
 	case s.cause == acd.CauseRestart:
 		return Broken
@@ -65,7 +65,7 @@ func (s *story) outcome(q acd.Queue) Outcome {
 		acd.CausePortsFull, acd.CauseDraining, acd.CauseAdmin, acd.CauseUnrecordable:
 		return Refused
 	case acd.CauseAbandoned, acd.CauseHangup:
-		if !s.rejected && s.cdr.QueuedFor.Length() < q.ShortAbandon {
+		if !s.rejected && s.cdr.QueuedFor.Length() < q.short {
 			return ShortAbandoned
 		}
 		return Abandoned

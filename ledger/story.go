@@ -129,7 +129,7 @@ func (s *story) missed(at Instant, n acd.OfferID, why acd.Cause, code int) {
 	}
 }
 
-func (s *story) connect(at Instant, c acd.Connect, q acd.Queue) {
+func (s *story) connect(at Instant, c acd.Connect, q rules) {
 	if s.ended || s.rejected {
 		return
 	}
@@ -150,7 +150,7 @@ func (s *story) connect(at Instant, c acd.Connect, q acd.Queue) {
 			s.cdr.RungFor = won.Duration
 		}
 		waited := Span(s.cdr.Started, at)
-		s.cdr.ServiceLevelMet = q.Within > 0 && waited.Length() <= q.Within
+		s.cdr.ServiceLevelMet = q.within > 0 && waited.Length() <= q.within
 	}
 	s.cdr.Agent = string(c.Agent)
 	if !slices.Contains(s.cdr.Agents, s.cdr.Agent) {

@@ -23,7 +23,7 @@ type Tally struct {
 	covered  Instant // shifts are counted up to here
 	shifts   map[acd.AgentID][]Shift
 
-	queues map[acd.QueueID]acd.Queue
+	queues map[acd.QueueID]rules
 	calls  map[acd.CallID]*contact
 	agents map[acd.AgentID]*worker
 	rows   map[rowKey]*row
@@ -54,7 +54,7 @@ func NewTally(s Schedule) *Tally {
 func (t *Tally) SetSchedule(s Schedule) { t.schedule = s }
 
 func (t *Tally) clear() {
-	t.queues = map[acd.QueueID]acd.Queue{}
+	t.queues = map[acd.QueueID]rules{}
 	t.calls = map[acd.CallID]*contact{}
 	t.agents = map[acd.AgentID]*worker{}
 	t.rows = map[rowKey]*row{}
