@@ -94,6 +94,12 @@ type chapter struct {
 // NewTelling is the story of a call before its first word.
 func NewTelling(id CallID) *Telling { return &Telling{call: id} }
 
+// On says on what floor the first record is taken.
+func (t *Telling) On(f *Floor) *Telling {
+	t.config = f.config
+	return t
+}
+
 func (t *Telling) known() bool { return !t.arrived.IsZero() }
 
 // Observe takes one record and what the floor decided on it. It fits Replay.

@@ -92,7 +92,14 @@ func NewAgentTelling(q Question) *AgentTelling {
 	return &AgentTelling{Question: q, floor: NewFloor()}
 }
 
-// Take replays one record; the first must be a Started. False when nothing after
+// On says on what floor the first record is taken; that floor is the telling's then.
+func (t *AgentTelling) On(f *Floor) *AgentTelling {
+	t.floor = f
+	return t
+}
+
+// Take replays one record; the first must be a Started, or of another floor the next
+// one (On). False when nothing after
 // it can matter any more.
 func (t *AgentTelling) Take(r Record) bool {
 	if r.At.After(t.To) {

@@ -101,7 +101,7 @@ func openStream(dir, name string) (io.Reader, io.Closer, error) {
 
 // checkJournal replays the journal: every decision must be made again.
 func (m *manifest) checkJournal(ctx context.Context, dir string, r *backupReport, b *bar) {
-	kept := streamKept{}
+	kept, checkpoints := streamKept{}, 0
 	all := pages{name: streamFile(journalStream), size: int64(m.Journal.Last), read: func(_ context.Context, each func([]byte, int64) error) error {
 		in, f, err := openStream(dir, journalStream)
 		if err != nil {
@@ -111,6 +111,11 @@ func (m *manifest) checkJournal(ctx context.Context, dir string, r *backupReport
 		return readStream(in, journalStream, func(h streamHead) error { kept.streamHead = h; return nil }, func(l *streamLine, text []byte) error {
 			if err := kept.count(l); err != nil {
 				return err
+			}
+			if len(l.Checkpoint) > 0 {
+				if checkpoints++; checkpoints > mostShown {
+					return nil
+				}
 			}
 			return each(text, int64(l.Seq))
 		})

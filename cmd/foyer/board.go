@@ -51,6 +51,9 @@ type board struct {
 	tally   *ledger.Tally
 	hash    *acd.Hash
 	journal *journal
+	// checkpoints writes what is to spare the next start a long replay; nil: nothing does.
+	checkpoints *checkpoints
+
 	carry   func(acd.Action)         // carries out one action; must not block
 	cdr     func([]ledger.CDR)       // keeps finished CDRs
 	counted func(...ledger.Interval) // keeps what was counted
@@ -85,13 +88,13 @@ func newBoard(j *journal, log *zap.Logger) *board {
 		asks:    make(chan func()),
 		clock:   newClock(time.Now()),
 	}
-	b.forgetFloor()
+	b.setFloor(acd.NewFloor())
 	return b
 }
 
-// forgetFloor begins with an empty floor.
-func (b *board) forgetFloor() {
-	b.floor = acd.NewFloor()
+// setFloor puts a floor in the place of the one there was.
+func (b *board) setFloor(f *acd.Floor) {
+	b.floor = f
 	b.floor.OnViolation = func(what string) {
 		b.violations.Add(1)
 		b.log.Error("floor: an invariant was broken", zap.String("what", what))
@@ -230,6 +233,9 @@ func (b *board) take(batch []posted) {
 		}
 	}
 	b.events.Add(uint64(len(batch)))
+	if err == nil {
+		b.checkpoints.consider(b)
+	}
 }
 
 // snapshotAge is how old a view of the floor may be when many ask at once.

@@ -98,7 +98,7 @@ func (c *call) alone() bool { return c.back && !c.answered && c.out == nil && le
 
 // promisedIn are the callbacks that an earlier life of the switch had promised and
 // not made.
-func promisedIn(f *acd.Floor, now time.Time, facts map[acd.CallID]*acd.Facts) []acd.Event {
+func promisedIn(f *acd.Floor, now time.Time) []acd.Event {
 	var asks []acd.Event
 	for _, v := range f.Snapshot(now).Calls {
 		if v.Callback == "" || v.Present { // who was on the line has had their callback
@@ -106,7 +106,7 @@ func promisedIn(f *acd.Floor, now time.Time, facts map[acd.CallID]*acd.Facts) []
 		}
 		asks = append(asks, acd.Event{
 			Kind: acd.CallbackAsked, Call: v.ID, Queue: v.Queue, Number: v.Callback,
-			Since: v.Turn, By: acd.Switch, Facts: facts[v.ID],
+			Since: v.Turn, By: acd.Switch, Facts: v.Facts,
 		})
 	}
 	return asks

@@ -163,8 +163,8 @@ func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at t
 		return err
 	}
 	from := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
-	err := j.scan(ctx, diaryStream, from, func(m *jetstream.MsgMetadata, page []byte) error {
-		page, err := unpackPage(page)
+	err := j.scan(ctx, diaryStream, from, func(m *stored) error {
+		page, err := unpackPage(m.body)
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (j *journal) readDiary(ctx context.Context, since time.Time, each func(at t
 			if !ok || !ok2 {
 				return errors.New("diary page cut short")
 			}
-			if err := each(m.Timestamp, kind, string(key), text); err != nil {
+			if err := each(m.at, kind, string(key), text); err != nil {
 				return err
 			}
 			page = rest

@@ -31,7 +31,7 @@ func (j *journal) verify(ctx context.Context) (verdict, error) {
 }
 
 // Explain says why a call went to whom it went: the life of the switch it came in
-// is replayed up to its last word.
+// is replayed up to its last word, from the last checkpoint before it on.
 func (d *desk) Explain(ctx context.Context, call, lang string) (console.Explanation, error) {
 	id := acd.CallID(call)
 	unknown := fmt.Errorf("call %s is not in the journal: %w", call, console.ErrNotFound)
@@ -39,13 +39,13 @@ func (d *desk) Explain(ctx context.Context, call, lang string) (console.Explanat
 	if !ok {
 		return console.Explanation{}, unknown
 	}
-	from, err := d.ex.journal.lifeAt(ctx, born)
-	if err != nil || from == 0 {
+	begin, err := d.ex.journal.beginningBefore(ctx, born)
+	if err != nil || begin.place == 0 {
 		return console.Explanation{}, errors.Join(err, unknown)
 	}
-	telling, known := acd.NewTelling(id), false
-	floor := acd.NewFloor()
-	err = d.ex.journal.read(ctx, from, func(p page) error {
+	floor, known := begin.floor, false
+	telling := acd.NewTelling(id).On(floor)
+	err = d.ex.journal.read(ctx, begin.place, func(p page) error {
 		for _, r := range p.Records {
 			if r.Event.Kind == acd.Started && r.At.After(born) {
 				return errStop
@@ -94,12 +94,13 @@ func explanationView(x acd.Explanation) console.Explanation {
 // come to them.
 func (d *desk) ExplainAgent(ctx context.Context, q console.AgentQuestion) (console.AgentExplanation, error) {
 	unknown := fmt.Errorf("agent %s between %s and %s: %w", q.Agent, q.From.Format(time.RFC3339), q.To.Format(time.RFC3339), console.ErrNotFound)
-	from, err := d.ex.journal.lifeAt(ctx, q.From)
+	begin, err := d.ex.journal.beginningBefore(ctx, q.From)
 	if err != nil {
 		return console.AgentExplanation{}, err
 	}
-	telling, begun := acd.NewAgentTelling(acd.Question{Agent: acd.AgentID(q.Agent), From: q.From, To: q.To}), false
-	err = d.ex.journal.read(ctx, from, func(p page) error {
+	telling := acd.NewAgentTelling(acd.Question{Agent: acd.AgentID(q.Agent), From: q.From, To: q.To}).On(begin.floor)
+	begun := begin.after != nil
+	err = d.ex.journal.read(ctx, begin.place, func(p page) error {
 		for _, r := range p.Records {
 			if begun = begun || r.Event.Kind == acd.Started; begun && !telling.Take(r) {
 				return errStop
@@ -137,22 +138,26 @@ func agentExplanationView(x acd.AgentExplanation) console.AgentExplanation {
 	return v
 }
 
-// Journal writes the pages between two moments, one a line, with the beginning of
-// the life of the switch they belong to. A zero moment is no bound.
+// Journal writes the pages between two moments, one a line, from the nearest beginning
+// before them on: the start of the switch or a checkpoint. A zero moment is no bound.
 func (d *desk) Journal(ctx context.Context, w io.Writer, from, to time.Time) error {
-	var first uint64 = 1
+	bodies := d.ex.journal.whole
 	if !from.IsZero() {
-		life, err := d.ex.journal.lifeAt(ctx, from)
+		begin, err := d.ex.journal.beginningBefore(ctx, from)
 		if err != nil {
 			return err
 		}
-		first = max(life, 1)
+		if begin.place > 0 {
+			bodies = func(ctx context.Context, each func(*stored) error) error {
+				return begin.bodies(ctx, d.ex.journal, each)
+			}
+		}
 	}
-	err := d.ex.journal.bodies(ctx, first, func(at time.Time, body []byte) error {
-		if !to.IsZero() && at.After(to) {
+	err := bodies(ctx, func(m *stored) error {
+		if !to.IsZero() && m.at.After(to) {
 			return errStop
 		}
-		if _, err := w.Write(body); err != nil {
+		if _, err := w.Write(m.body); err != nil {
 			return err
 		}
 		_, err := io.WriteString(w, "\n")

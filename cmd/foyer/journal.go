@@ -20,7 +20,8 @@ import (
 // floor, in the order it was taken, written and acknowledged before its actions
 // run. The stream "diary" holds what is told of calls afterwards (diary.go).
 //
-// Threads: append is called by the board alone; the diary's note from any goroutine.
+// Threads: append is called by the board alone, and what it notes is the board's;
+// keepCheckpoint and the diary's note from any goroutine.
 type journal struct {
 	server *server.Server
 	conn   *nats.Conn
@@ -33,6 +34,10 @@ type journal struct {
 	// for every call waits for the board and the board for the journal.
 	failed bool
 	rest   time.Time
+
+	life  uint64 // the place of the Started event of the pages that are appended; 0: not known
+	place uint64 // of the page appended last
+	grown int    // bytes appended since the newest checkpoint
 }
 
 var errNoJournal = errors.New("journal out of order")
@@ -45,6 +50,8 @@ const (
 	// the next start finds where to read from without reading the rest.
 	subjectStart  = "journal.start"
 	subjectEvents = "journal.events"
+	// Between them stand checkpoints (checkpoint.go).
+	subjectCheckpoint = "journal.checkpoint"
 
 	// journalAge is how long events stay: long enough to explain last month.
 	journalAge = 31 * 24 * time.Hour
@@ -61,10 +68,14 @@ const (
 )
 
 // page is one message of the journal: the events taken together, and the hash
-// of every decision made before them, so that a replay is checked as it goes.
+// of every decision made before them, so that a replay is checked as it goes. A
+// checkpoint is one without events: programs that do not know it read nothing in it.
 type page struct {
-	Decided uint64       `json:"d,string"`
-	Records []acd.Record `json:"r"`
+	Decided    uint64       `json:"d,string"`
+	Records    []acd.Record `json:"r"`
+	Checkpoint *checkpoint  `json:"c,omitempty"`
+
+	size int // as read
 }
 
 // openJournal starts the embedded store in dir. It listens on nothing.
@@ -166,6 +177,9 @@ func (j *journal) settleDiary() {
 
 // subject is where a page is written.
 func (p *page) subject() string {
+	if p.Checkpoint != nil {
+		return subjectCheckpoint
+	}
 	for i := range p.Records {
 		if p.Records[i].Event.Kind == acd.Started {
 			return subjectStart
@@ -191,10 +205,15 @@ func (j *journal) append(p page) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, err = j.js.Publish(ctx, subject, body)
+	kept, err := j.js.Publish(ctx, subject, body)
 	if j.failed = err != nil; j.failed {
 		j.rest = time.Now().Add(journalRest)
 		return fmt.Errorf("journal write: %w", err)
+	}
+	j.place = kept.Sequence
+	j.grown += len(body)
+	if subject == subjectStart {
+		j.life = kept.Sequence
 	}
 	return nil
 }
@@ -219,12 +238,12 @@ func (j *journal) lastLife(ctx context.Context) (uint64, error) {
 // 0 when the journal does not reach back so far.
 func (j *journal) lifeAt(ctx context.Context, moment time.Time) (uint64, error) {
 	var found uint64
-	starts := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjectStart}}
-	err := j.scan(ctx, journalStream, starts, func(m *jetstream.MsgMetadata, _ []byte) error {
-		if m.Timestamp.After(moment) {
+	starts := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjectStart}, HeadersOnly: true}
+	err := j.scan(ctx, journalStream, starts, func(m *stored) error {
+		if m.at.After(moment) {
 			return errStop
 		}
-		found = m.Sequence.Stream
+		found = m.place
 		return nil
 	})
 	if errors.Is(err, errStop) {
@@ -233,26 +252,43 @@ func (j *journal) lifeAt(ctx context.Context, moment time.Time) (uint64, error) 
 	return found, err
 }
 
-// read gives every page from a place on, in order, and ends with each's error.
+// read gives every page of events from a place on, in order, and ends with each's error.
 func (j *journal) read(ctx context.Context, from uint64, each func(page) error) error {
-	return j.bodies(ctx, from, func(_ time.Time, body []byte) error {
+	return j.bodies(ctx, from, func(m *stored) error {
 		var p page
-		if err := json.Unmarshal(body, &p); err != nil {
+		if err := json.Unmarshal(m.body, &p); err != nil {
 			return fmt.Errorf("journal page: %w", err)
 		}
+		p.size = len(m.body)
 		return each(p)
 	})
 }
 
-// bodies gives every page as it was written, with the moment it was, from a place on.
-func (j *journal) bodies(ctx context.Context, from uint64, each func(at time.Time, body []byte) error) error {
-	since := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
-	return j.scan(ctx, journalStream, since, func(m *jetstream.MsgMetadata, body []byte) error { return each(m.Timestamp, body) })
+// bodies gives every page of events as it was written, from a place on.
+func (j *journal) bodies(ctx context.Context, from uint64, each func(*stored) error) error {
+	return j.scan(ctx, journalStream, since(from), func(m *stored) error {
+		if m.subject == subjectCheckpoint {
+			return nil
+		}
+		return each(m)
+	})
 }
 
-// scan hands every stored message of a stream from a place on to each, with the
-// place and time it was stored first: before a restore, if there was one.
-func (j *journal) scan(ctx context.Context, stream string, from jetstream.OrderedConsumerConfig, each func(*jetstream.MsgMetadata, []byte) error) error {
+// since is everything from a place on.
+func since(place uint64) jetstream.OrderedConsumerConfig {
+	return jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(place, 1)}
+}
+
+// stored is a message as the store has it.
+type stored struct {
+	place   uint64
+	at      time.Time // when it was stored first: before a restore, if there was one
+	subject string
+	body    []byte
+}
+
+// scan hands every stored message of a stream from a place on to each.
+func (j *journal) scan(ctx context.Context, stream string, from jetstream.OrderedConsumerConfig, each func(*stored) error) error {
 	s, err := j.js.Stream(ctx, stream)
 	if err != nil {
 		return err
@@ -276,10 +312,11 @@ func (j *journal) scan(ctx context.Context, stream string, from jetstream.Ordere
 			if err != nil {
 				return err
 			}
+			s := stored{meta.Sequence.Stream, meta.Timestamp, m.Subject(), m.Data()}
 			if at, restored := writtenAt(m.Headers()); restored {
-				meta.Timestamp = at
+				s.at = at
 			}
-			if err := each(meta, m.Data()); err != nil {
+			if err := each(&s); err != nil {
 				return err
 			}
 		}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"time"
 
 	"foyer/acd"
 )
@@ -33,9 +32,9 @@ func storedPages(ctx context.Context, j *journal, name string) (pages, error) {
 	}
 	return pages{name: name, size: int64(s.CachedInfo().State.Msgs), read: func(ctx context.Context, each func([]byte, int64) error) error {
 		var n int64
-		return j.bodies(ctx, 1, func(_ time.Time, body []byte) error {
+		return j.whole(ctx, func(m *stored) error {
 			n++
-			return each(body, n)
+			return each(m.body, n)
 		})
 	}}, nil
 }
@@ -192,9 +191,56 @@ type judge struct {
 	floor *acd.Floor
 	sum   *acd.Hash
 	see   func(acd.Record, []acd.Action) // shown every record from the first beginning on; may be nil
+
+	before []page // while there was no beginning: what a checkpoint may be of stands before it
 }
 
+// mostBefore bounds what is kept of pages without a beginning: a checkpoint stands no
+// further behind the page it is of.
+const mostBefore = 20_000
+
 func (j *judge) page(p page) error {
+	switch {
+	case p.Checkpoint != nil:
+		return j.begin(p.Checkpoint)
+	case j.floor == nil && p.subject() != subjectStart:
+		if len(j.before) == mostBefore {
+			j.before = append(j.before[:0], j.before[mostBefore/2:]...)
+		}
+		j.before = append(j.before, p)
+		return nil
+	}
+	return j.records(p)
+}
+
+// begin begins with a checkpoint, unless that cannot be read or somebody else was first.
+func (j *judge) begin(c *checkpoint) error {
+	if j.floor != nil {
+		return nil
+	}
+	f, err := c.floor()
+	if err != nil {
+		return nil // another one will do, or the start of a switch
+	}
+	j.floor, j.sum = f, acd.ResumeHash(c.Hash)
+	j.lives++
+	if j.see != nil {
+		seenAs(f, c.At, j.see)
+	}
+	before := j.before
+	j.before = nil
+	for _, p := range before {
+		if len(p.Records) == 0 || p.Records[0].Seq <= c.Seq {
+			continue
+		}
+		if err := j.records(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *judge) records(p page) error {
 	for i, r := range p.Records {
 		if r.Event.Kind == acd.Started {
 			j.floor, j.sum = acd.NewFloor(), acd.NewHash()

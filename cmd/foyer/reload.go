@@ -46,6 +46,14 @@ func (ex *exchange) reload(ctx context.Context, dry bool) ([]config.Change, erro
 	return changes, nil
 }
 
+// apart is aside for what is no reload: one of them at a time.
+func (ex *exchange) apart(f func()) {
+	ex.reloading.Lock()
+	defer ex.reloading.Unlock()
+	defer aside()()
+	f()
+}
+
 // takeOver puts a plan in the place of the one before. The floor comes first, so
 // that it knows an agent before their phone can register, and a queue before a call
 // is led to it.

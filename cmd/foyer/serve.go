@@ -18,7 +18,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"foyer/acd"
 	"foyer/cmd/foyer/config"
 	"foyer/cmd/foyer/keeper"
 	"foyer/console"
@@ -177,6 +176,7 @@ type running struct {
 	revival   *revival       // until start
 	poison    *poison
 	continued bool // the floor is the last life's
+	replayed  int  // events of the last life that this one went over
 
 	stopBoard, stopEdge, stopTaps context.CancelFunc
 	boardDone, tapsDone           chan struct{}
@@ -263,6 +263,7 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	ex.board = newBoard(ex.journal, ex.log.Named("board"))
 	ex.board.carry, ex.board.cdr = ex.carry, ex.keep
 	ex.board.tally, ex.board.counted = ledger.NewTally(shiftsOf(cfg)), ex.cdrs.PutIntervals
+	ex.board.checkpoints = newCheckpoints(ex.journal, ex.cdrs.Flush, ex.apart, ex.log.Named("checkpoints"))
 	if err := ex.recover(); err != nil {
 		return err
 	}
@@ -289,74 +290,6 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 		ex.reserve.suspend = ex.recordings.Suspend
 	}
 	return nil
-}
-
-// recover replays the last life's journal so that every call it saw has its CDR and
-// is counted, also those the kill cut short: the Started event of this life closes
-// them.
-func (ex *exchange) recover() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	from, err := ex.journal.lastLife(ctx)
-	if err != nil || from == 0 {
-		return err
-	}
-	goesOn, whole := ex.sameLife(from), true
-	var missing time.Time // what the books may lack happened after it
-	if goesOn {
-		if missing, err = ex.booksUntil(ctx); err != nil {
-			return fmt.Errorf("call records: %w", err)
-		}
-	}
-	floor, hash := ex.board.floor, acd.NewHash()
-	asked := map[acd.CallID]*acd.Facts{}
-	err = ex.journal.read(ctx, from, func(p page) error {
-		for _, r := range p.Records {
-			ex.board.last, ex.board.seq = r.At, r.Seq
-			if r.Event.Kind == acd.CallbackAsked {
-				asked[r.Event.Call] = r.Event.Facts
-			}
-			// An event that has killed the last life must not kill every next one.
-			whole = whole && ex.confined(aReplay, ex.log, func() {
-				actions := floor.Step(r.At, r.Event)
-				hash.Add(r, actions)
-				rows, counts := ex.board.fold.Apply(r.At, r.Event, actions), ex.board.tally.Apply(r.At, r.Event, actions)
-				if !r.At.Before(missing) {
-					ex.cdrs.Put(rows...)
-					ex.cdrs.PutIntervals(counts...)
-				}
-			})
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	ex.board.clock.notBefore(ex.board.last)
-	if err := ex.cdrs.Flush(ctx); err != nil {
-		return fmt.Errorf("call records: %w", err)
-	}
-	if goesOn && whole {
-		ex.board.hash, ex.continued = hash, true
-		return nil
-	}
-	ex.confined(aReplay, ex.log, func() { ex.promised = promisedIn(floor, ex.board.last, asked) })
-	ex.board.forgetFloor()
-	if open := ex.board.fold.Open(); len(open) > 0 {
-		ex.log.Warn("the last life ended with calls up", zap.Int("calls", len(open)))
-	}
-	return nil
-}
-
-// booksUntil is a moment before which the books have everything: rows are written in
-// the order in which they come, so none is missing that came a minute before the
-// newest call there began.
-func (ex *exchange) booksUntil(ctx context.Context) (time.Time, error) {
-	rows, err := ex.cdrs.List(ctx, ledger.Query{Limit: 1})
-	if err != nil || len(rows) == 0 {
-		return time.Time{}, err
-	}
-	return rows[0].Started.Time().Add(-time.Minute), nil
 }
 
 // openMedia makes the media side.
@@ -445,6 +378,7 @@ func (ex *exchange) start() error {
 	ex.revival = nil
 	ex.wait.Go(func() { ex.hours(edgeCtx) })
 	ex.wait.Go(func() { ex.watchBoard(edgeCtx) })
+	ex.wait.Go(func() { ex.board.checkpoints.run(edgeCtx) })
 	ex.wait.Go(func() { ex.watchToll(edgeCtx) })
 	ex.wait.Go(func() { ex.watchKeeper(edgeCtx) })
 	ex.wait.Go(func() { ex.reserve.keep(edgeCtx) })

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // A stream in a backup is text, a JSON value a line: first what it is, then every
@@ -35,6 +34,8 @@ type streamLine struct {
 	// Of the journal, as stored: what this release does not know is kept too.
 	Decided json.RawMessage `json:"d,omitempty"`
 	Records json.RawMessage `json:"r,omitempty"`
+	// Of a checkpoint.
+	Checkpoint json.RawMessage `json:"c,omitempty"`
 }
 
 // streamRest keeps a backup from taking more than half of a processor's time from
@@ -61,13 +62,12 @@ func (d *desk) Stream(ctx context.Context, w io.Writer, name string) error {
 	if state.Msgs == 0 {
 		return out.Flush()
 	}
-	from := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: state.FirstSeq}
 	begun := time.Now()
-	err = j.scan(ctx, name, from, func(m *jetstream.MsgMetadata, body []byte) error {
-		if m.Sequence.Stream > state.LastSeq {
+	err = j.scan(ctx, name, since(state.FirstSeq), func(m *stored) error {
+		if m.place > state.LastSeq {
 			return errStop
 		}
-		if err := writeLine(out, name, m, body); err != nil {
+		if err := writeLine(out, name, m); err != nil {
 			return err
 		}
 		if worked := time.Since(begun); worked >= streamRest {
@@ -82,15 +82,15 @@ func (d *desk) Stream(ctx context.Context, w io.Writer, name string) error {
 	return out.Flush()
 }
 
-func writeLine(w io.Writer, stream string, m *jetstream.MsgMetadata, body []byte) error {
+func writeLine(w io.Writer, stream string, m *stored) error {
 	if stream == diaryStream {
-		return json.NewEncoder(w).Encode(streamLine{Seq: m.Sequence.Stream, At: m.Timestamp.UTC(), Page: body})
+		return json.NewEncoder(w).Encode(streamLine{Seq: m.place, At: m.at.UTC(), Page: m.body})
 	}
-	fields, ok := bytes.CutPrefix(body, []byte("{"))
+	fields, ok := bytes.CutPrefix(m.body, []byte("{"))
 	if !ok {
-		return fmt.Errorf("message %d is no page", m.Sequence.Stream)
+		return fmt.Errorf("message %d is no page", m.place)
 	}
-	_, err := fmt.Fprintf(w, `{"seq":%d,"at":%q,%s`+"\n", m.Sequence.Stream, m.Timestamp.UTC().Format(time.RFC3339Nano), fields)
+	_, err := fmt.Fprintf(w, `{"seq":%d,"at":%q,%s`+"\n", m.place, m.at.UTC().Format(time.RFC3339Nano), fields)
 	return err
 }
 
@@ -163,9 +163,10 @@ func (j *journal) restore(ctx context.Context, stream string, l *streamLine) err
 	m.Data = l.Page
 	if stream == journalStream {
 		body, err := json.Marshal(struct {
-			Decided json.RawMessage `json:"d"`
-			Records json.RawMessage `json:"r"`
-		}{l.Decided, l.Records})
+			Decided    json.RawMessage `json:"d"`
+			Records    json.RawMessage `json:"r"`
+			Checkpoint json.RawMessage `json:"c,omitempty"`
+		}{l.Decided, l.Records, l.Checkpoint})
 		if err != nil {
 			return fmt.Errorf("message %d: %w", l.Seq, err)
 		}
