@@ -32,9 +32,10 @@ func (j *journal) beginningBefore(ctx context.Context, moment time.Time) (beginn
 			continue
 		}
 		b, err := j.beginningAt(ctx, all[i].place)
-		if err == nil || !unusable(err) {
-			return b, err
+		if err == nil && b.after.At.After(moment) || unusable(err) {
+			continue
 		}
+		return b, err
 	}
 	return beginning{place: life, floor: acd.NewFloor()}, nil
 }
