@@ -561,6 +561,64 @@ func TestReadersBeginWithACheckpoint(t *testing.T) {
 	l.dies()
 }
 
+// A backup has the checkpoints too: what is restored of it can be replayed, and begun
+// with, like the journal it was made of.
+func TestCheckpointsAreBackedUp(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	l := newLife(t, t.TempDir(), nil)
+	l.works(brokenOff(1500, 30))
+	c, _, err := l.ex.journal.checkpoint(ctx, l.places()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.expires(c.Page - 30)
+	kept := filepath.Join(t.TempDir(), streamFile(journalStream))
+	err = writeFile(kept, func(w io.Writer) error { return (&desk{ex: l.ex}).Stream(ctx, w, journalStream) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := l.ex.journal.verify(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := manifest{}
+	in, f, err := openStream(filepath.Dir(kept), journalStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := readStream(in, journalStream, func(h streamHead) error { m.Journal.streamHead = h; return nil }, func(line *streamLine, _ []byte) error { return m.Journal.count(line) }); err != nil {
+		t.Fatal(err)
+	}
+	r := m.report(filepath.Dir(kept))
+	m.checkJournal(ctx, filepath.Dir(kept), r, &bar{})
+	if said := asJSON(r); !strings.Contains(said, fmt.Sprintf("%d events in 1 lives, %d decisions the same again", m.Journal.Events, whole.decisions)) {
+		t.Errorf("%s; want %+v", said, whole)
+	}
+	places := l.places()
+	l.dies()
+
+	back, err := openStreams(t.TempDir(), time.Hour, map[string]uint64{journalStream: m.Journal.First, diaryStream: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.close()
+	if err := back.restoreStream(ctx, filepath.Dir(kept), journalStream, &bar{}); err != nil {
+		t.Fatal(err)
+	}
+	again := (&aLife{tb: t, ex: &exchange{journal: back}}).places()
+	if !reflect.DeepEqual(again, places) {
+		t.Errorf("restored: %v, were %v", again, places)
+	}
+	if v, err := back.verify(ctx); err != nil || v != whole {
+		t.Errorf("%+v, %v; want %+v", v, err, whole)
+	}
+	if begin, err := back.beginningBefore(ctx, time.Now()); err != nil || begin.after == nil || begin.after.Life != c.Life {
+		t.Errorf("%+v, %v", begin, err)
+	}
+}
+
 // BenchmarkRecover is the time until a killed life goes on.
 func BenchmarkRecover(b *testing.B) {
 	for _, calls := range []int{20_000, 100_000} {
