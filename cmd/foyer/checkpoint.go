@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -148,7 +149,7 @@ type checkpoints struct {
 	flush   func(context.Context) error // returns once the books have all they were given
 	apart   func(func())                // runs what takes a processor for long
 	log     *zap.Logger
-	least   int // for tests: instead of leastJournalled
+	least   int
 
 	work   chan *frozen // holds one
 	busy   atomic.Bool  // one is on its way
@@ -158,8 +159,8 @@ type checkpoints struct {
 	written, failures atomic.Uint64
 }
 
-func newCheckpoints(j *journal, flush func(context.Context) error, apart func(func()), log *zap.Logger) *checkpoints {
-	return &checkpoints{journal: j, flush: flush, apart: apart, log: log, least: leastJournalled, work: make(chan *frozen, 1)}
+func newCheckpoints(j *journal, flush func(context.Context) error, apart func(func()), least int, log *zap.Logger) *checkpoints {
+	return &checkpoints{journal: j, flush: flush, apart: apart, log: log, least: cmp.Or(least, leastJournalled), work: make(chan *frozen, 1)}
 }
 
 // consider takes a checkpoint if it is worth it. Called by the board, after a page that

@@ -57,8 +57,7 @@ func newLife(tb testing.TB, dir string, memory *keeper.Memory) *aLife {
 	ex.board.carry = func(acd.Action) {}
 	ex.board.cdr = func(rows []ledger.CDR) { ex.cdrs.Put(rows...) }
 	ex.board.tally, ex.board.counted = ledger.NewTally(nil), ex.cdrs.PutIntervals
-	ex.board.checkpoints = newCheckpoints(ex.journal, ex.cdrs.Flush, func(f func()) { f() }, ex.log)
-	ex.board.checkpoints.least = 60_000
+	ex.board.checkpoints = newCheckpoints(ex.journal, ex.cdrs.Flush, func(f func()) { f() }, 60_000, ex.log)
 	l.ex = ex
 	return l
 }
@@ -422,6 +421,41 @@ func TestAfterTheMachineTheBooksAreMadeGood(t *testing.T) {
 	}
 }
 
+// A life that does not go on leaves its promises to the next, with all that was said when
+// they were made, also those that were made before the checkpoint.
+func TestPromisesAreFoundInACheckpoint(t *testing.T) {
+	t.Parallel()
+	l := newLife(t, t.TempDir(), nil)
+	l.late = 1
+	queue := acd.Queue{ID: "sales", Callback: acd.Callback{Attempts: 3, Retry: time.Minute}}
+	asked := acd.Event{Kind: acd.CallbackAsked, Call: "b1", Queue: "sales", Number: "+33612345678", Facts: &acd.Facts{Client: "acme", DID: "+33170000001"}}
+	for _, ev := range []acd.Event{{Kind: acd.Started, Config: &acd.Config{Queues: []acd.Queue{queue}}}, asked} {
+		l.take([]posted{{time.Now().UnixNano(), ev}})
+	}
+	for n := range 1000 {
+		id := acd.CallID(fmt.Sprint("c", n))
+		l.take([]posted{
+			{time.Now().UnixNano(), acd.Event{Kind: acd.Arrived, Call: id, Queue: "sales"}}, {0, acd.Event{Kind: acd.Gone, Call: id, By: acd.Caller}},
+			{0, acd.Event{Kind: acd.Closed, Call: id, By: acd.Caller}},
+		})
+	}
+	places := l.places()
+	c, _, err := l.ex.journal.checkpoint(context.Background(), places[len(places)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.expires(c.Page)
+	l.dies()
+	next := l.next()
+	if err := next.ex.recover(); err != nil {
+		t.Fatal(err)
+	}
+	if p := next.ex.promised; len(p) != 1 || p[0].Call != "b1" || p[0].Number != asked.Number || !reflect.DeepEqual(p[0].Facts, asked.Facts) || next.ex.replayed > 900 {
+		t.Errorf("%s, %d events replayed", asJSON(p), next.ex.replayed)
+	}
+	next.dies()
+}
+
 // An event that kills the replay ends it, also behind a checkpoint; the life begins anew.
 func TestAFaultBehindACheckpointEndsTheReplay(t *testing.T) {
 	t.Parallel()
@@ -617,6 +651,34 @@ func TestCheckpointsAreBackedUp(t *testing.T) {
 	if begin, err := back.beginningBefore(ctx, time.Now()); err != nil || begin.after == nil || begin.after.Life != c.Life {
 		t.Errorf("%+v, %v", begin, err)
 	}
+}
+
+// On a whole switch: checkpoints are written beside the calls, and the next life works
+// behind them.
+func TestCheckpointsOfASwitch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	often := func(st *staging) { st.least = 1 }
+	s := openStage(t, dir, often)
+	for range 2 {
+		_, out := s.waits(callerTone)
+		out.Bye()
+		s.rowOf(out)
+	}
+	k := s.ex.board.checkpoints
+	s.until("a checkpoint is written", func() bool { return k.written.Load() > 0 && !k.busy.Load() })
+	s.retires()
+
+	s = openStage(t, dir, often)
+	if n, err := s.ex.journal.verify(s.ctx); err != nil || n.lives != 2 {
+		t.Errorf("%+v, %v", n, err)
+	}
+	if k := s.ex.board.checkpoints; k.failures.Load() != 0 {
+		t.Errorf("%d checkpoints failed", k.failures.Load())
+	}
+	_, out := s.waits(callerTone)
+	out.Bye()
+	s.rowOf(out)
 }
 
 // BenchmarkRecover is the time until a killed life goes on.

@@ -60,6 +60,7 @@ type tuning struct {
 	read    func(path string) (*config.Config, error) // reads the configuration again; nil: readApart
 	stall   time.Duration                             // how long the board may do without listening; 0: stallAfter
 	minute  time.Duration                             // how often the hours of callbacks are looked at; 0: a minute
+	least   int                                       // bytes that must have been journalled for a checkpoint; 0: leastJournalled
 	keeper  *keeper.Client                            // has kept what must outlive us; nil: nobody does
 	plan    *plan                                     // of the configuration; nil: it is made
 }

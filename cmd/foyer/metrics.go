@@ -295,6 +295,8 @@ func newGauges(ex *exchange) *gauges {
 	add("floor_stalls_total", "Times the floor stood still for more than five seconds: faults of ours.")
 	add("panics_total", "Faults of ours, each confined to the call, leg, connection, recording, row or round it happened in.", "part")
 	add("journal_errors_total", "Events that could not be journalled.")
+	add("checkpoints_total", "Checkpoints of the floor written to the journal.")
+	add("checkpoint_errors_total", "Checkpoints that could not be written, and are tried again later.")
 	return g
 }
 
@@ -373,6 +375,8 @@ func (g *gauges) collect(ch chan<- prometheus.Metric) {
 	send("floor_violations_total", float64(ex.board.violations.Load()))
 	send("floor_stalls_total", float64(ex.board.stalls.Load()))
 	send("journal_errors_total", float64(ex.board.failures.Load()))
+	send("checkpoints_total", float64(ex.board.checkpoints.written.Load()))
+	send("checkpoint_errors_total", float64(ex.board.checkpoints.failures.Load()))
 	for part := range ex.faults {
 		send("panics_total", float64(ex.faults[part].Load()), confinedPart(part).String())
 	}

@@ -263,7 +263,7 @@ func (ex *exchange) openStores(cfg *config.Config, dir string) error {
 	ex.board = newBoard(ex.journal, ex.log.Named("board"))
 	ex.board.carry, ex.board.cdr = ex.carry, ex.keep
 	ex.board.tally, ex.board.counted = ledger.NewTally(shiftsOf(cfg)), ex.cdrs.PutIntervals
-	ex.board.checkpoints = newCheckpoints(ex.journal, ex.cdrs.Flush, ex.apart, ex.log.Named("checkpoints"))
+	ex.board.checkpoints = newCheckpoints(ex.journal, ex.cdrs.Flush, ex.apart, ex.least, ex.log.Named("checkpoints"))
 	if err := ex.recover(); err != nil {
 		return err
 	}
