@@ -200,29 +200,37 @@ func (k *checkpoints) run(ctx context.Context) {
 }
 
 func (k *checkpoints) write(ctx context.Context, still *frozen) {
-	ctx, cancel := context.WithTimeout(ctx, checkpointTimeout)
-	defer cancel()
-	var body []byte
-	var err error
-	k.apart(func() {
-		if err = still.pack(); err == nil {
-			body, err = json.Marshal(page{Checkpoint: &still.checkpoint})
-		}
-	})
-	if err == nil {
-		err = k.flush(ctx)
-	}
-	if err == nil {
-		err = k.journal.keepCheckpoint(ctx, body)
+	size, err := k.keep(ctx, still)
+	if ctx.Err() != nil {
+		return // the switch stops
 	}
 	if k.failed.Store(err != nil); err != nil {
 		k.failures.Add(1)
 		k.log.Error("checkpoint not written; the next one is tried soon", zap.Error(err))
 		return
 	}
-	k.size.Store(int64(len(body)))
+	k.size.Store(int64(size))
 	k.written.Add(1)
-	k.log.Debug("checkpoint written", zap.Uint64("event", still.Seq), zap.Int("bytes", len(body)))
+	k.log.Debug("checkpoint written", zap.Uint64("event", still.Seq), zap.Int("bytes", size))
+}
+
+// keep brings a checkpoint into the journal, once the books have what came before it.
+func (k *checkpoints) keep(ctx context.Context, still *frozen) (size int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkpointTimeout)
+	defer cancel()
+	var body []byte
+	k.apart(func() {
+		if err = still.pack(); err == nil {
+			body, err = json.Marshal(page{Checkpoint: &still.checkpoint})
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := k.flush(ctx); err != nil {
+		return 0, err
+	}
+	return len(body), k.journal.keepCheckpoint(ctx, body)
 }
 
 // keepCheckpoint writes a checkpoint. Any goroutine may call it.
