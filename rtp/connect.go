@@ -20,25 +20,53 @@ import (
 // connect splits the leg's port in two. It is done when the leg is visited, not
 // at the lock itself, as it reads what still waits in the first socket.
 func (s *shard) connect(l *Leg) {
-	fd, err := l.spare, error(nil)
-	if fd != noSocket {
-		err = attach(fd, l.local, l.latch.peer)
-	} else {
-		fd, err = connectSocket(l.fd, l.local, l.latch.peer)
+	fd, err := s.socketFor(l)
+	if fd == noSocket && err == nil {
+		return // the next visit finds one
+	}
+	if err == nil {
+		err = connectSocket(fd, l.fd, l.local, l.latch.peer)
 	}
 	if err != nil {
+		s.drop(fd)
 		s.log.Warn("media leg stays unconnected", zap.Error(err)) // and costs a little more
 		l.single = true
 		return
 	}
-	l.open, l.fd, l.spare = l.fd, fd, noSocket
+	s.part(l, fd)
+	s.drain(l, l.open) // came before what the new socket gets
+}
+
+// part has a leg read and send by the socket of its peer, and read the other for
+// strangers.
+func (s *shard) part(l *Leg, fd int32) {
+	l.open, l.fd = l.fd, fd
 	if l.lazy {
 		s.watch(l, unix.EPOLL_CTL_ADD, l.open, readyOpen)
 	} else {
 		s.watch(l, unix.EPOLL_CTL_MOD, l.open, readyOpen)
 		s.watch(l, unix.EPOLL_CTL_ADD, l.fd, readyRTP)
 	}
-	s.drain(l, l.open) // came before what the new socket gets
+}
+
+// socketFor gives a socket for the peer of a leg. One that is kept comes from the stock,
+// which may have none at the moment: noSocket.
+func (s *shard) socketFor(l *Leg) (int32, error) {
+	if s.stock != nil {
+		return s.stock.take(), nil
+	}
+	return newSocket(l.local.Addr())
+}
+
+// drop closes a socket of a leg that goes on.
+func (s *shard) drop(fd int32) {
+	if s.stock != nil {
+		s.unwatch(fd)
+		_ = share(fd, 1) // while it is still stored it is in nobody's way
+		s.stock.drop(0, fd)
+	} else {
+		closeSockets(fd)
+	}
 }
 
 // trust takes the connected socket for the peer's own once it has been read empty.
@@ -73,15 +101,7 @@ func (s *shard) disconnect(l *Leg) {
 	if l.open == noSocket {
 		return
 	}
-	if l.kept == nil {
-		closeSockets(l.fd)
-	} else {
-		s.unwatch(l.fd)
-		if err := detach(l.fd, l.local); err != nil {
-			s.log.Warn("media leg keeps its old peer's socket", zap.Error(err))
-		}
-		l.spare = l.fd
-	}
+	s.drop(l.fd)
 	l.fd, l.open, l.own = l.open, noSocket, false
 	if l.lazy {
 		s.watch(l, unix.EPOLL_CTL_DEL, l.fd, readyRTP)

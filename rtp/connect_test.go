@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -79,26 +80,27 @@ func TestStrangersAreCountedBesideAConnectedPeer(t *testing.T) {
 		}
 	}
 	// Nobody can join the port.
-	if _, err := openSocket(a.leg.local, true); err == nil {
-		t.Error("somebody else could bind the port")
+	fd, err := newSocket(loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSockets(fd)
+	if err := errors.Join(share(fd, 1), bindSocket(fd, a.leg.local)); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("somebody else binds the port: %v", err)
 	}
 }
 
 // What a stranger got into the socket between its binding and its connecting is
 // not taken for the peer's.
 func TestOnlyAnEmptiedSocketIsThePeersOwn(t *testing.T) {
-	s, err := newShard(&Options{Log: zap.NewNop()}, nil)
+	s, err := newShard(&Options{Log: zap.NewNop()}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.release()
 	s.clock()
 	socket := func() (int32, netip.AddrPort) {
-		fd, err := openSocket(netip.AddrPortFrom(loopback, 0), false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { closeSockets(fd) })
+		fd := bound(t, netip.AddrPortFrom(loopback, 0))
 		sa, err := unix.Getsockname(int(fd))
 		if err != nil {
 			t.Fatal(err)

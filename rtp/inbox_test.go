@@ -75,7 +75,7 @@ func killedAfterReading(t *testing.T, s Suite, by, recorded int) {
 	say()
 	say()
 	say()
-	fd := int32(h.held[socketName(a.leg.port)][2])
+	fd := h.ofPeer(a.leg)
 	read, place := 1, 0
 	switch by {
 	case byMany:
@@ -152,7 +152,7 @@ func killedInAGroup(t *testing.T, besides bool) {
 	tap.Read(func(TapRecord) {})
 	mail, in := inboxes(memory)
 	leg := func(p *peer) *Leg {
-		return &Leg{fd: int32(h.held[socketName(p.leg.port)][2]), port: p.leg.port}
+		return &Leg{fd: h.ofPeer(p.leg), port: p.leg.port}
 	}
 	record := func(channel int, b *inbox, place int) {
 		p := peers[channel]

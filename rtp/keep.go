@@ -2,6 +2,7 @@ package rtp
 
 import (
 	"iter"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,10 +27,10 @@ type Memory interface {
 // Store keeps descriptors for the next process, as systemd's descriptor store does
 // (FDSTORE=1). Shards do not call it, so it may wait a little.
 type Store interface {
-	Store(name string, fds ...int) error // adds to those under name
-	Remove(name string) error            // all under name
-	Inherited(name string) []int         // of the last process; once, to own
-	Unclaimed() []string                 // names of which Inherited has not been called
+	StoreEach(names []string, fds []int) error // each under the name in its place
+	Remove(names ...string) error              // all under them
+	Inherited(name string) []int               // of the last process; once, to own
+	Unclaimed() []string                       // names of which Inherited has not been called
 }
 
 // A leg that is kept has a record, which its shard writes when something in it has
@@ -80,7 +81,7 @@ type keeping struct {
 // keyPrefix begins the keys of all that media keeps.
 const keyPrefix = "media/"
 
-func recordKey(port uint16) string { return keyPrefix + socketName(port) }
+func recordKey(port uint16) string { return keyPrefix + strconv.Itoa(int(port)) }
 
 // Key is what the leg's record is kept under, for Media.Resume; "" if it is not kept.
 func (l *Leg) Key() string {

@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -44,7 +45,6 @@ type holder struct {
 
 	mu     sync.Mutex
 	held   map[string][]int
-	stored int // descriptors, ever
 	synced chan struct{}
 }
 
@@ -119,17 +119,52 @@ func (h *holder) keep(name string, fds []int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held[name] = append(h.held[name], fds...)
-	h.stored += len(fds)
 }
 
-func (h *holder) Remove(name string) error {
+func (h *holder) Remove(names ...string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, fd := range h.held[name] {
-		_ = unix.Close(fd)
+	for _, name := range names {
+		for _, fd := range h.held[name] {
+			_ = unix.Close(fd)
+		}
+		delete(h.held, name)
 	}
-	delete(h.held, name)
 	return nil
+}
+
+// sockets are those held that are bound to the ports of a leg.
+func (h *holder) sockets(l *Leg) (fds []int32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, held := range h.held {
+		for _, fd := range held {
+			if at, _ := plainAddr(unix.Getsockname(fd)); at.Port()&^1 == l.port {
+				fds = append(fds, int32(fd))
+			}
+		}
+	}
+	return fds
+}
+
+// ofPeer is the one of them that is connected to the leg's peer.
+func (h *holder) ofPeer(l *Leg) int32 {
+	h.t.Helper()
+	k, ok := sortSockets(l.port, h.sockets(l))
+	if !ok || len(k.seconds) != 1 {
+		h.t.Fatalf("%s has %d sockets of its peer's that are stored", l.local, len(k.seconds))
+	}
+	return k.seconds[0]
+}
+
+// count is how many descriptors it holds.
+func (h *holder) count() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, held := range h.held {
+		n += len(held)
+	}
+	return n
 }
 
 // sync waits until what other processes have said is done.
@@ -159,19 +194,25 @@ type inherited struct {
 	fds map[string][]int
 }
 
-func (s *inherited) Store(name string, fds ...int) error {
-	if s.holder != nil {
-		s.holder.keep(name, duplicate(fds))
-		return nil
+func (s *inherited) StoreEach(names []string, fds []int) (err error) {
+	for i, name := range names {
+		if s.holder != nil {
+			s.holder.keep(name, duplicate(fds[i:i+1]))
+		} else {
+			err = errors.Join(err, unix.Sendmsg(s.line, []byte("+"+name), unix.UnixRights(fds[i]), nil, 0))
+		}
 	}
-	return unix.Sendmsg(s.line, []byte("+"+name), unix.UnixRights(fds...), nil, 0)
+	return err
 }
 
-func (s *inherited) Remove(name string) error {
+func (s *inherited) Remove(names ...string) (err error) {
 	if s.holder != nil {
-		return s.holder.Remove(name)
+		return s.holder.Remove(names...)
 	}
-	return unix.Sendmsg(s.line, []byte("-"+name), nil, nil, 0)
+	for _, name := range names {
+		err = errors.Join(err, unix.Sendmsg(s.line, []byte("-"+name), nil, nil, 0))
+	}
+	return err
 }
 
 func (s *inherited) Inherited(name string) []int {
@@ -201,8 +242,8 @@ func (h *holder) life(change func(*Options)) *Media {
 	for name, held := range h.held {
 		fds[name] = duplicate(held)
 	}
-	h.mu.Unlock()
 	first := len(fds) == 0
+	h.mu.Unlock()
 	m := open(h.t, func(o *Options) {
 		o.Memory, o.Sockets = memory{calls}, &inherited{holder: h, fds: fds}
 		o.TapMemory = func(int) ([]byte, error) { return mapped(h.t, h.tap, TapMemory), nil }

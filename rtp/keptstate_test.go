@@ -193,11 +193,7 @@ func TestALockHoldsInTheNextLife(t *testing.T) {
 		return p.sync().Received > 0
 	})
 	h.next(m, nil, p)
-	stranger, err := openSocket(netip.AddrPortFrom(loopback, 0), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeSockets(stranger)
+	stranger := bound(t, netip.AddrPortFrom(loopback, 0))
 	to := newSockaddr(p.leg.Addr(), loopback)
 	send(stranger, marshal(t, pion.Packet{Header: pion.Header{Version: 2, PayloadType: 8, SSRC: 3}, Payload: frame(9)}), &to)
 	p.say(8, frame(7))
@@ -335,8 +331,6 @@ func TestLegsOutliveAnotherConfiguration(t *testing.T) {
 	<-closed
 	until(t, "the port is nobody's", func() bool {
 		used, _ := m.Ports()
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return used == 0 && len(h.held) == 0
+		return used == 0 && len(h.sockets(p.leg)) == 0
 	})
 }

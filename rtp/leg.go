@@ -78,7 +78,6 @@ type Leg struct {
 	// The rest is touched when visited, or less.
 	shard       *shard   // fixed
 	rtcp        int32    // the RTCP socket
-	spare       int32    // waits for a peer, to be connected to it; else noSocket
 	kept        *keeping // nil: not kept
 	index       int32    // in shard.legs
 	visits      int      // slot in shard.visits
@@ -324,41 +323,22 @@ func (s *shard) end(l *Leg) {
 	s.load.Add(-1)
 }
 
-// giveBack returns the leg's port: its sockets closed or, if they are kept, resting.
+// giveBack closes the sockets of a leg and returns its port.
 func (s *shard) giveBack(l *Leg) {
 	port := l.local.Port()
-	if s.store == nil {
-		closeSockets(l.fd, l.open, l.rtcp)
+	if s.stock == nil {
+		closeSockets(l.sockets()...)
 		s.ports.release(port, time.Now())
 		return
 	}
-	k := l.sockets()
-	for _, fd := range [...]int32{k.rtp, k.rtcp, k.peer} {
+	for _, fd := range l.sockets() {
 		s.unwatch(fd)
 	}
-	free := func() {
-		if err := s.store.Remove(socketName(port)); err != nil {
-			s.log.Warn("media sockets stay stored", zap.Uint16("port", port), zap.Error(err))
-		}
-		k.close()
-		s.ports.release(port, time.Now())
-	}
-	switch {
-	case s.stop:
-		free()
-	case k.rest(l.local) != nil || !s.ports.park(port, k, time.Now()):
-		s.beside.Go(free)
-	}
+	s.stock.drop(port, l.sockets()...)
 }
 
-// sockets are those of a leg that is kept.
-func (l *Leg) sockets() sockets {
-	k := sockets{rtp: l.unconnected(), rtcp: l.rtcp, peer: l.spare}
-	if l.open != noSocket {
-		k.peer = l.fd
-	}
-	return k
-}
+// sockets are those of a leg; one may be noSocket.
+func (l *Leg) sockets() []int32 { return []int32{l.fd, l.open, l.rtcp} }
 
 // tapTo ends the tap of a leg and begins another.
 func (s *shard) tapTo(l *Leg, recording uint64, channel uint8, at int64) {

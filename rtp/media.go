@@ -31,7 +31,8 @@ type Options struct {
 	// Resume tells whose each is, and Resumed must be called when that is done, before the
 	// first NewLeg, also if there was nothing to take up. Both or none; without them
 	// nothing is kept and nothing is spent. Sockets are stored by names that begin with
-	// "m", three for each port that is or was in use lately.
+	// "m" and go on with a number: up to three for each leg, and some dozens that no leg
+	// has yet.
 	Memory  Memory
 	Sockets Store
 
@@ -55,8 +56,9 @@ type Media struct {
 	closed   atomic.Bool
 	log      *zap.Logger
 
-	memory Memory // nil: nothing is kept
-	store  Store
+	memory Memory             // nil: nothing is kept
+	stock  *stock             // nil as well
+	left   map[uint16][]int32 // sockets of no leg that the last process has left, by their port; until Resumed
 	resume sync.Mutex
 	back   map[string]*resumption // what Resume has not been called for, by key; nil after Resumed
 }
@@ -82,9 +84,12 @@ func Open(o Options) (*Media, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Media{addr: o.Addr, public: o.Public, ports: ports, identity: identity, log: o.Log, memory: o.Memory, store: o.Sockets}
+	m := &Media{addr: o.Addr, public: o.Public, ports: ports, identity: identity, log: o.Log, memory: o.Memory}
+	if o.Sockets != nil {
+		m.stock = newStock(&o, ports)
+	}
 	for i := range o.Shards {
-		s, err := newShard(&o, ports)
+		s, err := newShard(&o, ports, m.stock)
 		if err == nil && o.TapMemory != nil {
 			err = s.keepTap(i, o.TapMemory)
 		}
@@ -96,6 +101,9 @@ func Open(o Options) (*Media, error) {
 		}
 		s.number, s.beside, s.identity = i, &m.run, identity
 		m.shards = append(m.shards, s)
+	}
+	if m.stock != nil {
+		m.left = m.stock.inherit()
 	}
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(m.shards))
 	for _, s := range m.shards {
@@ -145,21 +153,17 @@ func (m *Media) end(leave bool) {
 			s.post(func() { s.stop, s.leave = true, leave })
 		}
 		m.run.Wait()
-		for port, open := range m.ports.clear() {
-			if !leave {
-				m.remove(port)
-			}
-			open.close()
+		m.resume.Lock()
+		for _, fds := range m.left {
+			closeSockets(fds...)
+		}
+		m.left = nil
+		m.resume.Unlock()
+		if m.stock != nil {
+			m.stock.close(leave)
 		}
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0)-len(m.shards), 1))
 	})
-}
-
-// remove ends the storing of a port's sockets.
-func (m *Media) remove(port uint16) {
-	if err := m.store.Remove(socketName(port)); err != nil {
-		m.log.Warn("media sockets stay stored", zap.Uint16("port", port), zap.Error(err))
-	}
 }
 
 // Taps are the ways to the recorder, one for each shard.
@@ -204,9 +208,9 @@ func (m *Media) NewLeg(o LegOptions) (*Leg, error) {
 		return nil, fmt.Errorf("media leg: role %d is not known", o.Role)
 	}
 	if m.closed.Load() {
-		return nil, errors.New("media leg: media is closed")
+		return nil, fmt.Errorf("media leg: %w", errClosed)
 	}
-	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl(), open: noSocket, spare: noSocket}
+	l := &Leg{shard: m.place(o.Beside), role: o.Role, sink: o.Sink, out: newOutflow(), control: newControl(), open: noSocket}
 	l.terms = l.stream.terms()
 	if err := m.bind(l); err != nil {
 		return nil, fmt.Errorf("media leg: %w", err)
@@ -254,17 +258,14 @@ func (m *Media) bind(l *Leg) error {
 		l.local = netip.AddrPortFrom(m.addr, port)
 		l.addr = netip.AddrPortFrom(m.public, port)
 		l.port = port
-		if m.store != nil {
-			err = m.bindKept(l)
-		} else if l.fd, err = openSocket(l.local, false); err == nil {
-			if l.rtcp, err = openSocket(netip.AddrPortFrom(m.addr, port+1), false); err != nil {
-				closeSockets(l.fd)
-			}
+		l.fd, l.rtcp = noSocket, noSocket
+		if l.fd, err = m.open(l.local); err == nil {
+			l.rtcp, err = m.open(netip.AddrPortFrom(m.addr, port+1))
 		}
 		if err == nil {
 			return nil
 		}
-		m.ports.release(port, time.Now())
+		m.giveBack(port, l.fd, l.rtcp)
 		if !errors.Is(err, unix.EADDRINUSE) {
 			return err
 		}
@@ -272,36 +273,27 @@ func (m *Media) bind(l *Leg) error {
 	return ErrPortsFull
 }
 
-// bindKept gives a leg the sockets that its port has rested with, or new ones, which
-// are stored.
-func (m *Media) bindKept(l *Leg) error {
-	port := l.local.Port()
-	k, open := m.ports.unpark(port)
+// open makes a socket that is bound, and stored if it is kept.
+func (m *Media) open(at netip.AddrPort) (int32, error) {
+	var fd int32
 	var err error
-	if open {
-		err = k.rouse()
-	} else if k, err = openSockets(l.local); err == nil {
-		err = m.store.Store(socketName(port), int(k.rtp), int(k.rtcp), int(k.peer))
+	if m.stock != nil {
+		fd, err = m.stock.takeWaiting()
+	} else {
+		fd, err = newSocket(at.Addr())
 	}
-	if err != nil {
-		k.close()
-		if !errors.Is(err, unix.EADDRINUSE) {
-			m.remove(port)
-		}
-		return err
+	if err == nil {
+		err = bindSocket(fd, at)
 	}
-	l.fd, l.rtcp, l.spare = k.rtp, k.rtcp, k.peer
-	return nil
+	return fd, err
 }
 
-// noSocket stands where there is none.
-const noSocket int32 = -1
-
-func closeSockets(fds ...int32) {
-	for _, fd := range fds {
-		if fd == noSocket {
-			continue
-		}
-		_ = unix.Close(int(fd)) // UDP: nothing to flush, nothing to do about an error
+// giveBack closes the sockets of a port, which rests then.
+func (m *Media) giveBack(port uint16, fds ...int32) {
+	if m.stock != nil {
+		m.stock.drop(port, fds...)
+		return
 	}
+	closeSockets(fds...)
+	m.ports.release(port, time.Now())
 }

@@ -16,9 +16,6 @@ var ErrPortsFull = errors.New("media ports: all in use")
 // first, only when the pool would be empty otherwise. A port which somebody
 // else on the machine holds rests in the same way.
 //
-// A port may rest with its sockets open (park). Once enough of those have rested,
-// ports are taken from among them.
-//
 // Any goroutine may call it.
 type portPool struct {
 	rest   time.Duration
@@ -27,9 +24,7 @@ type portPool struct {
 	mu      sync.Mutex
 	rnd     *rand.Rand
 	free    []uint16
-	warm    []uint16      // free too, with their sockets open
 	resting []restingPort // oldest first
-	open    map[uint16]sockets
 	used    int
 	limit   int
 }
@@ -39,19 +34,9 @@ type restingPort struct {
 	until time.Time
 }
 
-const (
-	// parkMax are the ports that rest with their sockets open, so many that a busy
-	// switch opens no more and few enough to be no burden for one that is idle.
-	parkMax = 512
-
-	// warmMin are the ports with open sockets that one is chosen from at least: who
-	// had a port must not know the next one.
-	warmMin = 64
-)
-
 // newPortPool holds the pairs whose even and odd port both lie within lo and hi.
 func newPortPool(lo, hi uint16, rest time.Duration, rnd *rand.Rand) *portPool {
-	p := &portPool{rest: rest, lo: lo, hi: hi, rnd: rnd, open: map[uint16]sockets{}}
+	p := &portPool{rest: rest, lo: lo, hi: hi, rnd: rnd}
 	for port := int(lo) + int(lo)%2; port+1 <= int(hi); port += 2 {
 		p.free = append(p.free, uint16(port))
 	}
@@ -66,37 +51,24 @@ func (p *portPool) take(now time.Time) (uint16, error) {
 	for len(p.resting) > 0 && !p.resting[0].until.After(now) {
 		p.wake()
 	}
-	if len(p.free)+len(p.warm) == 0 && len(p.resting) > 0 {
+	if len(p.free) == 0 && len(p.resting) > 0 {
 		p.wake()
 	}
-	from := &p.free
-	if len(p.warm) >= warmMin || len(p.free) == 0 {
-		from = &p.warm
-	}
-	if len(*from) == 0 {
+	if len(p.free) == 0 {
 		return 0, ErrPortsFull
 	}
 	p.used++
-	return takeFrom(from, p.rnd.IntN(len(*from))), nil
-}
-
-func takeFrom(list *[]uint16, i int) uint16 {
-	l := *list
-	port, last := l[i], len(l)-1
-	l[i] = l[last]
-	*list = l[:last]
-	return port
+	i, last := p.rnd.IntN(len(p.free)), len(p.free)-1
+	port := p.free[i]
+	p.free[i] = p.free[last]
+	p.free = p.free[:last]
+	return port, nil
 }
 
 // wake ends the rest of the port that has rested longest.
 func (p *portPool) wake() {
-	port := p.resting[0].port
+	p.free = append(p.free, p.resting[0].port)
 	p.resting = p.resting[1:]
-	if _, open := p.open[port]; open {
-		p.warm = append(p.warm, port)
-	} else {
-		p.free = append(p.free, port)
-	}
 }
 
 // has tells whether a port is of the range. One that is not may be a leg's that was made
@@ -136,45 +108,10 @@ func (p *portPool) claimAll(ports map[uint16]bool) {
 func (p *portPool) release(port uint16, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.giveBack(port, now)
-}
-
-func (p *portPool) giveBack(port uint16, now time.Time) {
 	p.used--
 	if p.has(port) {
 		p.resting = append(p.resting, restingPort{port, now.Add(p.rest)})
 	}
-}
-
-// park is release with the sockets left open. It tells false, and has done nothing,
-// when parkMax are, or the port is none of the range.
-func (p *portPool) park(port uint16, open sockets, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.open) >= parkMax || !p.has(port) {
-		return false
-	}
-	p.open[port] = open
-	p.giveBack(port, now)
-	return true
-}
-
-// unpark gives the open sockets of a port that was taken, if it has any.
-func (p *portPool) unpark(port uint16) (sockets, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	open, ok := p.open[port]
-	delete(p.open, port)
-	return open, ok
-}
-
-// clear gives all sockets that are open and in no leg's use.
-func (p *portPool) clear() map[uint16]sockets {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	open := p.open
-	p.open, p.free, p.warm = map[uint16]sockets{}, append(p.free, p.warm...), nil
-	return open
 }
 
 // count tells how many ports are given out, and how many there are.

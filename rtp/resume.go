@@ -6,7 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"runtime"
-	"strings"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +29,8 @@ type resumption struct {
 	record *record
 	err    error        // why there is no leg
 	untold []MediaEvent // until somebody listens
+
+	seconds []int32 // sockets on its port besides the first
 }
 
 // takeUp lets every leg that the last process has left go on at once, each as it was:
@@ -40,9 +42,9 @@ func (m *Media) takeUp() {
 	var values [][]byte
 	ports := map[uint16]bool{}
 	for key, value := range m.memory.Under(keyPrefix) {
-		if port := portNamed(strings.TrimPrefix(key, keyPrefix)); port != 0 {
+		if port, err := strconv.ParseUint(key[len(keyPrefix):], 10, 16); err == nil {
 			keys, values = append(keys, key), append(values, value)
-			ports[port] = true
+			ports[uint16(port)] = true
 		}
 	}
 	m.ports.claimAll(ports)
@@ -63,6 +65,7 @@ func (m *Media) takeUp() {
 			m.memory.Delete(keys[n])
 		} else {
 			byPort[r.record.Port] = r
+			delete(m.left, r.record.Port)
 		}
 	}
 	for i, s := range m.shards {
@@ -87,26 +90,25 @@ func (m *Media) revive(key string, value []byte, claimed map[uint16]bool) (back 
 		back.err = err
 		return back
 	}
-	k, local, ok := sortSockets(r.Port, m.store.Inherited(socketName(r.Port)))
+	k, ok := sortSockets(r.Port, m.left[r.Port])
 	if !ok {
-		m.remove(r.Port)
-		k.close()
 		m.ports.release(r.Port, time.Now())
 		back.err = errors.New("its sockets are gone")
 		return back
 	}
 	cell, err := m.memory.OldCell(r.Cell)
 	if err != nil {
-		m.park(k, local)
+		m.ports.release(r.Port, time.Now())
 		back.err = err
 		return back
 	}
+	back.seconds = k.seconds
 	shard := r.Shard % len(m.shards) // legs that hear each other stay together
 	back.record, back.leg = r, &Leg{
 		port: r.Port, shard: m.shards[shard], role: r.Role, cell: cell,
-		fd: k.rtp, rtcp: k.rtcp, spare: k.peer, open: noSocket,
+		fd: k.rtp, rtcp: k.rtcp, open: noSocket,
 		kept:  &keeping{memory: m.memory, key: key, cell: r.Cell, number: shard, back: back},
-		local: local, addr: netip.AddrPortFrom(r.Public, r.Port),
+		local: k.local, addr: netip.AddrPortFrom(r.Public, r.Port),
 		stream: r.Stream, control: control{cname: r.CNAME},
 	}
 	back.leg.shard.load.Add(1)
@@ -164,53 +166,57 @@ func (s *shard) claimed(r *resumption, sink func(MediaEvent), list *Playlist) {
 }
 
 // Resumed says that Resume has been called for every leg that somebody wants. The others
-// end, and the sockets of legs that had ended rest.
+// end, and the sockets of legs that had ended.
 func (m *Media) Resumed() {
 	if m.memory == nil {
 		return
 	}
 	m.resume.Lock()
-	left := m.back
-	m.back = nil
+	unwanted, left := m.back, m.left
+	m.back, m.left = nil, nil
 	m.resume.Unlock()
-	for _, r := range left {
+	for _, r := range unwanted {
 		if r.leg != nil {
 			r.leg.Close(nil)
 		}
 	}
-	for _, name := range m.store.Unclaimed() {
-		if port := portNamed(name); port != 0 {
-			m.adopt(port)
-		}
+	claimed := make(map[uint16]bool, len(left))
+	for port := range left {
+		claimed[port] = true
 	}
-}
-
-// adopt takes the sockets of a port that no leg has.
-func (m *Media) adopt(port uint16) {
-	m.memory.Delete(recordKey(port))
-	k, local, ok := sortSockets(port, m.store.Inherited(socketName(port)))
-	claimed := map[uint16]bool{port: true}
 	m.ports.claimAll(claimed)
-	if !ok || !claimed[port] {
-		m.remove(port)
-		k.close()
-		if claimed[port] {
-			m.ports.release(port, time.Now())
+	for port, fds := range left {
+		if !claimed[port] {
+			port = 0
 		}
-		return
+		m.giveBack(port, fds...)
 	}
-	m.park(k, local)
 }
 
-// park lets sockets rest for the next leg, if it can use them.
-func (m *Media) park(k sockets, local netip.AddrPort) {
-	port := local.Port()
-	if local.Addr() == m.addr && k.rest(local) == nil && m.ports.park(port, k, time.Now()) {
-		return
+// sockets are those of a port.
+type sockets struct {
+	rtp, rtcp int32
+	local     netip.AddrPort
+	seconds   []int32 // of RTP too: of the peer, about to be, or of one that has moved
+}
+
+// sortSockets finds out which of a port's sockets is which. It fails if one of the
+// first two is missing.
+func sortSockets(port uint16, fds []int32) (sockets, bool) {
+	k := sockets{rtp: noSocket, rtcp: noSocket}
+	for _, fd := range fds {
+		at, _ := plainAddr(unix.Getsockname(int(fd)))
+		_, connected := peerOf(fd)
+		switch {
+		case at.Port() == port+1 && k.rtcp == noSocket:
+			k.rtcp = fd
+		case at.Port() == port && !connected && k.rtp == noSocket:
+			k.rtp, k.local = fd, at
+		default:
+			k.seconds = append(k.seconds, fd)
+		}
 	}
-	m.remove(port)
-	k.close()
-	m.ports.release(port, time.Now())
+	return k, k.rtp != noSocket && k.rtcp != noSocket
 }
 
 // takeUp makes the legs of a shard what they were, all of them before the first packet.
@@ -226,7 +232,7 @@ func (s *shard) takeUp(byPort map[uint16]*resumption, number int) {
 	if s.stop {
 		each(func(r *resumption) {
 			r.leg.closed, r.leg.last = true, new(Report)
-			r.leg.sockets().close()
+			closeSockets(append(r.leg.sockets(), r.seconds...)...)
 		})
 		return
 	}
@@ -287,7 +293,7 @@ func (s *shard) restore(r *resumption) {
 		s.restoreShield(l, k)
 	}
 	s.join(l)
-	s.rejoinPeer(l)
+	s.rejoinPeer(l, r.seconds)
 	if k.Reports.IsValid() {
 		l.control.target, l.control.learned = newSockaddr(k.Reports, l.local.Addr()), true
 	}
@@ -374,19 +380,25 @@ func (l *Leg) count(k *record) {
 	l.lostTold, l.lateTold = l.in.lost(), l.in.late
 }
 
-// rejoinPeer finds out whether the second socket had been given to the peer.
-func (s *shard) rejoinPeer(l *Leg) {
-	if at, _ := peerOf(l.spare); !l.latch.peer.IsValid() || unmap(at) != l.latch.peer {
-		if err := detach(l.spare, l.local); err != nil { // it was being given, or taken back
-			s.log.Warn("media leg stays unconnected", zap.Error(err))
-			l.single = true
+// rejoinPeer goes on with the socket of a leg's peer, whatever the last process was about
+// to do with it: one that is connected to nobody yet becomes it, and what is left of a
+// peer that has moved is closed.
+func (s *shard) rejoinPeer(l *Leg, seconds []int32) {
+	for _, fd := range seconds {
+		peer := l.latch.peer
+		at, connected := peerOf(fd)
+		if !connected && peer.IsValid() && l.open == noSocket {
+			_ = errors.Join(share(l.fd, 0), share(fd, 0))
+			if aimSocket(fd, peer) == nil {
+				at = peer
+			}
 		}
-		return
+		if peer.IsValid() && unmap(at) == peer && l.open == noSocket {
+			s.part(l, fd)
+		} else {
+			s.drop(fd)
+		}
 	}
-	l.open, l.fd, l.spare = l.fd, l.spare, noSocket
-	_ = unix.SetsockoptInt(int(l.fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) // in case the kill was before that
-	s.watch(l, unix.EPOLL_CTL_MOD, l.open, readyOpen)
-	s.watch(l, unix.EPOLL_CTL_ADD, l.fd, readyRTP)
 }
 
 // restorePlayer goes on with the list where the last packet of it left it. What can
@@ -491,7 +503,7 @@ func (s *shard) abandon(l *Leg) {
 	l.last, l.closed = &last, true
 	s.unprotect(l)
 	l.cell = nil
-	l.sockets().close()
+	closeSockets(l.sockets()...)
 }
 
 // monotonic is the machine's clock that nobody sets, ns.

@@ -2,10 +2,10 @@ package rtp
 
 import (
 	"bytes"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,18 +107,22 @@ func TestATalkGoesOnInTheNextLife(t *testing.T) {
 	}
 }
 
-// The second socket of a port goes with it: what waits in it is not lost, and it is
-// given to nobody else before the peer has moved.
-func TestDescriptorsAreStoredOnce(t *testing.T) {
+// Sockets are stored before a leg has them, the one for its peer too, and let go when
+// it has ended; then its port can be had again.
+func TestSocketsAreStoredBeforeTheyAreBound(t *testing.T) {
 	h := newHolder(t)
 	m := h.life(func(o *Options) { o.MinPort, o.MaxPort, o.Quarantine = 30000, 30001, time.Hour })
 	for range 3 { // the same port, for there is only one
 		p := newPeer(t, m, nil, alaw())
 		p.leg.Hear(p.leg)
 		p.sync()
+		if n := len(h.sockets(p.leg)); n != 2 {
+			t.Errorf("%d sockets are stored, not 2", n)
+		}
 		p.say(8, frame(1))
 		p.hear()
 		p.connected(true)
+		h.ofPeer(p.leg)
 		if _, err := p.conn.WriteToUDPAddrPort([]byte("no report"), next(p.leg.Addr())); err != nil {
 			t.Fatal(err)
 		}
@@ -129,38 +133,41 @@ func TestDescriptorsAreStoredOnce(t *testing.T) {
 		if _, ok := m.memory.Get(p.leg.Key()); ok {
 			t.Error("a leg that has ended is kept")
 		}
+		until(t, "its sockets are let go", func() bool { used, _ := m.Ports(); return used == 0 && len(h.sockets(p.leg)) == 0 })
 		p.say(8, frame(2)) // to nobody, and not to the next leg
 	}
-	if h.stored != 3 {
-		t.Errorf("%d descriptors stored, of one port", h.stored)
+	if n := h.count(); n > stockFull {
+		t.Errorf("%d sockets are stored, of no leg", n)
 	}
 	_ = m.Close()
-	if len(h.held) != 0 {
+	if h.count() != 0 {
 		t.Errorf("still stored: %v", h.held)
 	}
 }
 
-// What belongs to no leg any more is not lost: it rests for the next calls.
-func TestSocketsOfNoLegRest(t *testing.T) {
+// What belongs to no leg any more ends with the first life that knows. Sockets that no
+// leg had yet are the next life's.
+func TestSocketsOfNoLegAreLetGo(t *testing.T) {
 	h := newHolder(t)
 	m := h.life(func(o *Options) { o.MinPort, o.MaxPort, o.Quarantine = 30000, 30001, time.Hour })
 	p := newPeer(t, m, nil, alaw())
 	p.sync()
 	m.Leave()
+	stored := h.count()
 	m = h.life(func(o *Options) { o.MinPort, o.MaxPort, o.Quarantine = 30000, 30001, time.Hour })
 	m.Resumed()
 	if _, err := m.Resume(p.leg.Key(), LegOptions{}); err == nil {
 		t.Error("a leg that nobody had asked for is there")
 	}
-	until(t, "its port is given back", func() bool { used, _ := m.Ports(); return used == 0 })
+	until(t, "its sockets are let go", func() bool { used, _ := m.Ports(); return used == 0 })
+	if n := h.count(); n != stored-2 {
+		t.Errorf("%d sockets stored, %d in the life before", n, stored)
+	}
 	q := newPeer(t, m, nil, alaw())
 	q.leg.Hear(q.leg)
 	q.sync()
 	q.say(8, frame(1))
 	q.hear()
-	if h.stored != 3 {
-		t.Errorf("%d descriptors stored, of one port", h.stored)
-	}
 }
 
 // What comes between Open and Resume is told to whoever resumes.
@@ -217,100 +224,60 @@ func TestStillHears(t *testing.T) {
 	}
 }
 
-// A deaf socket takes nothing, and one given to a peer takes what is the peer's.
-func TestRestingSocketsAreDeaf(t *testing.T) {
-	at := here()
-	k, err := openSockets(netipPort(t, at))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.close()
-	local, _ := plainAddr(unix.Getsockname(int(k.rtp)))
-	from, err := openSocket(netipPort(t, at), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeSockets(from)
-	peer, _ := plainAddr(unix.Getsockname(int(from)))
-	to := newSockaddr(local, at)
-	waiting := func(fd int32) (n int) {
-		var b [10]byte
-		for {
-			if _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT); err != nil {
-				return n
+// A process may have been killed while it gave a leg's peer a socket of its own, or when
+// it had taken that back.
+func TestSecondSocketAtAnyMoment(t *testing.T) {
+	for name, moment := range map[string]func(t *testing.T, h *holder, p *peer){
+		"bound": func(t *testing.T, h *holder, p *peer) {
+			nobody := make([]byte, unix.SizeofSockaddrInet4) // AF_UNSPEC
+			if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(h.ofPeer(p.leg)), uintptr(unsafe.Pointer(&nobody[0])), uintptr(len(nobody))); errno != 0 {
+				t.Fatal(errno)
 			}
-			n++
-		}
-	}
-	for range 3 {
-		send(from, []byte("1"), &to)
-		if a, b := waiting(k.rtp), waiting(k.peer); a != 1 || b != 0 {
-			t.Fatalf("without a peer: %d, %d", a, b)
-		}
-		if err := attach(k.peer, local, peer); err != nil {
-			t.Fatal(err)
-		}
-		send(from, []byte("2"), &to)
-		if a, b := waiting(k.rtp), waiting(k.peer); a != 0 || b != 1 {
-			t.Fatalf("with a peer: %d, %d", a, b)
-		}
-		send(from, []byte("3"), &to) // for nobody: the leg ends
-		if err := k.rest(local); err != nil {
-			t.Fatal(err)
-		}
-		send(from, []byte("4"), &to)
-		if a, b := waiting(k.rtp), waiting(k.peer); a != 0 || b != 1 {
-			t.Fatalf("at rest: %d, %d", a, b)
-		}
-		if err := k.rouse(); err != nil {
-			t.Fatal(err)
-		}
+		},
+		"connected": func(*testing.T, *holder, *peer) {},
+		"of another": func(t *testing.T, h *holder, p *peer) {
+			if err := aimSocket(h.ofPeer(p.leg), netip.AddrPortFrom(loopback, 9)); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHolder(t)
+			m := h.life(nil)
+			p := newPeer(t, m, nil, alaw())
+			p.leg.Hear(p.leg)
+			p.sync()
+			p.say(8, frame(1))
+			p.hear()
+			p.connected(true)
+			m.Leave()
+			moment(t, h, p)
+			m = h.life(nil)
+			p.again(m, nil)
+			m.Resumed()
+			p.say(8, frame(2))
+			p.hear()
+			p.say(8, frame(3))
+			p.hear()
+			p.connected(true)
+			until(t, "there is one of its peer", func() bool { return len(h.sockets(p.leg)) == 3 })
+			if at, _ := peerOf(h.ofPeer(p.leg)); at != p.addr() {
+				t.Errorf("the peer's socket is connected to %s", at)
+			}
+		})
 	}
 }
 
-// The kernel chooses the address that a peer sees, for each peer anew, where a socket has
-// all addresses of the machine.
-func TestASocketOfAllAddressesFitsItsPeer(t *testing.T) {
-	outside, err := net.Dial("udp4", "192.0.2.1:9") // sends nothing
-	if err != nil {
-		t.Skipf("no way to the outside: %v", err)
+// bound is a socket at an address, until the end of the test.
+func bound(t *testing.T, at netip.AddrPort) int32 {
+	t.Helper()
+	fd, err := newSocket(at.Addr())
+	if err == nil {
+		t.Cleanup(func() { closeSockets(fd) })
+		err = bindSocket(fd, at)
 	}
-	defer outside.Close()
-	address := outside.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
-	k, err := openSockets(netipPort(t, netip.IPv4Unspecified()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer k.close()
-	local, _ := plainAddr(unix.Getsockname(int(k.rtp)))
-	for _, peer := range []string{"192.0.2.1:9", "127.0.0.1:9", "192.0.2.2:9"} {
-		if err := attach(k.peer, local, ap(peer)); err != nil {
-			t.Fatal(err)
-		}
-		want := address
-		if ap(peer).Addr().IsLoopback() {
-			want = loopback
-		}
-		if at, _ := plainAddr(unix.Getsockname(int(k.peer))); at != netip.AddrPortFrom(want, local.Port()) {
-			t.Errorf("%s sees %s, not %s", peer, at, want)
-		}
-		if err := detach(k.peer, local); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// netipPort is an even port that nobody has, with its neighbour.
-func netipPort(t *testing.T, at netip.Addr) netip.AddrPort {
-	t.Helper()
-	for port := uint16(30002); port < 31000; port += 2 {
-		first, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, port)))
-		if err != nil {
-			continue
-		}
-		_ = first.Close()
-		return netip.AddrPortFrom(at, port)
-	}
-	t.Fatal("no port")
-	return netip.AddrPort{}
+	return fd
 }

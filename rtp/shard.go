@@ -89,7 +89,7 @@ type shard struct {
 	stale    int64         // ns; older packets are not relayed
 	tap      *Tap
 	ports    *portPool
-	store    Store           // nil: sockets are not kept
+	stock    *stock          // nil: sockets are not kept
 	beside   *sync.WaitGroup // of the goroutines a shard starts
 	identity tls.Certificate
 	load     atomic.Int32 // legs given to it
@@ -141,7 +141,7 @@ type shard struct {
 	totals      [roles]Totals
 }
 
-func newShard(o *Options, ports *portPool) (*shard, error) {
+func newShard(o *Options, ports *portPool, stock *stock) (*shard, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("media shard: %w", err)
@@ -152,7 +152,7 @@ func newShard(o *Options, ports *portPool) (*shard, error) {
 		return nil, fmt.Errorf("media shard: %w", err)
 	}
 	s := &shard{
-		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports, store: o.Sockets,
+		log: o.Log, timeout: o.MediaTimeout, stale: int64(stale), tap: newTap(tapSize), ports: ports, stock: stock,
 		epoll: epoll, wake: wake, base: time.Now(), mono: monotonic(), mail: newInbox(), in: newInbox(),
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Pad: readyWake}
@@ -174,7 +174,7 @@ func (s *shard) keepTap(number int, memory func(int) ([]byte, error)) error {
 		return fmt.Errorf("memory of tap %d: %w", number, err)
 	}
 	s.tap = tapIn(b[:tapPage+tapSize])
-	if s.store != nil {
+	if s.stock != nil {
 		s.mail, s.in = inboxIn(b[tapPage+tapSize:]), inboxIn(b[tapPage+tapSize+inboxMemory:])
 	}
 	return nil
@@ -492,7 +492,9 @@ func (s *shard) watch(l *Leg, op int, fd, kind int32) {
 // unwatch takes a socket out of epoll, if it is in: one that is stored elsewhere too
 // does not leave by being closed.
 func (s *shard) unwatch(fd int32) {
-	_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, int(fd), nil)
+	if fd != noSocket {
+		_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, int(fd), nil)
+	}
 }
 
 // send gives a packet to the kernel for a leg's peer, or, if it is sealed while a

@@ -2,6 +2,7 @@ package rtp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"syscall"
@@ -19,48 +20,84 @@ const receiveBuffer = 512 << 10
 // which is where voice belongs (RFC 4594 section 4.1).
 const expedited = 0xB8
 
-// openSocket makes a non-blocking UDP socket bound to addr, whose packets carry
-// the time the kernel received them.
-func openSocket(addr netip.AddrPort, shared bool) (int32, error) {
+// noSocket stands where there is none.
+const noSocket int32 = -1
+
+// newSocket makes a non-blocking UDP socket for an address of the family of local,
+// whose packets carry the time the kernel received them.
+func newSocket(local netip.Addr) (int32, error) {
 	family := unix.AF_INET
-	if addr.Addr().Is6() {
+	if local.Is6() {
 		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("media socket: %w", err)
+	if err == nil {
+		if err = prepareSocket(fd, family); err != nil {
+			_ = unix.Close(fd)
+		}
 	}
-	if err = prepareSocket(fd, family, shared); err == nil {
-		err = unix.Bind(fd, unixAddr(addr))
-	}
 	if err != nil {
-		_ = unix.Close(fd)
-		return -1, fmt.Errorf("media socket %s: %w", addr, err)
+		return noSocket, fmt.Errorf("media socket: %w", err)
 	}
 	return int32(fd), nil
 }
 
-// connectSocket makes a second socket on the port of open that takes and sends
+func bindSocket(fd int32, addr netip.AddrPort) error {
+	if err := unix.Bind(int(fd), unixAddr(addr)); err != nil {
+		return fmt.Errorf("media socket %s: %w", addr, err)
+	}
+	return nil
+}
+
+// connectSocket makes fd a second socket on the port of open that takes and sends
 // the packets of one peer alone. What others send goes on to open. The port is
 // shared only while the second socket is bound, so nobody else can join it.
-func connectSocket(open int32, local, peer netip.AddrPort) (int32, error) {
-	share := func(fd int32, on int) error {
-		return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, on)
+func connectSocket(fd, open int32, local, peer netip.AddrPort) error {
+	if err := errors.Join(share(open, 1), share(fd, 1)); err != nil {
+		return fmt.Errorf("media socket %s: share: %w", local, err)
 	}
-	if err := share(open, 1); err != nil {
-		return -1, fmt.Errorf("media socket %s: share: %w", local, err)
+	defer func() { _ = errors.Join(share(open, 0), share(fd, 0)) }()
+	if err := bindSocket(fd, local); err != nil {
+		return err
 	}
-	defer func() { _ = share(open, 0) }()
-	fd, err := openSocket(local, true)
-	if err != nil {
-		return -1, err
-	}
+	return aimSocket(fd, peer)
+}
+
+func share(fd int32, on int) error {
+	return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, on)
+}
+
+// aimSocket connects a socket to a peer.
+func aimSocket(fd int32, peer netip.AddrPort) error {
 	if err := unix.Connect(int(fd), unixAddr(peer)); err != nil {
-		_ = unix.Close(int(fd))
-		return -1, fmt.Errorf("media socket %s: connect to %s: %w", local, peer, err)
+		return fmt.Errorf("media socket: connect to %s: %w", peer, err)
 	}
-	_ = share(fd, 0)
-	return fd, nil
+	return nil
+}
+
+// peerOf is what a socket is connected to.
+func peerOf(fd int32) (netip.AddrPort, bool) { return plainAddr(unix.Getpeername(int(fd))) }
+
+func plainAddr(a unix.Sockaddr, err error) (netip.AddrPort, bool) {
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	switch a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), true
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), true
+	}
+	return netip.AddrPort{}, false
+}
+
+func closeSockets(fds ...int32) {
+	for _, fd := range fds {
+		if fd == noSocket {
+			continue
+		}
+		_ = unix.Close(int(fd)) // UDP: nothing to flush, nothing to do about an error
+	}
 }
 
 func unixAddr(a netip.AddrPort) unix.Sockaddr {
@@ -70,12 +107,7 @@ func unixAddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-func prepareSocket(fd, family int, shared bool) error {
-	if shared {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-			return err
-		}
-	}
+func prepareSocket(fd, family int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
 		return err
 	}

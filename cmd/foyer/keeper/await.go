@@ -67,13 +67,18 @@ func (c *Client) changed(text string, fds []int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.remove {
-		closeAll(c.inherited[m.name])
-		delete(c.inherited, m.name)
+		for _, name := range m.names {
+			closeAll(c.inherited[name])
+			delete(c.inherited, name)
+		}
 	}
-	if m.keep {
-		c.inherited[m.name] = append(c.inherited[m.name], fds...)
-	} else {
+	if !m.keep || m.each && len(m.names) != len(fds) {
 		closeAll(fds)
+		return
+	}
+	for i, fd := range fds {
+		name := m.under(i)
+		c.inherited[name] = append(c.inherited[name], fd)
 	}
 }
 

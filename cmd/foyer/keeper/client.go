@@ -142,12 +142,56 @@ func (c *Client) Store(name string, fds ...int) error {
 	return nil
 }
 
-func keepText(name string) string { return "FDSTORE=1\nFDPOLL=0\nFDNAME=" + name }
+// StoreEach is Store for many descriptors, each under the name in its place. A keeper
+// of ours is told of them by one message, systemd by one for each.
+func (c *Client) StoreEach(names []string, fds []int) error {
+	for n := 0; len(fds) > 0; names, fds = names[n:], fds[n:] {
+		n = c.atOnce(names)
+		if err := c.tell(keepText(names[:n]...), unix.UnixRights(fds[:n]...)); err != nil {
+			return fmt.Errorf("keep %d descriptors: %w", len(fds), err)
+		}
+	}
+	return nil
+}
 
-func removeText(name string) string { return "FDSTOREREMOVE=1\nFDNAME=" + name }
+// Remove ends the keeping of all descriptors under names.
+func (c *Client) Remove(names ...string) error {
+	for n := 0; len(names) > 0; names = names[n:] {
+		n = c.atOnce(names)
+		if err := c.tell(removeText(names[:n]...), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-// Remove ends the keeping of all descriptors under a name.
-func (c *Client) Remove(name string) error { return c.tell(removeText(name), nil) }
+// atOnce is how many of the names go into one message.
+func (c *Client) atOnce(names []string) (n int) {
+	if c == nil || c.keeper == 0 {
+		return 1
+	}
+	for room := maxMessage / 2; n < min(len(names), maxRights); n++ {
+		if room -= len(names[n]) + 1; room < 0 && n > 0 {
+			return n
+		}
+	}
+	return n
+}
+
+// namesWord is a word of our own for what systemd would need many messages for: names
+// with colons between them, one for each descriptor that comes along.
+const namesWord = "FDNAMES"
+
+func keepText(names ...string) string { return "FDSTORE=1\nFDPOLL=0\n" + nameLine(names) }
+
+func removeText(names ...string) string { return "FDSTOREREMOVE=1\n" + nameLine(names) }
+
+func nameLine(names []string) string {
+	if len(names) == 1 {
+		return "FDNAME=" + names[0]
+	}
+	return namesWord + "=" + strings.Join(names, ":")
+}
 
 // Ready says that the switch serves.
 func (c *Client) Ready() error { return c.tell("READY=1", nil) }

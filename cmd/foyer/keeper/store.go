@@ -209,12 +209,13 @@ func (s *store) grumble(what string, fields ...zap.Field) {
 // and says of the switch.
 type message struct {
 	keep, remove bool
-	name         string
+	names        []string
+	each         bool // a name for each descriptor, not one for all
 	status       [][2]string // the rest, in order
 }
 
 func parse(text string) message {
-	m := message{name: "stored"} // as systemd calls what has no name
+	m := message{names: []string{"stored"}} // as systemd calls what has no name
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		switch key {
@@ -223,7 +224,9 @@ func parse(text string) message {
 		case "FDSTOREREMOVE":
 			m.remove = value == "1"
 		case "FDNAME":
-			m.name = value
+			m.names, m.each = []string{value}, false
+		case namesWord:
+			m.names, m.each = strings.Split(value, ":"), true
 		default:
 			m.status = append(m.status, [2]string{key, value})
 		}
@@ -252,9 +255,9 @@ func (s *store) hear(text string, fds []int) {
 	switch {
 	case m.remove:
 		closeAll(fds)
-		s.remove(m.name)
-	case m.keep:
-		s.keep(m.name, fds)
+		s.remove(m.names...)
+	case m.keep && (!m.each || len(m.names) == len(fds)):
+		s.keep(&m, fds)
 	default:
 		closeAll(fds)
 	}
@@ -264,35 +267,59 @@ func (s *store) hear(text string, fds []int) {
 	}
 }
 
-// keep takes descriptors, but for those that it has under the same name.
-func (s *store) keep(name string, fds []int) {
-	if !validName(name) {
-		closeAll(fds)
-		s.grumble("a descriptor was refused: no valid name", zap.String("name", name))
-		return
+// under is the name of a descriptor by its place.
+func (m *message) under(i int) string {
+	if m.each {
+		return m.names[i]
 	}
-	for _, fd := range fds {
-		switch room := len(name) + 1; {
-		case slices.ContainsFunc(s.held[name], func(had int) bool { return same(had, fd) }):
-			_ = unix.Close(fd)
-		case s.count >= s.limit || s.names+room > maxNames:
-			_ = unix.Close(fd)
-			s.grumble("a descriptor was refused: too many are kept", zap.String("name", name), zap.Int("kept", s.count), zap.Int("limit", s.limit))
-		default:
+	return m.names[0]
+}
+
+// keep takes descriptors, but for those that it has under the same name.
+func (s *store) keep(m *message, fds []int) {
+	var names []string
+	var kept []int
+	for i, fd := range fds {
+		if name := m.under(i); s.fits(name, fd) {
 			s.held[name] = append(s.held[name], fd)
 			s.count++
-			s.names += room
-			s.tellFollowers(keepText(name), fd)
+			s.names += len(name) + 1
+			names, kept = append(names, name), append(kept, fd)
+		} else {
+			_ = unix.Close(fd)
 		}
+	}
+	switch {
+	case len(kept) == 0:
+	case m.each:
+		s.tellFollowers(keepText(names...), kept...)
+	default:
+		s.tellFollowers(keepText(m.names[0]), kept...)
 	}
 }
 
-func (s *store) remove(name string) {
-	s.tellFollowers(removeText(name))
-	closeAll(s.held[name])
-	s.count -= len(s.held[name])
-	s.names -= len(s.held[name]) * (len(name) + 1)
-	delete(s.held, name)
+// fits says whether a descriptor can be kept, and is not already.
+func (s *store) fits(name string, fd int) bool {
+	switch {
+	case !validName(name):
+		s.grumble("a descriptor was refused: no valid name", zap.String("name", name))
+	case slices.ContainsFunc(s.held[name], func(had int) bool { return same(had, fd) }):
+	case s.count >= s.limit || s.names+len(name)+1 > maxNames:
+		s.grumble("a descriptor was refused: too many are kept", zap.String("name", name), zap.Int("kept", s.count), zap.Int("limit", s.limit))
+	default:
+		return true
+	}
+	return false
+}
+
+func (s *store) remove(names ...string) {
+	s.tellFollowers(removeText(names...))
+	for _, name := range names {
+		closeAll(s.held[name])
+		s.count -= len(s.held[name])
+		s.names -= len(s.held[name]) * (len(name) + 1)
+		delete(s.held, name)
+	}
 }
 
 // validName is systemd's rule for FDNAME=.

@@ -93,7 +93,30 @@ func TestStoreKeepsWhatItWasGiven(t *testing.T) {
 		c := speaker(t, s)
 		want := map[string][]uint64{}
 		name := rapid.SampledFrom([]string{"sip_udp", "m1", "m2", "calls"})
+		names := rapid.SliceOfNDistinct(name, 1, 4, rapid.ID)
 		rt.Repeat(map[string]func(*rapid.T){
+			"to systemd or to us": func(rt *rapid.T) { c.keeper = rapid.IntRange(0, 1).Draw(rt, "keeper") },
+			"store each": func(rt *rapid.T) {
+				under := names.Draw(rt, "names")
+				some := rapid.SliceOfN(rapid.SampledFrom(fds), len(under), len(under)).Draw(rt, "descriptors")
+				if err := c.StoreEach(under, some); err != nil {
+					rt.Fatal(err)
+				}
+				for k, fd := range some {
+					if i := inode(t, fd); !slices.Contains(want[under[k]], i) {
+						want[under[k]] = append(want[under[k]], i)
+					}
+				}
+			},
+			"remove many": func(rt *rapid.T) {
+				under := names.Draw(rt, "names")
+				if err := c.Remove(under...); err != nil {
+					rt.Fatal(err)
+				}
+				for _, n := range under {
+					delete(want, n)
+				}
+			},
 			"store": func(rt *rapid.T) {
 				n := name.Draw(rt, "name")
 				some := rapid.SliceOfN(rapid.SampledFrom(fds), 1, 4).Draw(rt, "descriptors")
@@ -169,6 +192,38 @@ func TestStoreIsBounded(t *testing.T) {
 	s.settle()
 	if got := handedOver(t, s)[long]; len(got) != 1 {
 		t.Errorf("%d descriptors under names too long for a variable", len(got))
+	}
+}
+
+// Many names go by as many messages as it takes.
+func TestManyNamesAreToldTogether(t *testing.T) {
+	s := newStore(t)
+	c := speaker(t, s)
+	c.keeper = os.Getpid()
+	fds := descriptors(t, maxRights+50)
+	names := make([]string, len(fds))
+	for i := range names {
+		names[i] = fmt.Sprint(strings.Repeat("m", i%100), i)
+	}
+	if err := c.StoreEach(names, fds); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	got := handedOver(t, s)
+	for i, name := range names {
+		if len(got[name]) != 1 || got[name][0] != inode(t, fds[i]) {
+			t.Fatalf("under %s there is %v", name, got[name])
+		}
+	}
+	if err := c.tell("FDSTORE=1\nFDNAMES=a:b", unix.UnixRights(fds[0])); err != nil { // one is missing
+		t.Fatal(err)
+	}
+	if err := c.Remove(names[1:]...); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	if got := handedOver(t, s); len(got) != 1 || len(got[names[0]]) != 1 {
+		t.Errorf("there is %v", got)
 	}
 }
 
