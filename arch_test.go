@@ -24,6 +24,9 @@ var domains = map[string][]string{
 	"console":  {},
 }
 
+// tools are rooms that know nothing of the trade, so that every room may use them.
+var tools = []string{"flat"}
+
 // imports is the import paths of every package of the module, without tests.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
@@ -54,10 +57,12 @@ func TestArrowsFormAStar(t *testing.T) {
 		may, domain := domains[from]
 		for _, i := range imported {
 			to, ours := room(i)
-			if !ours || to == from {
+			if !ours || to == from || slices.Contains(tools, to) {
 				continue
 			}
 			switch _, toDomain := domains[to]; {
+			case slices.Contains(tools, from):
+				t.Errorf("%s imports %s: a tool knows no room", path, i)
 			case domain && !slices.Contains(may, to):
 				t.Errorf("%s imports %s: only cmd/foyer and loadtest know several rooms", path, i)
 			case to == "cmd" && from != "loadtest":

@@ -15,8 +15,8 @@ import (
 //
 // Any goroutine may call it, and shards do: it must not wait.
 type Memory interface {
-	Put(key string, value []byte) error
-	Get(key string) ([]byte, bool) // a copy
+	Put(key string, value []byte) error // copies the value
+	Get(key string) ([]byte, bool)      // a copy
 	Delete(key string)
 	Under(prefix string) iter.Seq2[string, []byte] // copies of all whose key begins so
 	NewCell() (int, *[8]uint64, error)             // all zero
@@ -101,12 +101,16 @@ func (m *Media) keep(l *Leg) error {
 		return err
 	}
 	l.cell, l.kept = cell, &keeping{memory: m.memory, key: recordKey(l.port), cell: n, number: l.shard.number}
-	if err := m.memory.Put(l.kept.key, l.shard.record(l).encode()); err != nil {
+	if err := l.kept.put(l.shard.record(l)); err != nil {
 		m.memory.FreeCell(n)
 		l.cell, l.kept = nil, nil
 		return err
 	}
 	return nil
+}
+
+func (k *keeping) put(r *record) error {
+	return records.Lend(r, func(b []byte) error { return k.memory.Put(k.key, b) })
 }
 
 // change notes that something in a leg's record has.
@@ -125,7 +129,7 @@ func (s *shard) write(l *Leg) {
 		return
 	}
 	l.kept.written = s.now
-	if err := l.kept.memory.Put(l.kept.key, s.record(l).encode()); err != nil {
+	if err := l.kept.put(s.record(l)); err != nil {
 		s.log.Error("media leg not kept", zap.Stringer("port", l.local), zap.Error(err))
 	}
 }

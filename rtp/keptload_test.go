@@ -105,7 +105,7 @@ func BenchmarkRecord(b *testing.B) {
 				for range b.N {
 					s.write(p.leg)
 				}
-				done <- len(s.record(p.leg).encode())
+				done <- len(records.Append(nil, s.record(p.leg)))
 			})
 			b.ReportMetric(float64(<-done), "B/record")
 		})

@@ -3,11 +3,13 @@ package rtp
 import (
 	"bytes"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
 	pion "github.com/pion/rtp"
+
+	"foyer/flat"
+	"foyer/flat/flattest"
 )
 
 // next gives the peers' legs another life.
@@ -280,15 +282,24 @@ func TestALegOnAllAddressesIsKept(t *testing.T) {
 	}
 }
 
+func TestRecordsAreWhole(t *testing.T) {
+	flattest.RoundTrip(t, records)
+	flattest.RoundTrip(t, flat.New[KeptSession]())
+}
+
 // A record may hold what this release does not know. One of another version is not
 // guessed at.
 func TestRecordsOfOtherReleases(t *testing.T) {
-	b := (&record{Version: recordVersion, Port: 20000, SSRC: 7}).encode()
-	r, err := readRecord([]byte(strings.Replace(string(b), "{", `{"Later":{"A":[1]},`, 1)))
+	type later struct {
+		record
+		Later struct{ A []int }
+	}
+	one := later{record{Version: recordVersion, Port: 20000, SSRC: 7}, struct{ A []int }{[]int{1}}}
+	r, err := readRecord(flat.New[later]().Append(nil, &one))
 	if err != nil || r.SSRC != 7 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := readRecord((&record{Version: recordVersion + 1}).encode()); err == nil {
+	if _, err := readRecord(records.Append(nil, &record{Version: recordVersion + 1})); err == nil {
 		t.Error("another version is read")
 	}
 }

@@ -1,16 +1,19 @@
 package rtp
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"time"
+
+	"foyer/flat"
 )
 
-// recordVersion is that of what encode writes. Fields may be added under the same
-// one: an older release leaves out what it does not know.
-const recordVersion = 1
+// recordVersion is that of records. Fields may be added under the same one: an older
+// release leaves out what it does not know.
+const recordVersion = 2
+
+var records = flat.New[record]()
 
 // record is a leg as it is kept, all but what its cell has. Times are ns of the
 // machine's monotonic clock, which goes on when the process does not; those of a tap
@@ -19,40 +22,40 @@ const recordVersion = 1
 type record struct {
 	Version int
 	Port    uint16
-	Shard   int `json:",omitempty"`
+	Shard   int
 	Role    Role
 	Cell    int
 	SSRC    uint32
-	Renew   bool `json:",omitempty"` // two streams were sent, by two clocks: the next process begins others
+	Renew   bool // two streams were sent, by two clocks: the next process begins others
 	CNAME   string
 	Public  netip.Addr // as written in SDP
 
-	Stream Stream        // without secrets
-	Shield *shieldRecord `json:",omitempty"`
+	Stream Stream // without secrets
+	Shield *shieldRecord
 
-	Peer    netip.AddrPort `json:",omitzero"` // locked onto
-	Armed   int64          `json:",omitempty"`
-	Reports netip.AddrPort `json:",omitzero"` // where the peer's RTCP comes from, if not where the SDP says
+	Peer    netip.AddrPort // locked onto
+	Armed   int64
+	Reports netip.AddrPort // where the peer's RTCP comes from, if not where the SDP says
 
-	Hears   uint16       `json:",omitempty"` // port of the leg
-	Bridged bool         `json:",omitempty"` // BridgeUp was told
-	List    string       `json:",omitempty"` // name of the Playlist
-	Plays   bool         `json:",omitempty"` // one, with or without a name
-	Loops   bool         `json:",omitempty"`
-	Token   uint64       `json:",omitempty"`
-	Began   int64        `json:",omitempty"`
-	Over    *uint64      `json:",omitempty"` // token of an announcement over it, or of one to come
-	Keys    *pressRecord `json:",omitempty"`
+	Hears   uint16 // port of the leg
+	Bridged bool   // BridgeUp was told
+	List    string // name of the Playlist
+	Plays   bool   // one, with or without a name
+	Loops   bool
+	Token   uint64
+	Began   int64
+	Over    *uint64 // token of an announcement over it, or of one to come
+	Keys    *pressRecord
 
-	Watched bool `json:",omitempty"`
-	Quiet   bool `json:",omitempty"`
-	Silent  bool `json:",omitempty"`
+	Watched bool
+	Quiet   bool
+	Silent  bool
 
-	Recording uint64 `json:",omitempty"`
-	Channel   uint8  `json:",omitempty"`
-	TapSince  int64  `json:",omitempty"`
+	Recording uint64
+	Channel   uint8
+	TapSince  int64
 
-	Told *stampRecord `json:",omitempty"` // the key press told last
+	Told *stampRecord // the key press told last
 
 	Figures figures
 }
@@ -60,13 +63,13 @@ type record struct {
 // shieldRecord is what protects the stream. Here are keys.
 type shieldRecord struct {
 	Suite        Suite
-	Ours, Theirs []byte         `json:",omitempty"`
-	MKI          []byte         `json:",omitempty"`
-	Turns        [2]uint16      // shield.ours, theirs
-	Settled      bool           `json:",omitempty"` // a handshake has ended well
-	Sources      []sourceRecord `json:",omitempty"`
+	Ours, Theirs Secret
+	MKI          string
+	Turns        [2]uint16 // shield.ours, theirs
+	Settled      bool      // a handshake has ended well
+	Sources      []sourceRecord
 
-	ICE *checksRecord `json:",omitempty"`
+	ICE *checksRecord
 }
 
 type sourceRecord struct {
@@ -76,14 +79,14 @@ type sourceRecord struct {
 
 type checksRecord struct {
 	OurName, TheirName         string
-	OurPassword, TheirPassword []byte
-	Proven                     []netip.AddrPort `json:",omitempty"`
-	Chosen                     bool             `json:",omitempty"`
+	OurPassword, TheirPassword Secret
+	Proven                     []netip.AddrPort
+	Chosen                     bool
 }
 
 // pressRecord are keys that are being pressed.
 type pressRecord struct {
-	Queue  [][2]int `json:",omitempty"` // code, length
+	Queue  [][2]int // code, length
 	Now    [2]int
 	Active bool
 	After  uint16 // number of the newest packet when Now began: of none of its own
@@ -93,26 +96,18 @@ type stampRecord struct{ SSRC, Timestamp uint32 }
 
 // figures are as old as the record. Those that count packets by the cell are not here.
 type figures struct {
-	Late, Duplicate, Reordered                                    uint64        `json:",omitempty"`
-	Refused, Malformed, Unknown, SendFails, Unreachable, Unproven uint64        `json:",omitempty"`
-	RTT                                                           time.Duration `json:",omitempty"`
-	RemoteLoss                                                    float64       `json:",omitempty"`
-	Jitter                                                        [][2]uint16   `json:",omitempty"` // bucket, seconds
-}
-
-func (r *record) encode() []byte {
-	b, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // no value of a record can be unfit for JSON
-	}
-	return b
+	Late, Duplicate, Reordered                                    uint64
+	Refused, Malformed, Unknown, SendFails, Unreachable, Unproven uint64
+	RTT                                                           time.Duration
+	RemoteLoss                                                    float64
+	Jitter                                                        [][2]uint16 // bucket, seconds
 }
 
 var errRecord = errors.New("media record of another version")
 
 func readRecord(b []byte) (*record, error) {
 	r := new(record)
-	if err := json.Unmarshal(b, r); err != nil {
+	if err := records.Read(b, r); err != nil {
 		return nil, fmt.Errorf("media record: %w", err)
 	}
 	if r.Version != recordVersion {
@@ -182,7 +177,7 @@ func (r *record) presses(l *Leg) {
 
 func (c *shield) record() *shieldRecord {
 	r := &shieldRecord{
-		Suite: c.keys.Suite, Ours: []byte(c.keys.Ours), Theirs: []byte(c.keys.Theirs), MKI: []byte(c.keys.MKI),
+		Suite: c.keys.Suite, Ours: c.keys.Ours, Theirs: c.keys.Theirs, MKI: c.keys.MKI,
 		Turns: [2]uint16{c.ours, c.theirs}, Settled: c.association != nil && c.association.settled,
 	}
 	for _, s := range c.past {
@@ -198,7 +193,7 @@ func (c *shield) record() *shieldRecord {
 	if k := c.checks; k != nil {
 		r.ICE = &checksRecord{
 			OurName: k.terms.OurName, TheirName: k.terms.TheirName,
-			OurPassword: []byte(k.terms.OurPassword), TheirPassword: []byte(k.terms.TheirSecret), Chosen: k.chosen,
+			OurPassword: k.terms.OurPassword, TheirPassword: k.terms.TheirSecret, Chosen: k.chosen,
 		}
 		for i := range k.proven {
 			if k.proven[i].valid() {

@@ -449,7 +449,7 @@ func (s *shard) restoreShield(l *Leg, r *record) {
 		c.association = &association{terms: *l.stream.DTLS, settled: k.Settled}
 	}
 	if i := k.ICE; i != nil {
-		terms := Checks{OurName: i.OurName, TheirName: i.TheirName, OurPassword: Secret(i.OurPassword), TheirSecret: Secret(i.TheirPassword)}
+		terms := Checks{OurName: i.OurName, TheirName: i.TheirName, OurPassword: i.OurPassword, TheirSecret: i.TheirPassword}
 		c.checks, l.stream.ICE = &checks{terms: terms, chosen: i.Chosen}, &terms
 		for n, from := range i.Proven {
 			if n < len(c.checks.proven) {
@@ -457,7 +457,7 @@ func (s *shard) restoreShield(l *Leg, r *record) {
 			}
 		}
 	}
-	keys := Keys{Suite: k.Suite, Ours: Secret(k.Ours), Theirs: Secret(k.Theirs), MKI: string(k.MKI)}
+	keys := Keys{Suite: k.Suite, Ours: k.Ours, Theirs: k.Theirs, MKI: k.MKI}
 	if keys.Suite == noSuite || int(keys.Suite) > len(suites) {
 		return
 	}

@@ -1,12 +1,15 @@
 package rtp
 
 import (
-	"encoding/json"
 	"net/netip"
 	"reflect"
 	"testing"
 	"time"
+
+	"foyer/flat"
 )
+
+var sessions = flat.New[KeptSession]()
 
 // TestSessionIsKept: a session that went through another process goes on as the one
 // that did not.
@@ -31,17 +34,14 @@ func TestSessionIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := func(s *Session) *Session {
-			kept, err := json.Marshal(s.Keep())
-			if err != nil {
-				t.Fatal(err)
-			}
-			var k KeptSession
-			if err := json.Unmarshal(kept, &k); err != nil {
+			was, k := s.Keep(), KeptSession{}
+			kept := sessions.Append(nil, &was)
+			if err := sessions.Read(kept, &k); err != nil {
 				t.Fatal(err)
 			}
 			back := ResumeSession(k)
 			if !reflect.DeepEqual(s, back) {
-				t.Fatalf("%+v\nkept as %s\nis %+v", s, kept, back)
+				t.Fatalf("%+v\nkept as %x\nis %+v", s, kept, back)
 			}
 			return back
 		}
@@ -50,16 +50,9 @@ func TestSessionIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept, err := json.Marshal(stream.Keep())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var k KeptStream
-		if err := json.Unmarshal(kept, &k); err != nil {
-			t.Fatal(err)
-		}
-		if back := k.Resume(); !reflect.DeepEqual(stream, back) {
-			t.Fatalf("%+v\nis %+v", stream, back)
+		back, streams := Stream{}, flat.New[Stream]()
+		if err := streams.Read(streams.Append(nil, &stream), &back); err != nil || !reflect.DeepEqual(stream, back) {
+			t.Fatalf("%+v\nis %+v, %v", stream, back, err)
 		}
 		if stream.Codec == NoCodec || p.Offer == SDES && (stream.Keys == nil || stream.Keys.Ours == "") {
 			t.Fatalf("%+v", stream)
@@ -77,10 +70,10 @@ func TestSessionIsKept(t *testing.T) {
 func BenchmarkKeepSession(b *testing.B) {
 	s := NewSession(netip.MustParseAddrPort("192.0.2.1:4000"), 7)
 	s.Offer(PCMA)
+	var room []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := json.Marshal(s.Keep()); err != nil {
-			b.Fatal(err)
-		}
+		k := s.Keep()
+		room = sessions.Append(room[:0], &k)
 	}
 }

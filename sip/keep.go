@@ -3,7 +3,6 @@ package sip
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/json"
 
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
@@ -16,7 +15,8 @@ import (
 // What is put under LegPrefix is for Edge.Resume, what is under BindingPrefix for
 // Registrar.Resume. The rest is read back by NewEdge and NewRegistrar themselves.
 type Keep interface {
-	// Put keeps a value in place of the one under the same key.
+	// Put keeps a value in place of the one under the same key. It is the caller's again
+	// when Put returns.
 	Put(key string, value []byte) error
 	Delete(key string)
 	Get(key string) (value []byte, found bool)
@@ -71,13 +71,11 @@ func (l *Leg) keepAs(p Phase, u *unacked, said *sip.Response) {
 		return
 	}
 	l.reserved = l.dialog.cseq + spareNumbers
-	record, err := json.Marshal(l.record(p, u, said))
-	if err == nil {
-		err = l.e.o.Keep.Put(l.Key(), record)
-	}
+	key := l.Key()
+	err := legRecords.Lend(l.record(p, u, said), func(record []byte) error { return l.e.o.Keep.Put(key, record) })
 	if err != nil {
 		l.e.o.Log.Error("a call would not survive a restart", zap.String("call_id", l.id), zap.Error(err))
-		l.e.o.Keep.Delete(l.Key())
+		l.e.o.Keep.Delete(key)
 		l.unkept = true
 	}
 }

@@ -2,7 +2,6 @@ package sip
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -16,20 +15,20 @@ import (
 
 // bindingRecord is a binding in memory that outlives the process.
 type bindingRecord struct {
-	Version   int            `json:"v"`
-	Key       string         `json:"key"`
-	User      string         `json:"user"`
-	Contact   string         `json:"contact"`
-	Transport string         `json:"transport"`
-	Source    netip.AddrPort `json:"source"`
-	Instance  string         `json:"instance,omitempty"`
-	RegID     string         `json:"reg_id,omitempty"`
-	UserAgent string         `json:"user_agent,omitempty"`
-	CallID    string         `json:"call_id"`
-	CSeq      uint32         `json:"cseq"`
-	Seen      time.Time      `json:"seen"`
-	Expires   time.Time      `json:"expires"`
-	Lost      bool           `json:"lost,omitempty"`
+	Version   int
+	Key       string
+	User      string
+	Contact   string
+	Transport string
+	Source    netip.AddrPort
+	Instance  string
+	RegID     string
+	UserAgent string
+	CallID    string
+	CSeq      uint32
+	Seen      time.Time
+	Expires   time.Time
+	Lost      bool
 }
 
 // identity is what of a binding is worth a new record when it changes.
@@ -56,14 +55,12 @@ func (r *Registrar) keep() {
 			p.key = BindingPrefix + p.User + "/" + rand.Text()
 		}
 		p.keptExpiry = p.Expires
-		record, err := json.Marshal(bindingRecord{
+		record := bindingRecord{
 			Version: recordVersion, Key: p.key, User: p.User, Contact: p.Contact, Transport: p.Transport, Source: p.Source,
 			Instance: p.Instance, RegID: p.regID, UserAgent: p.UserAgent, CallID: p.callID, CSeq: p.cseq,
 			Seen: p.seen.Round(0), Expires: p.Expires.Round(0), Lost: !p.Reachable,
-		})
-		if err == nil {
-			err = r.kept.Put(p.key, record)
 		}
+		err := bindingRecords.Lend(&record, func(b []byte) error { return r.kept.Put(p.key, b) })
 		if err != nil {
 			r.log.Error("a phone would be unknown after a restart", zap.String("user", p.User), zap.Error(err))
 			r.kept.Delete(p.key)
@@ -83,7 +80,7 @@ var errBinding = errors.New("record of a binding")
 // gone, and had better be deleted by its key.
 func (r *Registrar) Resume(record []byte) error {
 	var b bindingRecord
-	if err := json.Unmarshal(record, &b); err != nil {
+	if err := bindingRecords.Read(record, &b); err != nil {
 		return fmt.Errorf("resume: %w: %w", errBinding, err)
 	}
 	_, known := r.account(b.User)

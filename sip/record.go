@@ -10,106 +10,113 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+
+	"foyer/flat"
 )
 
 // recordVersion changes when what a field means does. Fields that are new are not
 // known to older releases, which pass over them.
-const recordVersion = 1
+const recordVersion = 2
+
+var (
+	legRecords     = flat.New[legRecord]()
+	bindingRecords = flat.New[bindingRecord]()
+)
 
 // legRecord is a leg in memory that outlives the process. Times are those of a wall
 // clock: the next process counts on from there.
 type legRecord struct {
-	Version int    `json:"v"`
-	Phase   Phase  `json:"phase"`
-	Server  bool   `json:"server,omitempty"`
-	CallID  string `json:"call_id"`
-	Tag     string `json:"tag"`
-	Theirs  string `json:"theirs,omitempty"`
+	Version int
+	Phase   Phase
+	Server  bool
+	CallID  string
+	Tag     string
+	Theirs  string
 
-	Caller   Caller      `json:"caller,omitzero"`
-	Called   string      `json:"called,omitempty"`
-	To       string      `json:"to,omitempty"`
-	Diverted []Diversion `json:"diverted,omitempty"`
-	Vouched  *Vouched    `json:"vouched,omitempty"`
-	Hops     int         `json:"hops,omitempty"`
-	Instead  string      `json:"instead,omitempty"` // key of the leg whose place it wants
-	Trunk    string      `json:"trunk,omitempty"`
-	User     string      `json:"user,omitempty"`
-	Contact  string      `json:"contact,omitempty"` // of the phone that was rung
-	Owner    string      `json:"owner,omitempty"`
+	Caller   Caller
+	Called   string
+	To       string
+	Diverted []Diversion
+	Vouched  *Vouched
+	Hops     int
+	Instead  string // key of the leg whose place it wants
+	Trunk    string
+	User     string
+	Contact  string // of the phone that was rung
+	Owner    string
 
-	Transport string         `json:"transport"`
-	Remote    netip.AddrPort `json:"remote"`
-	Places    []netip.Addr   `json:"places,omitempty"`
-	FromUs    string         `json:"from_us"`
-	ToThem    string         `json:"to_them"`
-	Target    string         `json:"target"`
-	Routes    []string       `json:"routes,omitempty"`
-	SIPS      bool           `json:"sips,omitempty"`
-	As        string         `json:"as,omitempty"`
-	CSeq      uint32         `json:"cseq"`             // the last of ours that may have been used
-	Heeded    uint32         `json:"heeded,omitempty"` // the last of theirs that changed something; 0: none
-	First     uint32         `json:"first,omitempty"`
+	Transport string
+	Remote    netip.AddrPort
+	Places    []netip.Addr
+	FromUs    string
+	ToThem    string
+	Target    string
+	Routes    []string
+	SIPS      bool
+	As        string
+	CSeq      uint32 // the last of ours that may have been used
+	Heeded    uint32 // the last of theirs that changed something; 0: none
+	First     uint32
 
-	Sent     []byte          `json:"sent,omitempty"`
-	Heard    []byte          `json:"heard,omitempty"`
-	Early    bool            `json:"early,omitempty"`
-	Updates  bool            `json:"updates,omitempty"`
-	Reliably bool            `json:"reliably,omitempty"`
-	RSeq     uint32          `json:"rseq,omitempty"`
-	Session  *sessionRecord  `json:"session,omitempty"`
-	Least    time.Duration   `json:"least,omitempty"`
-	Why      Reason          `json:"why,omitzero"`
-	Tokens   uint64          `json:"tokens,omitempty"`
-	Refers   int             `json:"refers,omitempty"`
-	Referral *referralRecord `json:"referral,omitempty"`
+	Sent     []byte
+	Heard    []byte
+	Early    bool
+	Updates  bool
+	Reliably bool
+	RSeq     uint32
+	Session  *sessionRecord
+	Least    time.Duration
+	Why      Reason
+	Tokens   uint64
+	Refers   int
+	Referral *referralRecord
 
-	Invite    []byte           `json:"invite,omitempty"` // until it is answered
-	Rang      *rangRecord      `json:"rang,omitempty"`
-	Challenge int              `json:"challenge,omitempty"` // how many of the INVITE were answered
-	Ahead     []netip.AddrPort `json:"ahead,omitempty"`
-	Said      *saidRecord      `json:"said,omitempty"`
-	Acked     uint32           `json:"acked,omitempty"` // CSeq of the INVITE of ours whose 2xx was acknowledged last
-	Offering  *offeringRecord  `json:"offering,omitempty"`
+	Invite    []byte // until it is answered
+	Rang      *rangRecord
+	Challenge int // how many of the INVITE were answered
+	Ahead     []netip.AddrPort
+	Said      *saidRecord
+	Acked     uint32 // CSeq of the INVITE of ours whose 2xx was acknowledged last
+	Offering  *offeringRecord
 }
 
 type sessionRecord struct {
-	Expires time.Duration `json:"expires"`
-	By      refresher     `json:"by,omitempty"`
-	Require bool          `json:"require,omitempty"`
-	Refresh time.Time     `json:"refresh,omitzero"`
-	Last    time.Time     `json:"last,omitzero"`
+	Expires time.Duration
+	By      refresher
+	Require bool
+	Refresh time.Time
+	Last    time.Time
 }
 
 // rangRecord is our last provisional response.
 type rangRecord struct {
-	Code int    `json:"code"`
-	SDP  []byte `json:"sdp,omitempty"`
-	RSeq uint32 `json:"rseq,omitempty"` // it waits for its PRACK; 0: it does not
+	Code int
+	SDP  []byte
+	RSeq uint32 // it waits for its PRACK; 0: it does not
 }
 
 // saidRecord is our last answer inside the dialog: a 2xx to an INVITE without its
 // ACK, or the last that changed something and may have been lost on the way.
 type saidRecord struct {
-	Response []byte    `json:"response"`
-	To       string    `json:"to"`                // where it is sent
-	Unacked  bool      `json:"unacked,omitempty"` // it is to be repeated until its ACK
-	Initial  bool      `json:"initial,omitempty"`
-	Owed     bool      `json:"owed,omitempty"`
-	Since    time.Time `json:"since,omitzero"`
+	Response []byte
+	To       string // where it is sent
+	Unacked  bool   // it is to be repeated until its ACK
+	Initial  bool
+	Owed     bool
+	Since    time.Time
 }
 
 // offeringRecord is a re-INVITE or UPDATE of ours that has no answer.
 type offeringRecord struct {
-	Request []byte `json:"request"`
-	Refresh bool   `json:"refresh,omitempty"`
+	Request []byte
+	Refresh bool
 }
 
 // referralRecord is a REFER of theirs that we have accepted and not finished.
 type referralRecord struct {
-	Token uint64 `json:"token"`
-	Event string `json:"event"`
-	Quiet bool   `json:"quiet,omitempty"`
+	Token uint64
+	Event string
+	Quiet bool
 }
 
 // writer is what of the library's writes itself.

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"foyer/flat"
+	"foyer/flat/flattest"
 )
 
 // restingEdge is an edge that serves nothing.
@@ -45,7 +48,7 @@ const (
 func keptLegs() map[string]*legRecord {
 	at := time.Date(2026, 11, 26, 10, 0, 0, 123456789, time.UTC)
 	base := legRecord{
-		Version: 1, CallID: "a@op.example", Tag: "ours", Theirs: "theirs", Transport: "udp", Remote: netip.MustParseAddrPort("192.0.2.1:5060"),
+		Version: recordVersion, CallID: "a@op.example", Tag: "ours", Theirs: "theirs", Transport: "udp", Remote: netip.MustParseAddrPort("192.0.2.1:5060"),
 		FromUs: `"Line \"1\"" <sip:+33170000001@lo.test;user=phone>;tag=ours`, ToThem: "<sip:+33123456789@[2001:db8::1]:5070;user=phone>;tag=theirs",
 		Target: "sip:x%20y@192.0.2.1:5060;transport=udp;ob", CSeq: 21,
 		Sent: []byte("v=1\r\n"), Heard: []byte("v=0\xff\r\n"),
@@ -117,16 +120,23 @@ func keptAgain(l *Leg) *legRecord {
 	return l.record(l.phase, l.unacked, l.left.said)
 }
 
+// nextLegRecord is what the next release might keep of a leg.
+type nextLegRecord struct {
+	legRecord
+	New []string
+}
+
+func TestRecordsAreWhole(t *testing.T) {
+	flattest.RoundTrip(t, legRecords)
+	flattest.RoundTrip(t, bindingRecords)
+}
+
 func TestRecordsComeBack(t *testing.T) {
 	for what, r := range keptLegs() {
 		t.Run(what, func(t *testing.T) {
 			e := restingEdge(t, newMemory())
-			text, err := json.Marshal(r)
-			if err != nil {
-				t.Fatal(err)
-			}
 			// A later release may write what we do not know.
-			text = append([]byte(`{"new":{"x":[1]},`), text[1:]...)
+			text := flat.New[nextLegRecord]().Append(nil, &nextLegRecord{*r, []string{"x"}})
 			l, err := e.Resume(text)
 			if err != nil {
 				t.Fatal(err)
@@ -159,10 +169,7 @@ func TestInviteIsLostWithItsConnection(t *testing.T) {
 	e := restingEdge(t, k)
 	r := keptLegs()["ringing"]
 	r.Transport = "tcp"
-	text, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := legRecords.Append(nil, r)
 	l, err := e.Resume(text)
 	if err != nil || l.Standing().Phase != Over || e.Legs() != 0 || e.TrunkCalls()["carrier"] != 0 {
 		t.Fatalf("leg %v, %v", l, err)
@@ -175,16 +182,13 @@ func TestRecordsThatAreNone(t *testing.T) {
 	change := func(f func(*legRecord)) string {
 		r := keptLegs()["opening, they call"]
 		f(r)
-		text, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := legRecords.Append(nil, r)
 		return string(text)
 	}
 	for what, text := range map[string]string{
 		"nothing":              "",
-		"half":                 `{"v":1,`,
-		"another version":      change(func(r *legRecord) { r.Version = 2 }),
+		"half":                 "\x01\x02",
+		"another version":      change(func(r *legRecord) { r.Version = 1 }),
 		"over":                 change(func(r *legRecord) { r.Phase = Over }),
 		"no such phase":        change(func(r *legRecord) { r.Phase = 77 }),
 		"no tag":               change(func(r *legRecord) { r.Tag = "" }),
@@ -210,10 +214,7 @@ func TestRecordsThatAreNone(t *testing.T) {
 // which the same leg comes.
 func FuzzResume(f *testing.F) {
 	for _, r := range keptLegs() {
-		text, err := json.Marshal(r)
-		if err != nil {
-			f.Fatal(err)
-		}
+		text := legRecords.Append(nil, r)
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -222,16 +223,13 @@ func FuzzResume(f *testing.F) {
 		if err != nil || l.Standing().Phase == Over {
 			return
 		}
-		first, err := json.Marshal(keptAgain(l))
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := legRecords.Append(nil, keptAgain(l))
 		l, err = restingEdge(t, nil).Resume(first)
 		if err != nil {
-			t.Fatalf("%v: %s", err, first)
+			t.Fatalf("%v: %x", err, first)
 		}
-		if second, _ := json.Marshal(keptAgain(l)); !bytes.Equal(first, second) {
-			t.Errorf("is %s\nwas %s", second, first)
+		if second := legRecords.Append(nil, keptAgain(l)); !bytes.Equal(first, second) {
+			t.Errorf("is %x\nwas %x", second, first)
 		}
 	})
 }
@@ -273,10 +271,7 @@ func BenchmarkKeep(b *testing.B) {
 			e := restingEdge(b, k)
 			r := keptLegs()[what]
 			r.Sent, r.Heard = []byte(ourSDP), []byte(offerA)
-			text, err := json.Marshal(r)
-			if err != nil {
-				b.Fatal(err)
-			}
+			text := legRecords.Append(nil, r)
 			l, err := e.Resume(text)
 			if err != nil {
 				b.Fatal(err)
@@ -300,10 +295,7 @@ func (*noMemory) Get(string) ([]byte, bool)          { return nil, false }
 
 func BenchmarkResume(b *testing.B) {
 	r := keptLegs()["up"]
-	text, err := json.Marshal(r)
-	if err != nil {
-		b.Fatal(err)
-	}
+	text := legRecords.Append(nil, r)
 	e := restingEdge(b, nil)
 	for b.Loop() {
 		l, err := e.Resume(text)

@@ -1,7 +1,6 @@
 package sip
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -77,7 +76,7 @@ func (l *Leg) Standing() Standing {
 // What was told in the last moments of the process before may be told again.
 func (e *Edge) Resume(record []byte) (*Leg, error) {
 	var r legRecord
-	if err := json.Unmarshal(record, &r); err != nil {
+	if err := legRecords.Read(record, &r); err != nil {
 		return nil, fmt.Errorf("resume: %w: %w", errRecord, err)
 	}
 	if r.Version != recordVersion || r.Phase >= Over || r.CallID == "" || r.Tag == "" || r.Server && r.Theirs == "" {

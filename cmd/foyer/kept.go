@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
 	"foyer/acd"
+	"foyer/flat"
 	"foyer/rtp"
 )
 
@@ -18,44 +18,44 @@ type keptCall struct {
 	Version   int
 	Phase     phase
 	Begun     time.Time
-	Told      bool     `json:",omitempty"`
-	Caller    keptSide `json:",omitzero"`
-	Called    string   `json:",omitempty"` // what the caller dialled
+	Told      bool
+	Caller    keptSide
+	Called    string // what the caller dialled
 	Queue     acd.QueueID
-	Number    string       `json:",omitempty"` // of ours
-	Client    acd.ClientID `json:",omitempty"`
-	Trunk     string       `json:",omitempty"`
-	Early     bool         `json:",omitempty"`
-	Offers    []keptOffer  `json:",omitempty"`
-	Agent     acd.OfferID  `json:",omitempty"` // who talks
-	Out       *keptOut     `json:",omitempty"`
-	Recording uint64       `json:",omitempty"`
-	RecID     string       `json:",omitempty"`
-	RecSince  time.Time    `json:",omitzero"`
-	RecMS     int64        `json:",omitempty"`
-	Back      bool         `json:",omitempty"`
-	Dialled   acd.OfferID  `json:",omitempty"`
-	Code      int          `json:",omitempty"`
-	Cause     acd.Cause    `json:",omitempty"`
-	By        acd.Party    `json:",omitempty"`
-	Answered  bool         `json:",omitempty"`
-	Connected time.Time    `json:",omitzero"`
+	Number    string // of ours
+	Client    acd.ClientID
+	Trunk     string
+	Early     bool
+	Offers    []keptOffer
+	Agent     acd.OfferID // who talks
+	Out       *keptOut
+	Recording uint64
+	RecID     string
+	RecSince  time.Time
+	RecMS     int64
+	Back      bool
+	Dialled   acd.OfferID
+	Code      int
+	Cause     acd.Cause
+	By        acd.Party
+	Answered  bool
+	Connected time.Time
 	Facts     acd.Facts
 }
 
 // keptSide is one party.
 type keptSide struct {
-	Leg     string           `json:",omitempty"` // key of the SIP leg
-	Media   string           `json:",omitempty"` // key of the media leg
-	Session *rtp.KeptSession `json:",omitempty"`
-	Stream  *rtp.KeptStream  `json:",omitempty"`
-	Held    bool             `json:",omitempty"`
-	Owed    bool             `json:",omitempty"`
+	Leg     string // key of the SIP leg
+	Media   string // key of the media leg
+	Session *rtp.KeptSession
+	Stream  *rtp.Stream
+	Held    bool
+	Owed    bool
 
-	Lists rtp.Wideband  `json:",omitzero"`
-	Asked *rtp.Wideband `json:",omitempty"`
-	Lacks uint8         `json:",omitempty"`
-	Fixed bool          `json:",omitempty"`
+	Lists rtp.Wideband
+	Asked *rtp.Wideband
+	Lacks uint8
+	Fixed bool
 }
 
 // keptOffer is an agent who is rung, or talks.
@@ -64,36 +64,38 @@ type keptOffer struct {
 	ID      acd.OfferID
 	Agent   acd.AgentID
 	Queue   acd.QueueID
-	Asker   acd.AgentID `json:",omitempty"`
+	Asker   acd.AgentID
 	Phones  []keptPhone
-	Taken   int  `json:",omitempty"` // place of who answered among Phones, counted from 1
-	Alerted bool `json:",omitempty"`
-	Quiet   bool `json:",omitempty"`
-	Lost    bool `json:",omitempty"`
-	Dead    bool `json:",omitempty"`
+	Taken   int // place of who answered among Phones, counted from 1
+	Alerted bool
+	Quiet   bool
+	Lost    bool
+	Dead    bool
 }
 
 // keptPhone is one phone of theirs. Its leg says itself whose it is.
 type keptPhone struct {
 	Session   rtp.KeptSession
-	Offers    []rtp.Protection `json:",omitempty"`
+	Offers    []rtp.Protection
 	Transport string
 	Source    string
 	Contact   string
-	Done      bool `json:",omitempty"`
+	Done      bool
 }
 
 // keptOut is the number outside that a caller was put through to.
 type keptOut struct {
 	keptSide
 	Number string
-	Taken  bool `json:",omitempty"`
+	Taken  bool
 }
 
 const (
 	callPrefix      = "call/"
-	keptCallVersion = 1
+	keptCallVersion = 2
 )
+
+var keptCalls = flat.New[keptCall]()
 
 // callKey is what a call's record is kept under.
 func callKey(id acd.CallID) string { return callPrefix + string(id) }
@@ -110,10 +112,7 @@ func (c *call) saveAs(p phase) {
 	}
 	k := c.kept()
 	k.Phase = p
-	record, err := json.Marshal(k)
-	if err == nil {
-		err = c.ex.memory.Put(callKey(c.id), record)
-	}
+	err := keptCalls.Lend(k, func(record []byte) error { return c.ex.memory.Put(callKey(c.id), record) })
 	if err != nil {
 		c.log.Error("this call would not outlive the switch", zap.Error(err))
 		c.ex.memory.Delete(callKey(c.id))
@@ -155,8 +154,7 @@ func (s *side) kept() keptSide {
 	}
 	if s.media != nil {
 		k.Media = s.media.Key()
-		stream := s.stream.Keep()
-		k.Stream = &stream
+		k.Stream = &s.stream
 	}
 	if s.sdp != nil {
 		session := s.sdp.Keep()

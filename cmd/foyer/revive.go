@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -106,7 +105,7 @@ func readKept(m *keeper.Memory) []*readCall {
 	for range runtime.NumCPU() {
 		reading.Go(func() {
 			for n := next.Add(1) - 1; n < int64(len(all)); n = next.Add(1) - 1 {
-				all[n].err = json.Unmarshal(all[n].value, &all[n].call)
+				all[n].err = keptCalls.Read(all[n].value, &all[n].call)
 			}
 		})
 	}
@@ -163,7 +162,7 @@ func (c *call) sideOf(k *keptSide, sink func(rtp.MediaEvent)) side {
 		s.sdp = rtp.ResumeSession(*k.Session)
 	}
 	if k.Stream != nil {
-		s.stream = k.Stream.Resume()
+		s.stream = *k.Stream
 	}
 	if k.Media == "" {
 		return s

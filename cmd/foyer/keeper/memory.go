@@ -54,7 +54,7 @@ type place struct{ at, size int }
 
 const (
 	magic         = 0x666f796572206d65
-	memoryVersion = 1
+	memoryVersion = 2
 
 	headerSize = 4096
 	cellCount  = 1 << 16

@@ -1,8 +1,8 @@
-// Package pack writes structs down for another process of this program, maybe of the
+// Package flat writes structs down for another process of this program, maybe of the
 // release before or after, and reads them back: short, and in a microsecond.
 //
-// A struct is its fields that are not zero, in their order. A field is known by its
-// name, of which 14 bits of a hash are written, so that fields may be added, moved and
+// A struct is its fields that are not zero, in their order, with those of a struct that
+// is embedded among them. A field is known by its name, of which 14 bits of a hash are written, so that fields may be added, moved and
 // left out: who does not know one passes over it, and what is not there stays zero. A
 // field must not get another meaning under the same name, nor be given another type
 // that Kinds do not tell apart.
@@ -20,7 +20,7 @@
 // its monotonic clock), netip.Addr and netip.AddrPort. Nil and empty are one. Whatever
 // else is in a struct, an unexported field too, is a mistake of who wrote it: New panics.
 // Secrets that hide in JSON are written as they are.
-package pack
+package flat
 
 import (
 	"encoding/binary"
@@ -44,7 +44,7 @@ func New[T any]() Codec[T] {
 const first = 1
 
 // ErrFormat says that what is to be read was not written by this package.
-var ErrFormat = errors.New("packed: not of this format")
+var ErrFormat = errors.New("flat record: not of this format")
 
 // Append writes v behind b.
 func (c Codec[T]) Append(b []byte, v *T) []byte {
@@ -104,21 +104,30 @@ func structureOf(t reflect.Type, known map[reflect.Type]*structure) *structure {
 	}
 	s := &structure{}
 	known[t] = s
+	s.add(t, 0, known)
+	return s
+}
+
+// add adds the fields of a type that begins at an offset.
+func (s *structure) add(t reflect.Type, offset uintptr, known map[reflect.Type]*structure) {
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if !f.IsExported() && !f.Anonymous {
-			panic(fmt.Sprintf("pack: %s.%s is not exported", t, f.Name))
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			s.add(f.Type, offset+f.Offset, known)
+			continue
 		}
-		one := field{value: valueOf(f.Type, known), offset: f.Offset, name: f.Name}
+		if !f.IsExported() {
+			panic(fmt.Sprintf("flat: %s.%s is not exported", t, f.Name))
+		}
+		one := field{value: valueOf(f.Type, known), offset: offset + f.Offset, name: f.Name}
 		one.head = hash(f.Name)*forms | uint16(one.form)
 		for _, other := range s.fields {
 			if other.head/forms == one.head/forms {
-				panic(fmt.Sprintf("pack: %s.%s and %s look the same: give one another name", t, f.Name, other.name))
+				panic(fmt.Sprintf("flat: %s.%s and %s look the same: give one another name", t, f.Name, other.name))
 			}
 		}
 		s.fields = append(s.fields, one)
 	}
-	return s
 }
 
 func hash(name string) uint16 {
@@ -161,7 +170,7 @@ func (v *value) element(b []byte, p unsafe.Pointer) []byte {
 	return b
 }
 
-var errShort = errors.New("packed: ends too early")
+var errShort = errors.New("flat record: ends too early")
 
 // scan finds the end of a value: from and to where its bytes are.
 func scan(b []byte, f form) (from, to int, err error) {
