@@ -117,7 +117,7 @@ func TestBindingRecordsAreWrittenWhenTheyChange(t *testing.T) {
 func TestBindingsThatAreNotResumed(t *testing.T) {
 	k := newMemory()
 	d := newDesk(t, func(o *RegistrarOptions) { o.Keep = k })
-	good := bindingRecord{Version: 1, Key: BindingPrefix + "ana/1", User: "ana", Contact: "sip:ana@192.168.1.10", Transport: "tls",
+	good := bindingRecord{Version: recordVersion, Key: BindingPrefix + "ana/1", User: "ana", Contact: "sip:ana@192.168.1.10", Transport: "tls",
 		Source: netip.MustParseAddrPort("203.0.113.7:5060"), CallID: "x", CSeq: 7, Expires: d.now().Add(time.Minute)}
 	for _, x := range []struct {
 		what   string

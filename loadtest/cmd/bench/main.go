@@ -7,6 +7,7 @@
 //	go run ./loadtest/cmd/bench -only media,queue -calls 200,1000
 //	go run ./loadtest/cmd/bench -only soak -rates 200 -seconds 3600
 //	go run ./loadtest/cmd/bench -only nat
+//	go run ./loadtest/cmd/bench -only keeping -rates 100,200 -seconds 4
 //	go run ./loadtest/cmd/bench -only refreshes   half a minute, beside Kamailio
 //
 // It exits 1 when a call was lost, a book did not balance or a scenario failed;
@@ -52,7 +53,7 @@ func main() {
 	calls := flag.String("calls", "", "recorded calls to measure at, comma separated (default 50,200,500; -short 20)")
 	seconds := flag.Int("seconds", 0, "length of each measurement (default 10; -short 3)")
 	rates := flag.String("rates", "", "calls a second to try, comma separated (default 20 to 400; -short 20,50)")
-	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, registrations, flood, peers; and by name alone: refreshes, soak, nat, survive")
+	only := flag.String("only", "", "comma separated: media, queue, waiting, reload, registrations, flood, peers; and by name alone: refreshes, soak, nat, survive, keeping")
 	flag.BoolVar(&b.kept, "kept", false, "every switch has a keeper, and keeps its calls: what that costs")
 	flag.StringVar(&b.bin, "foyer", "", "the program to measure instead of building one")
 	flag.Parse()
@@ -154,7 +155,7 @@ func (b *bench) run(ctx context.Context) error {
 	}{
 		{"media", b.media, false}, {"queue", b.queue, false}, {"waiting", b.waiting, false}, {"reload", b.reload, false},
 		{"registrations", b.registrations, false}, {"flood", b.flood, false}, {"peers", b.peers, false},
-		{"refreshes", b.refreshing, true}, {"soak", b.soak, true}, {"nat", b.nat, true}, {"survive", b.survive, true},
+		{"refreshes", b.refreshing, true}, {"soak", b.soak, true}, {"nat", b.nat, true}, {"survive", b.survive, true}, {"keeping", b.keeping, true},
 	} {
 		if !b.wants(part.name) || part.long && len(b.only) == 0 || ctx.Err() != nil {
 			continue
