@@ -47,14 +47,33 @@ func (b *bench) open(ctx context.Context, setup loadtest.Setup, plan func(*loadt
 	if s.load, err = loadtest.Start(ctx, p); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
-	pause(ctx, 500*time.Millisecond)
-	if s.idle, err = sw.Usage(); err != nil {
+	if s.idle, err = s.settled(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
 	arriving, stop := context.WithCancel(ctx)
 	s.stop = stop
 	s.done.Go(func() { s.load.Arrive(arriving) })
 	return s, nil
+}
+
+// settled waits until the switch has started what it starts, one that waits for its death
+// among them, and returns what all of that has used.
+func (s *stage) settled(ctx context.Context) (loadtest.Usage, error) {
+	first := 500 * time.Millisecond
+	if s.sw.Kept {
+		first = 2 * time.Second // the one that waits is started a second after
+	}
+	pause(ctx, first)
+	last, err := s.sw.Usage()
+	for range 40 {
+		pause(ctx, 250*time.Millisecond)
+		now, again := s.sw.Usage()
+		if err = errors.Join(err, again); err != nil || now.CPU-last.CPU <= 10*time.Millisecond {
+			return now, err
+		}
+		last = now
+	}
+	return last, err
 }
 
 // until waits for a state of the load, at most so long.
