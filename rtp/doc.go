@@ -20,10 +20,9 @@
 //
 // Media outlives its process if it is given a memory that does, and somebody who stores
 // descriptors (Options.Memory, Sockets, TapMemory). A leg has a record there, and a cell
-// for the numbers of its streams (keep, record); its sockets are stored once and rest
-// open between calls (park); what has been read and is not recorded yet is in memory
-// that outlives the process too (inbox, tap). The next process takes all of it up
-// (resume).
+// for the numbers of its streams (keep, record); its sockets are stored before it has
+// them (stock); what has been read and is not recorded yet is in memory that outlives
+// the process too (inbox, tap). The next process takes all of it up (resume).
 //
 // G.711 in both laws and telephone-event are carried, and Opus and G.722 between two
 // legs that both have agreed on them. Nothing is decoded: a

@@ -165,11 +165,16 @@ func (c *Client) Remove(names ...string) error {
 	return nil
 }
 
-// atOnce is how many of the names go into one message.
+// atOnce is how many of the names go into one message to whoever keeps us.
 func (c *Client) atOnce(names []string) (n int) {
 	if c == nil || c.keeper == 0 {
 		return 1
 	}
+	return few(names)
+}
+
+// few is how many of the names fit into one message.
+func few(names []string) (n int) {
 	for room := maxMessage / 2; n < min(len(names), maxRights); n++ {
 		if room -= len(names[n]) + 1; room < 0 && n > 0 {
 			return n

@@ -63,7 +63,7 @@ const (
 	memorySize = headerSize + cellCount*cellSize + 2*halfSize
 
 	recordHead = 16      // length of all and sum, 4 bytes each; length of the key, 2; kind, 2; 4 spare
-	mergeFloor = 4 << 20 // bytes of records below which nothing is tidied
+	mergeFloor = 1 << 20 // bytes of records below which nothing is tidied
 	deleted    = 1
 )
 

@@ -14,12 +14,16 @@ import (
 
 // A switch is started ahead of its time, and waits: when the one that serves dies, the
 // next has been loaded, has read the configuration, and needs only to be let in. It has
-// what is kept from its start on, and hears of every change.
+// what is kept from its start on, and hears of every change: at once, but for those that
+// come many at a time, as sockets of media do with every call. Of these most are past
+// before anybody needs to know, so it hears of what is left a second later, or when it is
+// let in.
 
 // standby is such a switch.
 type standby struct {
 	pid  int
-	line *net.UnixConn // ours to it: it ends itself when this is closed
+	line *net.UnixConn   // ours to it: it ends itself when this is closed
+	owed map[string]bool // names of what has changed; true: it has something else under it
 }
 
 const (
@@ -30,6 +34,8 @@ const (
 	standbyPause = time.Second
 	// standbyAgain is the same after one that died while it waited.
 	standbyAgain = 10 * time.Second
+	// tellAfter is how long it does not hear of what changes all the time.
+	tellAfter = time.Second
 )
 
 // The words that pass between a switch and its keeper beside those of sd_notify(3).
@@ -47,7 +53,7 @@ func (k *keeper) ahead(program string) (*standby, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	s := &standby{line: ours}
+	s := &standby{line: ours, owed: map[string]bool{}}
 	err = k.store.follow(s, func(fds []int, names []string) (int, error) {
 		pid, err := k.spawn(program, append(fds, int(theirs.Fd())), append(names, standbyName))
 		s.pid = pid
@@ -124,14 +130,72 @@ func (s *store) drop(f *standby) {
 	_ = f.line.Close()
 }
 
-// tellFollowers passes a change on. A standby that does not listen is let go.
-func (s *store) tellFollowers(text string, fds ...int) {
+// owe notes for all standbys that something under a name is about to change.
+func (s *store) owe(name string, removed bool) {
 	for f := range s.followers {
-		if err := f.tell(text, fds...); err != nil {
+		has, owed := f.owed[name]
+		switch {
+		case !owed:
+			f.owed[name] = len(s.held[name]) > 0
+		case removed && !has:
+			delete(f.owed, name) // it came and went
+		}
+	}
+}
+
+// tellFollowers tells all standbys what they are owed, in a while if there will be more
+// by then. One that does not listen is let go.
+func (s *store) tellFollowers(later bool) {
+	if later {
+		if s.telling == nil && len(s.followers) > 0 {
+			s.telling = time.AfterFunc(tellAfter, s.tellNow)
+		}
+		return
+	}
+	if s.telling != nil {
+		s.telling.Stop()
+		s.telling = nil
+	}
+	for f := range s.followers {
+		if err := s.pay(f); err != nil {
 			s.log.Warn("a switch that waits does not listen: it is let go", zap.Int("pid", f.pid), zap.Error(err))
 			s.drop(f)
 		}
 	}
+}
+
+func (s *store) tellNow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tellFollowers(false)
+}
+
+// pay tells a standby all that it is owed.
+func (s *store) pay(f *standby) error {
+	var gone, names []string
+	var fds []int
+	for name, has := range f.owed {
+		if has {
+			gone = append(gone, name)
+		}
+		for _, fd := range s.held[name] {
+			names, fds = append(names, name), append(fds, fd)
+		}
+	}
+	clear(f.owed)
+	for n := 0; len(gone) > 0; gone = gone[n:] {
+		n = few(gone)
+		if err := f.tell(removeText(gone[:n]...)); err != nil {
+			return err
+		}
+	}
+	for n := 0; len(fds) > 0; names, fds = names[n:], fds[n:] {
+		n = few(names)
+		if err := f.tell(keepText(names[:n]...), fds[:n]...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *standby) tell(text string, fds ...int) error {
@@ -149,7 +213,10 @@ func (s *store) admit(f *standby) error {
 	if _, follows := s.followers[f]; !follows {
 		return ErrGone
 	}
-	err := f.tell(wordGo)
+	err := s.pay(f)
+	if err == nil {
+		err = f.tell(wordGo)
+	}
 	s.drop(f) // what it was told it can still read
 	if err == nil {
 		s.said, s.speaker, s.mouth = said{}, f.pid, nil

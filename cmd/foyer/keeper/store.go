@@ -37,6 +37,7 @@ type store struct {
 	complain time.Time // when a refusal may be told of again
 
 	followers map[*standby]struct{} // they hear of every change
+	telling   *time.Timer           // set while they are to hear of some
 }
 
 // said is what the switch has told of itself.
@@ -210,7 +211,7 @@ func (s *store) grumble(what string, fields ...zap.Field) {
 type message struct {
 	keep, remove bool
 	names        []string
-	each         bool // a name for each descriptor, not one for all
+	each         bool        // a name for each descriptor, not one for all
 	status       [][2]string // the rest, in order
 }
 
@@ -277,25 +278,18 @@ func (m *message) under(i int) string {
 
 // keep takes descriptors, but for those that it has under the same name.
 func (s *store) keep(m *message, fds []int) {
-	var names []string
-	var kept []int
 	for i, fd := range fds {
-		if name := m.under(i); s.fits(name, fd) {
-			s.held[name] = append(s.held[name], fd)
-			s.count++
-			s.names += len(name) + 1
-			names, kept = append(names, name), append(kept, fd)
-		} else {
+		name := m.under(i)
+		if !s.fits(name, fd) {
 			_ = unix.Close(fd)
+			continue
 		}
+		s.owe(name, false)
+		s.held[name] = append(s.held[name], fd)
+		s.count++
+		s.names += len(name) + 1
 	}
-	switch {
-	case len(kept) == 0:
-	case m.each:
-		s.tellFollowers(keepText(names...), kept...)
-	default:
-		s.tellFollowers(keepText(m.names[0]), kept...)
-	}
+	s.tellFollowers(m.each)
 }
 
 // fits says whether a descriptor can be kept, and is not already.
@@ -313,13 +307,14 @@ func (s *store) fits(name string, fd int) bool {
 }
 
 func (s *store) remove(names ...string) {
-	s.tellFollowers(removeText(names...))
 	for _, name := range names {
+		s.owe(name, true)
 		closeAll(s.held[name])
 		s.count -= len(s.held[name])
 		s.names -= len(s.held[name]) * (len(name) + 1)
 		delete(s.held, name)
 	}
+	s.tellFollowers(len(names) > 1)
 }
 
 // validName is systemd's rule for FDNAME=.

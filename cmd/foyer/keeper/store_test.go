@@ -397,3 +397,84 @@ func BenchmarkStore(b *testing.B) {
 		}
 	}
 }
+
+// A switch that waits knows in the end what is kept, whatever came and went, and is told
+// of nothing twice.
+func TestAStandbyKnowsWhatIsKept(t *testing.T) {
+	fds := descriptors(t, 12)
+	rapid.Check(t, func(rt *rapid.T) {
+		s := newStore(t)
+		defer s.close()
+		c := speaker(t, s)
+		c.keeper = os.Getpid()
+		ours, theirs, err := line()
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer theirs.Close()
+		if err := c.Store("calls", fds[0]); err != nil {
+			rt.Fatal(err)
+		}
+		s.settle()
+		waits := &Client{inherited: map[string][]int{}}
+		defer func() {
+			for name := range waits.inherited {
+				closeAll(waits.Inherited(name))
+			}
+		}()
+		f := &standby{line: ours, owed: map[string]bool{}}
+		err = s.follow(f, func(fds []int, names []string) (int, error) {
+			for i, name := range names {
+				fd, err := unix.FcntlInt(uintptr(fds[i]), unix.F_DUPFD_CLOEXEC, 0)
+				if err != nil {
+					return 0, err
+				}
+				waits.inherited[name] = append(waits.inherited[name], fd)
+			}
+			return 1, nil
+		})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"calls", "m1", "m2", "m3", "m4"}), 1, 4, rapid.ID)
+		rt.Repeat(map[string]func(*rapid.T){
+			"store": func(rt *rapid.T) {
+				under := names.Draw(rt, "names")
+				if err := c.StoreEach(under, rapid.SliceOfN(rapid.SampledFrom(fds), len(under), len(under)).Draw(rt, "descriptors")); err != nil {
+					rt.Fatal(err)
+				}
+				s.settle()
+			},
+			"remove": func(rt *rapid.T) {
+				if err := c.Remove(names.Draw(rt, "names")...); err != nil {
+					rt.Fatal(err)
+				}
+				s.settle()
+			},
+			"": func(rt *rapid.T) {
+				if rapid.Bool().Draw(rt, "more will come") {
+					return
+				}
+				s.tellNow()
+				text, control := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(maxRights*4))
+				for more(int(theirs.Fd())) {
+					n, cn, _, _, err := unix.Recvmsg(int(theirs.Fd()), text, control, unix.MSG_CMSG_CLOEXEC)
+					if err != nil {
+						rt.Fatal(err)
+					}
+					_, rights := opened(control[:cn])
+					waits.changed(string(text[:n]), rights)
+				}
+				got := map[string][]uint64{}
+				for name, held := range waits.inherited {
+					for _, fd := range held {
+						got[name] = append(got[name], inode(t, fd))
+					}
+				}
+				if want := handedOver(t, s); !maps.EqualFunc(got, want, slices.Equal) {
+					rt.Fatalf("it knows %v, kept is %v", got, want)
+				}
+			},
+		})
+	})
+}
