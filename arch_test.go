@@ -25,7 +25,7 @@ var domains = map[string][]string{
 }
 
 // tools are rooms that know nothing of the trade, so that every room may use them.
-var tools = []string{"flat"}
+var tools = []string{"terse"}
 
 // imports is the import paths of every package of the module, without tests.
 func imports(t *testing.T) map[string][]string {

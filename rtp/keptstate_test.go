@@ -8,8 +8,8 @@ import (
 
 	pion "github.com/pion/rtp"
 
-	"foyer/flat"
-	"foyer/flat/flattest"
+	"foyer/terse"
+	"foyer/terse/tersetest"
 )
 
 // next gives the peers' legs another life.
@@ -283,8 +283,8 @@ func TestALegOnAllAddressesIsKept(t *testing.T) {
 }
 
 func TestRecordsAreWhole(t *testing.T) {
-	flattest.RoundTrip(t, records)
-	flattest.RoundTrip(t, flat.New[KeptSession]())
+	tersetest.RoundTrip(t, records)
+	tersetest.RoundTrip(t, terse.New[KeptSession]())
 }
 
 // A record may hold what this release does not know. One of another version is not
@@ -295,7 +295,7 @@ func TestRecordsOfOtherReleases(t *testing.T) {
 		Later struct{ A []int }
 	}
 	one := later{record{Version: recordVersion, Port: 20000, SSRC: 7}, struct{ A []int }{[]int{1}}}
-	r, err := readRecord(flat.New[later]().Append(nil, &one))
+	r, err := readRecord(terse.New[later]().Append(nil, &one))
 	if err != nil || r.SSRC != 7 {
 		t.Errorf("%+v, %v", r, err)
 	}

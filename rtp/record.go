@@ -6,14 +6,14 @@ import (
 	"net/netip"
 	"time"
 
-	"foyer/flat"
+	"foyer/terse"
 )
 
 // recordVersion is that of records. Fields may be added under the same one: an older
 // release leaves out what it does not know.
 const recordVersion = 2
 
-var records = flat.New[record]()
+var records = terse.New[record]()
 
 // record is a leg as it is kept, all but what its cell has. Times are ns of the
 // machine's monotonic clock, which goes on when the process does not; those of a tap

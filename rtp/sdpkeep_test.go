@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"foyer/flat"
+	"foyer/terse"
 )
 
-var sessions = flat.New[KeptSession]()
+var sessions = terse.New[KeptSession]()
 
 // TestSessionIsKept: a session that went through another process goes on as the one
 // that did not.
@@ -50,7 +50,7 @@ func TestSessionIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, streams := Stream{}, flat.New[Stream]()
+		back, streams := Stream{}, terse.New[Stream]()
 		if err := streams.Read(streams.Append(nil, &stream), &back); err != nil || !reflect.DeepEqual(stream, back) {
 			t.Fatalf("%+v\nis %+v, %v", stream, back, err)
 		}

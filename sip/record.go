@@ -11,7 +11,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
-	"foyer/flat"
+	"foyer/terse"
 )
 
 // recordVersion changes when what a field means does. Fields that are new are not
@@ -19,8 +19,8 @@ import (
 const recordVersion = 2
 
 var (
-	legRecords     = flat.New[legRecord]()
-	bindingRecords = flat.New[bindingRecord]()
+	legRecords     = terse.New[legRecord]()
+	bindingRecords = terse.New[bindingRecord]()
 )
 
 // legRecord is a leg in memory that outlives the process. Times are those of a wall

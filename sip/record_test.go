@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"foyer/flat"
-	"foyer/flat/flattest"
+	"foyer/terse"
+	"foyer/terse/tersetest"
 )
 
 // restingEdge is an edge that serves nothing.
@@ -127,8 +127,8 @@ type nextLegRecord struct {
 }
 
 func TestRecordsAreWhole(t *testing.T) {
-	flattest.RoundTrip(t, legRecords)
-	flattest.RoundTrip(t, bindingRecords)
+	tersetest.RoundTrip(t, legRecords)
+	tersetest.RoundTrip(t, bindingRecords)
 }
 
 func TestRecordsComeBack(t *testing.T) {
@@ -136,7 +136,7 @@ func TestRecordsComeBack(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			e := restingEdge(t, newMemory())
 			// A later release may write what we do not know.
-			text := flat.New[nextLegRecord]().Append(nil, &nextLegRecord{*r, []string{"x"}})
+			text := terse.New[nextLegRecord]().Append(nil, &nextLegRecord{*r, []string{"x"}})
 			l, err := e.Resume(text)
 			if err != nil {
 				t.Fatal(err)

@@ -7,8 +7,8 @@ import (
 	"go.uber.org/zap"
 
 	"foyer/acd"
-	"foyer/flat"
 	"foyer/rtp"
+	"foyer/terse"
 )
 
 // keptCall is what of a call outlives the switch, in the memory of calls. The legs of
@@ -95,7 +95,7 @@ const (
 	keptCallVersion = 2
 )
 
-var keptCalls = flat.New[keptCall]()
+var keptCalls = terse.New[keptCall]()
 
 // callKey is what a call's record is kept under.
 func callKey(id acd.CallID) string { return callPrefix + string(id) }

@@ -1,4 +1,4 @@
-// Package flat writes structs down for another process of this program, maybe of the
+// Package terse writes structs down for another process of this program, maybe of the
 // release before or after, and reads them back: short, and in a microsecond.
 //
 // A struct is its fields that are not zero, in their order, with those of a struct that
@@ -20,7 +20,7 @@
 // its monotonic clock), netip.Addr and netip.AddrPort. Nil and empty are one. Whatever
 // else is in a struct, an unexported field too, is a mistake of who wrote it: New panics.
 // Secrets that hide in JSON are written as they are.
-package flat
+package terse
 
 import (
 	"encoding/binary"
@@ -44,7 +44,7 @@ func New[T any]() Codec[T] {
 const first = 1
 
 // ErrFormat says that what is to be read was not written by this package.
-var ErrFormat = errors.New("flat record: not of this format")
+var ErrFormat = errors.New("terse: not of this format")
 
 // Append writes v behind b.
 func (c Codec[T]) Append(b []byte, v *T) []byte {
@@ -117,13 +117,13 @@ func (s *structure) add(t reflect.Type, offset uintptr, known map[reflect.Type]*
 			continue
 		}
 		if !f.IsExported() {
-			panic(fmt.Sprintf("flat: %s.%s is not exported", t, f.Name))
+			panic(fmt.Sprintf("terse: %s.%s is not exported", t, f.Name))
 		}
 		one := field{value: valueOf(f.Type, known), offset: offset + f.Offset, name: f.Name}
 		one.head = hash(f.Name)*forms | uint16(one.form)
 		for _, other := range s.fields {
 			if other.head/forms == one.head/forms {
-				panic(fmt.Sprintf("flat: %s.%s and %s look the same: give one another name", t, f.Name, other.name))
+				panic(fmt.Sprintf("terse: %s.%s and %s look the same: give one another name", t, f.Name, other.name))
 			}
 		}
 		s.fields = append(s.fields, one)
@@ -170,7 +170,7 @@ func (v *value) element(b []byte, p unsafe.Pointer) []byte {
 	return b
 }
 
-var errShort = errors.New("flat record: ends too early")
+var errShort = errors.New("terse: ends too early")
 
 // scan finds the end of a value: from and to where its bytes are.
 func scan(b []byte, f form) (from, to int, err error) {

@@ -1,5 +1,5 @@
-// Package flattest tests what is written by package flat.
-package flattest
+// Package tersetest tests what is written by package terse.
+package tersetest
 
 import (
 	"fmt"
@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"foyer/flat"
+	"foyer/terse"
 )
 
 // RoundTrip fills every field of a T, writes and reads it, and wants it back as it was.
 // A field that is of no kind it knows fails the test, so that no new one is forgotten.
-func RoundTrip[T any](t *testing.T, c flat.Codec[T]) {
+func RoundTrip[T any](t *testing.T, c terse.Codec[T]) {
 	t.Helper()
 	var full, back T
 	n := 0
@@ -30,7 +30,7 @@ func RoundTrip[T any](t *testing.T, c flat.Codec[T]) {
 }
 
 // FixedPoint wants that whatever can be read is read again as it was.
-func FixedPoint[T any](t *testing.T, c flat.Codec[T], b []byte) {
+func FixedPoint[T any](t *testing.T, c terse.Codec[T], b []byte) {
 	t.Helper()
 	var once, twice T
 	if c.Read(b, &once) != nil {

@@ -1,4 +1,4 @@
-package flat_test
+package terse_test
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"foyer/flat"
-	"foyer/flat/flattest"
+	"foyer/terse"
+	"foyer/terse/tersetest"
 )
 
 type name string
@@ -60,9 +60,9 @@ type inner struct {
 	Deeper *part2
 }
 
-var codec = flat.New[all]()
+var codec = terse.New[all]()
 
-func TestEveryKindComesBack(t *testing.T) { flattest.RoundTrip(t, codec) }
+func TestEveryKindComesBack(t *testing.T) { tersetest.RoundTrip(t, codec) }
 
 func TestValuesComeBack(t *testing.T) {
 	zero := uint64(0)
@@ -107,7 +107,7 @@ func TestOtherReleases(t *testing.T) {
 	}
 	old := before{[]string{"x"}, 7, [2]uint8{1, 2}, struct{ A, Gone string }{"a", "gone"}, "moved", "kind"}
 	var got after
-	if err := flat.New[after]().Read(flat.New[before]().Append(nil, &old), &got); err != nil {
+	if err := terse.New[after]().Read(terse.New[before]().Append(nil, &old), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Number != 7 || got.Array != [4]uint8{1, 2} || got.Sub.A != "a" || got.Moved != "moved" || got.Kind != 0 {
@@ -115,7 +115,7 @@ func TestOtherReleases(t *testing.T) {
 	}
 	later := after{New: &part{Name: "n"}, Kind: 3, Moved: "m", Number: 8, Array: [4]uint8{1, 2, 3, 4}, Float: 1}
 	var back before
-	if err := flat.New[before]().Read(flat.New[after]().Append(nil, &later), &back); err != nil {
+	if err := terse.New[before]().Read(terse.New[after]().Append(nil, &later), &back); err != nil {
 		t.Fatal(err)
 	}
 	if back.Number != 8 || back.Array != [2]uint8{1, 2} || back.Moved != "m" || back.Kind != "" {
@@ -128,17 +128,17 @@ func TestWhatIsNotWhole(t *testing.T) {
 	whole := codec.Append(nil, &want)
 	for n := range whole {
 		var got all
-		if err := codec.Read(whole[:n], &got); n == 0 && !errors.Is(err, flat.ErrFormat) {
+		if err := codec.Read(whole[:n], &got); n == 0 && !errors.Is(err, terse.ErrFormat) {
 			t.Errorf("nothing: %v", err)
 		}
 	}
 	var got all
-	if err := codec.Read([]byte(`{"Int":5}`), &got); !errors.Is(err, flat.ErrFormat) {
+	if err := codec.Read([]byte(`{"Int":5}`), &got); !errors.Is(err, terse.ErrFormat) {
 		t.Errorf("JSON: %v", err)
 	}
 	type small struct{ Int uint8 }
 	type large struct{ Int uint16 }
-	if err := flat.New[small]().Read(flat.New[large]().Append(nil, &large{256}), &small{}); err == nil {
+	if err := terse.New[small]().Read(terse.New[large]().Append(nil, &large{256}), &small{}); err == nil {
 		t.Error("256 fits into a byte")
 	}
 }
@@ -146,10 +146,10 @@ func TestWhatIsNotWhole(t *testing.T) {
 // What cannot be written is found when the program starts, not when a call is lost.
 func TestNewRefuses(t *testing.T) {
 	for what, make := range map[string]func(){
-		"a field that is not exported": func() { flat.New[struct{ hidden int }]() },
-		"a map":                        func() { flat.New[struct{ M map[string]int }]() },
-		"an interface":                 func() { flat.New[struct{ E error }]() },
-		"a function, deep inside":      func() { flat.New[struct{ P *struct{ F []func() } }]() },
+		"a field that is not exported": func() { terse.New[struct{ hidden int }]() },
+		"a map":                        func() { terse.New[struct{ M map[string]int }]() },
+		"an interface":                 func() { terse.New[struct{ E error }]() },
+		"a function, deep inside":      func() { terse.New[struct{ P *struct{ F []func() } }]() },
 	} {
 		func() {
 			defer func() {
@@ -163,7 +163,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestRecursion(t *testing.T) {
-	c := flat.New[part]()
+	c := terse.New[part]()
 	want := part{Name: "a", Deep: &part{Name: "b", Deep: &part{}}}
 	var got part
 	if err := c.Read(c.Append(nil, &want), &got); err != nil || !reflect.DeepEqual(got, want) {
@@ -176,5 +176,5 @@ func FuzzRead(f *testing.F) {
 		Float: 1, Bool: true, Addr: netip.MustParseAddr("::1"), Port: netip.MustParseAddrPort("1.2.3.4:5"), Pairs: [][2]uint8{{1, 2}}, Number: new(uint64)}
 	f.Add(codec.Append(nil, &full))
 	f.Add([]byte{1})
-	f.Fuzz(func(t *testing.T, b []byte) { flattest.FixedPoint(t, codec, b) })
+	f.Fuzz(func(t *testing.T, b []byte) { tersetest.FixedPoint(t, codec, b) })
 }

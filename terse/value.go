@@ -1,4 +1,4 @@
-package flat
+package terse
 
 import (
 	"encoding/binary"
@@ -59,10 +59,10 @@ func valueOf(t reflect.Type, known map[reflect.Type]*structure) value {
 	case reflect.Array:
 		return arrayValue(t.Len(), t.Elem().Size(), valueOf(t.Elem(), known))
 	}
-	panic(fmt.Sprintf("flat: %s cannot be written", t))
+	panic(fmt.Sprintf("terse: %s cannot be written", t))
 }
 
-var errRange = errors.New("flat record: number out of range")
+var errRange = errors.New("terse: number out of range")
 
 func boolValue() value {
 	return value{
