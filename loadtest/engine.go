@@ -38,15 +38,16 @@ type MediaTotals struct {
 	DelayP50 time.Duration // from the sender's send to the arrival at the receiver's socket
 	DelayP99 time.Duration
 	DelayMax time.Duration
-	// Gaps are the pauses in what one end heard of the other that were longer than
-	// gapAfter, since the beginning: how many, and how long.
+	// Gaps are, for each Brace and each end that heard the other then, the longest pause in
+	// the gapWindow that followed, from packet to packet: without a disturbance 20 ms, or
+	// a little more by the ticks of whoever relays and of us.
 	Gaps           uint64
 	GapP50, GapP99 time.Duration
 	GapMax         time.Duration
 }
 
-// gapAfter is three packets: less is the tick of whoever relays, or of us.
-const gapAfter = 60 * time.Millisecond
+// gapWindow is long enough for an upgrade to be prepared and to happen in it.
+const gapWindow = 1500 * time.Millisecond
 
 // engine is the media of all phones: one locked thread that on a 5 ms tick sends
 // for a quarter of the legs and reads what has arrived for another quarter. It
@@ -313,8 +314,8 @@ func (e *engine) count(l *leg, i int) {
 	case fresh:
 		e.sums.Received++
 		at := e.arrived(i)
-		if gap := time.Duration(at - l.last); l.last != 0 && gap > gapAfter {
-			e.gaps.add(gap)
+		if l.marked != 0 {
+			e.pause(l, at)
 		}
 		l.last = at
 		delay := time.Duration(at - m.Sent)
@@ -328,6 +329,31 @@ func (e *engine) count(l *leg, i int) {
 		e.sums.Misrouted++
 	case unmarked:
 		e.sums.Unmarked++
+	}
+}
+
+// brace begins a gapWindow for every end that hears the other.
+func (e *engine) brace(now time.Time) {
+	e.post(func() {
+		for i := range e.phase {
+			for _, l := range e.phase[i] {
+				if at := now.UnixNano(); l.last != 0 && at-l.last < int64(heardLately) {
+					l.marked, l.worst = at, 0
+				}
+			}
+		}
+	})
+}
+
+// heardLately is how old the newest packet of who is heard may be.
+const heardLately = 60 * time.Millisecond
+
+// pause looks at the time between two packets of a window.
+func (e *engine) pause(l *leg, at int64) {
+	l.worst = max(l.worst, time.Duration(at-l.last))
+	if at-l.marked > int64(gapWindow) {
+		e.gaps.add(l.worst)
+		l.marked = 0
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,10 @@ type leg struct {
 
 	heard heard
 	last  int64 // arrival of the newest marked packet, unix ns
+
+	marked int64         // when the window began whose longest pause is looked for, unix ns; 0: in none
+	worst  time.Duration // the longest in it so far
+
 }
 
 // heard is what a leg received of the other end.

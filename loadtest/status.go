@@ -67,6 +67,13 @@ type Result struct {
 	Errors      map[string]int
 }
 
+// Brace says that something is about to disturb the media: MediaTotals.Gaps tell of it.
+func (r *Running) Brace() {
+	if r.media != nil {
+		r.media.brace(time.Now())
+	}
+}
+
 // Status returns the state now.
 func (r *Running) Status() Status {
 	var media MediaTotals

@@ -238,6 +238,7 @@ func TestManyCallsOutliveManyDeaths(t *testing.T) {
 		if err := load.Until(h.ctx, func(s loadtest.Status) bool { return s.Answered >= answered+5 }); err != nil {
 			t.Fatal(err)
 		}
+		load.Brace()
 		if n%2 == 0 {
 			h.kill()
 		} else if out, err := h.sw.Command(h.ctx, "upgrade"); err != nil {

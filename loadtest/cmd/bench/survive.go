@@ -63,12 +63,15 @@ func (b *bench) outlive(ctx context.Context, deaths string, die func(sw *loadtes
 	if err != nil {
 		return err
 	}
+	// What was read and not acted on before a kill is sent again after T1, half a second.
+	s.sw.Tolerance = 700 * time.Millisecond
 	if err := s.until(ctx, time.Minute, func(t loadtest.Status) bool { return t.Active >= calls*9/10 }); err != nil {
 		return s.abandon(ctx, err)
 	}
 	rnd := rand.New(rand.NewPCG(1, uint64(times)))
 	for n := range times {
 		pause(ctx, 2*time.Second+time.Duration(rnd.IntN(2000))*time.Millisecond)
+		s.load.Brace()
 		if err := die(s.sw, n); err != nil {
 			return s.abandon(ctx, err)
 		}
@@ -85,7 +88,7 @@ func (b *bench) outlive(ctx context.Context, deaths string, die func(sw *loadtes
 	t.add("", what+": calls lost", fmt.Sprintf("of %d", res.Started), fmt.Sprint(res.Failed))
 	t.add("", what+": without a switch, p50 / max", "ms", quantiles(down))
 	t.add("", what+": all media taken up after its start, p50 / max", "ms", quantiles(took))
-	t.add("", what+fmt.Sprintf(": %d gaps in live audio, p50 / p99 / max", heard.Gaps), "ms",
+	t.add("", what+fmt.Sprintf(": pause in live audio, %d seen, p50 / p99 / max", heard.Gaps), "ms",
 		ms(heard.GapP50)+" / "+ms(heard.GapP99)+" / "+ms(heard.GapMax))
 	t.add("", what+": recorded audio that is missing", fmt.Sprintf("ms of %d recordings", len(kept)), fmt.Sprint(missing))
 	t.add("", what+": packets lost", fmt.Sprintf("of %d", res.Media.Sent), fmt.Sprint(res.Media.Lost))
