@@ -30,9 +30,9 @@ const (
 )
 
 const (
-	tapSize   = 4 << 20 // bytes; 0.2 s of 1,000 recorded calls, 1 s of 200
-	tapHeader = 32      // bytes before each payload
-	tapPage   = 4096    // bytes before the ring: tapHead
+	tapSize   = 16 << 20 // bytes; 0.8 s of 1,000 recorded calls, which a start of the switch takes at most
+	tapHeader = 32       // bytes before each payload
+	tapPage   = 4096     // bytes before the ring: tapHead
 	tapMagic  = 0x3170617472796f66
 )
 
@@ -68,7 +68,7 @@ const TapMemory = tapPage + tapSize + 2*inboxMemory
 // recorder must live with a lost one.
 //
 // When the consumer keeps up, the producer starts again at the beginning of
-// the ring instead of walking through all of it: most of the 4 MiB is then never
+// the ring instead of walking through all of it: most of the 16 MiB is then never
 // touched.
 //
 // In memory that outlives the process (Options.TapMemory) a tap goes on where a
