@@ -114,8 +114,9 @@ func (b *bench) complaints(sw *loadtest.Switch, what string) (down, took []time.
 	said := map[string]int{}
 	for line := range strings.Lines(string(raw)) {
 		var entry struct {
-			Level, Logger, Msg, Error, Panic, Stack, Media string
-			Without                                        string `json:"without_a_switch"`
+			Level, Logger, Msg, Kind, What, Error, Panic, Stack, Media string
+
+			Without string `json:"without_a_switch"`
 		}
 		if json.Unmarshal([]byte(line), &entry) != nil {
 			continue // the banner, or a line that a kill cut short
@@ -127,7 +128,7 @@ func (b *bench) complaints(sw *loadtest.Switch, what string) (down, took []time.
 			took = append(took, d)
 		}
 		if entry.Level == "error" && entry.Logger != "keeper" {
-			said[entry.Msg+": "+entry.Error+entry.Panic+entry.Stack]++
+			said[entry.Msg+": "+entry.Kind+entry.What+entry.Error+entry.Panic+entry.Stack]++
 		}
 	}
 	for text, n := range said {
