@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -74,5 +76,15 @@ func serveKept(args []string) error {
 	if errors.Is(err, keeper.ErrGone) {
 		return nil // the keeper has ended, and needs no switch any more
 	}
+	if err := kept.ShowLife(); err != nil {
+		fmt.Fprintln(os.Stderr, "foyer:", err) // its death will be noticed a little later
+	}
 	return serve(*file, *patience, kept, ahead)
+}
+
+// The switch shows its keeper that it lives by its main thread (keeper.ShowLife).
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == switchCommand {
+		runtime.LockOSThread()
+	}
 }

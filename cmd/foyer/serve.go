@@ -78,6 +78,7 @@ func serve(file string, patience time.Duration, kept *keeper.Client, ahead *read
 		}
 	}
 	stop() // a second signal ends the process at once
+	kept.Leave()
 	ex.tellKeeper("stopping", ex.stopping)
 	ex.drain(patience)
 	ex.shut()

@@ -170,8 +170,9 @@ func (s *sockets) tlsOfSIP() *tls.Config {
 	return s.sipCert.Config()
 }
 
-// lockPatience is how long a switch that was let in waits for the one before to be gone.
-const lockPatience = 10 * time.Second
+// lockPatience is how long a switch that was let in waits for the one before to be gone:
+// that may be in the middle of a write to a disk that is stalled.
+const lockPatience = time.Minute
 
 // lockDir makes sure that one switch alone writes to a data directory. It waits so long
 // at most for another's end.

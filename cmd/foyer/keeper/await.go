@@ -25,14 +25,12 @@ func (c *Client) Await(prepare func()) error {
 	defer unix.Close(fd)
 	name("foyer-standby")
 	prepare()
-	if err := unix.Sendto(fd, []byte(wordPrepared), unix.MSG_NOSIGNAL, nil); err != nil {
-		return ErrGone
-	}
+	_ = unix.Sendto(fd, []byte(wordPrepared), unix.MSG_NOSIGNAL, nil) // it may have been let in, and the line closed
 	text, control := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(maxRights*4))
 	for {
 		n, cn, _, _, err := unix.Recvmsg(fd, text, control, unix.MSG_CMSG_CLOEXEC)
 		switch {
-		case err == unix.EINTR:
+		case err == unix.EINTR, err == unix.ECONNRESET: // told once: our word was not read before the line was closed
 			continue
 		case err != nil || n == 0:
 			return ErrGone

@@ -27,6 +27,7 @@ type Client struct {
 	keeper int           // the process of our keeper; 0 for systemd, and for none
 	gone   atomic.Bool   // it has ended
 	letIn  bool          // after Await
+	alive  *uint32       // the futex, after ShowLife
 
 	mu        sync.Mutex
 	inherited map[string][]int

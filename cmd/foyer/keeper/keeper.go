@@ -39,11 +39,22 @@ type keeper struct {
 	reload  bool      // SIGHUP came while no switch was ready
 	soon    int       // deaths in a row soon after the start
 
+	alive *uint32   // the futex that the switch holds (alive.go)
+	dying chan int  // it has let go of it
+	ended *lifetime // of one that is dead, and not gone; nil: none is
+
 	standby  *standby      // waits for the death of the one that runs; nil if none does
 	sparing  *time.Timer   // when it is to be started
 	prepared chan *standby // can be let in
 
 	upgrade // upgrade.go
+}
+
+// lifetime is what is told of a switch when it is gone.
+type lifetime struct {
+	pid   int
+	lived time.Duration
+	ready bool
 }
 
 // death is how a child ended, or that it was stopped.
@@ -73,7 +84,7 @@ func Run(o Options) (code int, err error) {
 	runtime.GOMAXPROCS(1)
 	k := &keeper{
 		Options: o, deaths: make(chan death), born: make(chan struct{}, 1), again: time.NewTimer(0),
-		sparing: time.NewTimer(time.Hour), prepared: make(chan *standby),
+		sparing: time.NewTimer(time.Hour), prepared: make(chan *standby), dying: make(chan int),
 		upgrade: upgrade{before: noTrial, trial: time.NewTimer(time.Hour)},
 	}
 	if k.up, err = FromEnvironment(); err != nil {
@@ -83,6 +94,9 @@ func Run(o Options) (code int, err error) {
 		return 1, err
 	}
 	defer k.store.close()
+	if k.alive, err = newAlive(k.store); err != nil {
+		return 1, err
+	}
 	go k.store.listen()
 	go k.reap()
 	signals := make(chan os.Signal, 16)
@@ -102,6 +116,8 @@ func Run(o Options) (code int, err error) {
 			k.spare()
 		case s := <-k.prepared:
 			k.canTakeOver(s)
+		case pid := <-k.dying:
+			k.isDying(pid)
 		case <-k.trial.C:
 			k.judge()
 		case d := <-k.deaths:
@@ -263,6 +279,7 @@ func (k *keeper) ready() {
 		k.trial.Reset(trialTime)
 	}
 	k.sparing.Reset(standbyPause)
+	go k.attend(k.pid)
 	if k.reload {
 		k.reload = false
 		_ = syscall.Kill(k.pid, syscall.SIGHUP)
@@ -278,6 +295,9 @@ func (k *keeper) childDied(d death) (code int, end bool) {
 		}
 	case d.pid == k.pid:
 		return k.bury(d)
+	case k.ended != nil && d.pid == k.ended.pid:
+		k.tell(k.ended, d, 0)
+		k.ended = nil
 	case k.standby != nil && d.pid == k.standby.pid:
 		k.Log.Warn("the switch that waited for the death of this one died itself", zap.Int("pid", d.pid), zap.String("how", how(d.status)))
 		k.dismiss(k.standby)
@@ -314,11 +334,38 @@ func (k *keeper) bury(d death) (code int, end bool) {
 		k.rollBack("it died: " + how(d.status))
 		wait = 0
 	}
-	k.Log.Error("the switch died; it is started again", zap.Int("pid", pid), zap.String("how", how(d.status)), zap.Bool("serving", k.told.ready),
-		zap.Duration("lived", lived), zap.Duration("user", time.Duration(d.used.Utime.Nano())), zap.Duration("system", time.Duration(d.used.Stime.Nano())),
-		zap.Int64("peak_kb", d.used.Maxrss), zap.Duration("in", wait))
+	k.tell(&lifetime{pid, lived, k.told.ready}, d, wait)
 	k.again.Reset(wait)
 	return 0, false
+}
+
+// isDying lets the standby in when the switch is dead and the kernel not done with it.
+// Whatever else a death may mean waits for that.
+func (k *keeper) isDying(pid int) {
+	lived := time.Since(k.started)
+	handsOver := k.freezing && k.next != nil
+	standsBy := k.standby != nil && k.next == nil && k.before == noTrial && lived >= soonAfter
+	if pid != k.pid || k.asked > 0 || k.ended != nil || !handsOver && !standsBy {
+		return
+	}
+	k.store.settle()
+	k.listen()
+	k.ended, k.pid, k.soon = &lifetime{pid, lived, k.told.ready}, 0, 0
+	if handsOver {
+		k.handOver()
+		return
+	}
+	if k.died.IsZero() {
+		k.died = time.Now()
+	}
+	_ = k.start() // it tries again by itself
+}
+
+// tell says how a switch died.
+func (k *keeper) tell(l *lifetime, d death, wait time.Duration) {
+	k.Log.Error("the switch died; it is started again", zap.Int("pid", l.pid), zap.String("how", how(d.status)), zap.Bool("serving", l.ready),
+		zap.Duration("lived", l.lived), zap.Duration("user", time.Duration(d.used.Utime.Nano())), zap.Duration("system", time.Duration(d.used.Stime.Nano())),
+		zap.Int64("peak_kb", d.used.Maxrss), zap.Duration("in", wait))
 }
 
 // ends says whether a death is the end of the keeper too: it was asked for, the

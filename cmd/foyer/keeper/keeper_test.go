@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,12 @@ import (
 // The tests of this file run keepers and switches as processes: this program, in a
 // role.
 const roleVariable = "KEEPER_TEST_ROLE"
+
+func init() {
+	if os.Getenv(roleVariable) == "switch" {
+		runtime.LockOSThread() // as a switch does it (ShowLife)
+	}
+}
 
 func TestMain(m *testing.M) {
 	switch role := os.Getenv(roleVariable); role {
@@ -70,6 +77,9 @@ func pretend(manner string) (code int, err error) {
 	})
 	if err != nil {
 		return 0, nil // nobody needs it
+	}
+	if err := c.ShowLife(); err != nil {
+		return 1, err
 	}
 	fmt.Println("life", os.Getpid(), time.Now().UnixNano())
 	if manner == "collapse" {
@@ -143,6 +153,7 @@ func pretend(manner string) (code int, err error) {
 			}
 			continue
 		}
+		c.Leave()
 		fmt.Println("draining", c.Stopping())
 		if manner != "deaf" {
 			return 0, nil
@@ -589,5 +600,51 @@ func TestSwitchThatIsStopped(t *testing.T) {
 	})
 	if got != fmt.Sprint(pid) || len(h.said("life ")) != 1 {
 		t.Errorf("process %s answers, not %d; %d lives", got, pid, len(h.said("life ")))
+	}
+}
+
+// A switch that is dead is noticed before the kernel is done with it.
+func TestDeathIsSeenBeforeTheEnd(t *testing.T) {
+	s := newStore(t)
+	alive, err := newAlive(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &keeper{store: s, alive: alive, dying: make(chan int)}
+	said, err := os.CreateTemp(t.TempDir(), "said")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	var pid int
+	err = s.begin(func(fds []int, names []string) (int, error) {
+		files := []uintptr{0, said.Fd(), 2}
+		for _, fd := range fds {
+			files = append(files, uintptr(fd))
+		}
+		env := append(os.Environ(), roleVariable+"=switch", "KEEPER_TEST_SWITCH=serve",
+			"LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
+		pid, _, err = syscall.StartProcess(os.Args[0], os.Args[:1], &syscall.ProcAttr{Env: env, Files: files})
+		return pid, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if text, _ := os.ReadFile(said.Name()); strings.Contains(string(text), "ready ") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it is never ready")
+		}
+	}
+	go k.attend(pid)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	if got := <-k.dying; got != pid {
+		t.Errorf("process %d died, not %d", got, pid)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || status.Signal() != syscall.SIGKILL {
+		t.Errorf("%v %v", status, err)
 	}
 }

@@ -16,6 +16,7 @@ const (
 	noTrial   = -1
 	readyTime = 20 * time.Second // a new program is given to be ready, and before to be prepared
 	trialTime = 10 * time.Second // it must serve before the one before is let go
+	stopTime  = 20 * time.Millisecond
 )
 
 // upgrade is what the keeper knows of programs.
@@ -83,6 +84,7 @@ func (k *keeper) freeze() {
 		return
 	}
 	k.freezing = syscall.Kill(k.pid, syscall.SIGSTOP) == nil
+	k.trial.Reset(stopTime)
 }
 
 // frozen is told when all of the switch has stopped: it can touch nothing any more.
@@ -115,6 +117,8 @@ func (k *keeper) handOver() {
 // death brings back the one before. One that was not even prepared is refused.
 func (k *keeper) judge() {
 	switch {
+	case k.freezing && k.next != nil: // a thread of it waits for a disk: those that are stopped need not
+		_ = syscall.Kill(k.pid, syscall.SIGKILL)
 	case k.next != nil:
 		k.refuse(fmt.Sprintf("it was not prepared within %s", readyTime))
 	case k.before == noTrial:
