@@ -39,7 +39,7 @@ const (
 
 // inboxes are the one for groups and the other, as a life has left them.
 func inboxes(memory []byte) (mail, in *inbox) {
-	memory = memory[tapPage+tapSize:]
+	memory = memory[tapPage+tapKept:]
 	return inboxIn(memory), inboxIn(memory[inboxMemory:])
 }
 
@@ -70,7 +70,7 @@ func killedAfterReading(t *testing.T, s Suite, by, recorded int) {
 	// The end of that life: packets come, some of them are read, and nothing more is
 	// done but what recorded says.
 	memory := mapped(t, h.tap, TapMemory)
-	tap := tapIn(memory[:tapPage+tapSize])
+	tap := tapIn(memory[:tapPage+tapKept])
 	mail, in := inboxes(memory)
 	say()
 	say()
@@ -148,7 +148,7 @@ func killedInAGroup(t *testing.T, besides bool) {
 	m.Leave()
 
 	memory := mapped(t, h.tap, TapMemory)
-	tap := tapIn(memory[:tapPage+tapSize])
+	tap := tapIn(memory[:tapPage+tapKept])
 	tap.Read(func(TapRecord) {})
 	mail, in := inboxes(memory)
 	leg := func(p *peer) *Leg {

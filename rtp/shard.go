@@ -173,9 +173,9 @@ func (s *shard) keepTap(number int, memory func(int) ([]byte, error)) error {
 		s.release()
 		return fmt.Errorf("memory of tap %d: %w", number, err)
 	}
-	s.tap = tapIn(b[:tapPage+tapSize])
+	s.tap = tapIn(b[:tapPage+tapKept])
 	if s.stock != nil {
-		s.mail, s.in = inboxIn(b[tapPage+tapSize:]), inboxIn(b[tapPage+tapSize+inboxMemory:])
+		s.mail, s.in = inboxIn(b[tapPage+tapKept:]), inboxIn(b[tapPage+tapKept+inboxMemory:])
 	}
 	return nil
 }

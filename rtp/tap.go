@@ -30,7 +30,8 @@ const (
 )
 
 const (
-	tapSize   = 16 << 20 // bytes; 0.8 s of 1,000 recorded calls, which a start of the switch takes at most
+	tapSize   = 4 << 20  // bytes; 0.2 s of 1,000 recorded calls, 1 s of 200
+	tapKept   = 16 << 20 // of one that outlives the process: nobody reads it while there is none
 	tapHeader = 32       // bytes before each payload
 	tapPage   = 4096     // bytes before the ring: tapHead
 	tapMagic  = 0x3170617472796f66
@@ -38,7 +39,7 @@ const (
 
 // TapMemory is how many bytes of memory a tap takes, and behind it the packets that
 // have been read for it.
-const TapMemory = tapPage + tapSize + 2*inboxMemory
+const TapMemory = tapPage + tapKept + 2*inboxMemory
 
 // Tap carries packets from one shard to the recorder: a ring of bytes, one
 // producer (the shard), one consumer (the recorder), no lock.
@@ -68,7 +69,7 @@ const TapMemory = tapPage + tapSize + 2*inboxMemory
 // recorder must live with a lost one.
 //
 // When the consumer keeps up, the producer starts again at the beginning of
-// the ring instead of walking through all of it: most of the 16 MiB is then never
+// the ring instead of walking through all of it: most of the ring is then never
 // touched.
 //
 // In memory that outlives the process (Options.TapMemory) a tap goes on where a
@@ -124,7 +125,7 @@ func tapIn(memory []byte) *Tap {
 
 // OldTap is the tap that a shard of a life before has left in memory and that
 // nobody writes to any more: for whoever has fewer shards now.
-func OldTap(memory []byte) *Tap { return tapIn(memory[:min(len(memory), tapPage+tapSize)]) }
+func OldTap(memory []byte) *Tap { return tapIn(memory[:min(len(memory), tapPage+tapKept)]) }
 
 // endsWith tells whether the last record put, by this life or the one before, is the
 // packet of r.
@@ -208,17 +209,24 @@ func (t *Tap) flush(wake bool) {
 
 // rewind starts again at the beginning of the ring when the consumer keeps up.
 // The bytes skipped count as full until the consumer has passed them, so it is
-// done only while what stays free holds 50 flushes like the last one.
+// done only while what stays free holds 50 flushes like the last one, 250 ms; and twice
+// as many if a kill may come before, and the consumer only with the next process.
 func (t *Tap) rewind(fresh uint64) {
 	size := uint64(len(t.buf))
-	place := t.written & (size - 1)
-	if place < size/4 || fresh*50 > place {
+	place, flushes := t.written&(size-1), uint64(50)
+	if size == tapKept {
+		flushes = 100
+	}
+	if place < min(size/4, rewindFrom) || fresh*flushes > place {
 		return
 	}
-	if t.seen = t.consumed.Load(); t.seen+fresh >= t.written {
+	if t.seen = t.consumed.Load(); fresh*flushes+t.written-t.seen <= place+fresh {
 		t.skip(size - place)
 	}
 }
+
+// rewindFrom is how much of a ring is used before that: less is touched anyway.
+const rewindFrom = 1 << 20
 
 // Read hands every record waiting to f, oldest first, and returns how many. The
 // payload is valid only during f. One goroutine at a time. A record over which f
