@@ -45,14 +45,19 @@ func (f *Fold) Freeze() []byte {
 // ThawFold makes a Fold of what Freeze wrote.
 func ThawFold(image []byte) (*Fold, error) {
 	f := NewFold()
+	return f, thaw(image, f.flat)
+}
+
+// thaw reads an image into what goes over itself.
+func thaw(image []byte, into func(*painter)) error {
 	p, known := newPainter(flat.Reading(image))
 	if known {
-		f.flat(p)
+		into(p)
 	}
 	if err := p.End(); err != nil || !known {
-		return nil, errors.Join(ErrImage, err)
+		return errors.Join(ErrImage, err)
 	}
-	return f, nil
+	return nil
 }
 
 // Freeze writes down what the Tally remembers, but for its schedule.
@@ -66,14 +71,7 @@ func (t *Tally) Freeze() ([]byte, error) {
 // began with; the schedule is that of the next ones.
 func ThawTally(image []byte, s Schedule) (*Tally, error) {
 	t := NewTally(s)
-	p, known := newPainter(flat.Reading(image))
-	if known {
-		t.flat(p)
-	}
-	if err := p.End(); err != nil || !known {
-		return nil, errors.Join(ErrImage, err)
-	}
-	return t, nil
+	return t, thaw(image, t.flat)
 }
 
 // keyed goes over a map: every key, and what stands there.

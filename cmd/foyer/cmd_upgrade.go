@@ -13,8 +13,6 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
-
-	"foyer/cmd/foyer/keeper"
 )
 
 // upgradeCmd puts another release in the place of the running one while calls are up.
@@ -118,13 +116,20 @@ func answerJSON(w http.ResponseWriter, code int, v any) {
 
 // prepareUpgrade makes sure that a program is a switch which can read our
 // configuration, and gives it to the keeper.
-func (ex *exchange) prepareUpgrade(path string) error {
+func (ex *exchange) prepareUpgrade(path string) (err error) {
 	switch {
 	case !ex.keeper.Kept():
 		return errors.New("this switch has no keeper that could start the new program: it was started with --alone, or its keeper is gone")
 	case ex.draining.Load():
 		return errors.New("the switch is draining")
+	case !ex.upgrading.CompareAndSwap(false, true):
+		return errors.New("another program is taking over; see how that ends")
 	}
+	defer func() {
+		if err != nil {
+			ex.upgrading.Store(false)
+		}
+	}()
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -149,10 +154,7 @@ func (ex *exchange) prepareUpgrade(path string) error {
 			ex.log.Warn("the new program has to read the configuration itself", zap.Error(err))
 		}
 	}
-	if err := ex.keeper.Store(keeper.ProgramName, int(f.Fd())); err != nil {
-		return err
-	}
-	if err := ex.keeper.Prepared(); err != nil {
+	if err := ex.keeper.Prepare(int(f.Fd())); err != nil {
 		return fmt.Errorf("%s: %w", is, err)
 	}
 	ex.log.Info("another program takes over", zap.String("program", path), zap.String("version", is))

@@ -42,6 +42,7 @@ type exchange struct {
 	metrics    *metrics
 	toll       *toll
 	draining   atomic.Bool
+	upgrading  atomic.Bool   // another program has been found good, or is being looked at
 	reloading  sync.Mutex    // held by whoever reloads the configuration
 	rehour     chan struct{} // asks hours to look at once
 	promised   []acd.Event   // callbacks of the last life, to be asked for anew

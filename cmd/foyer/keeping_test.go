@@ -444,3 +444,21 @@ func TestSocketIsTakenOverOnlyAsItWouldBeOpened(t *testing.T) {
 		}
 	}
 }
+
+// A data directory belongs to one switch; the next waits for it as long as it may.
+func TestLockOfTheDataDirectory(t *testing.T) {
+	dir := t.TempDir()
+	first, err := lockDir(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockDir(dir, 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), "in use by another foyer") {
+		t.Errorf("a second one: %v", err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { _ = first.Close() })
+	second, err := lockDir(dir, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.Close()
+}

@@ -68,14 +68,13 @@ func serve(file string, patience time.Duration, kept *keeper.Client, ahead *read
 	if !again {
 		ex.keepConfig()
 	}
-	for err = errHandOver; errors.Is(err, errHandOver); {
-		if err = ex.serveUntil(ctx, hangup); errors.Is(err, errHandOver) {
-			if fault := ex.handOver(); errors.Is(fault, keeper.ErrNoKeeper) {
-				return exitRestart
-			} else {
-				ex.log.Error("not upgraded: the switch goes on as it is", zap.Error(fault))
-			}
+	for err = ex.serveUntil(ctx, hangup); errors.Is(err, errHandOver); err = ex.serveUntil(ctx, hangup) {
+		fault := ex.handOver()
+		if errors.Is(fault, keeper.ErrNoKeeper) {
+			return exitRestart
 		}
+		ex.log.Error("not upgraded: the switch goes on as it is", zap.Error(fault))
+		ex.upgrading.Store(false)
 	}
 	stop() // a second signal ends the process at once
 	kept.Leave()
@@ -224,8 +223,8 @@ func openExchange(cfg *config.Config, log *zap.Logger, t tuning) (*exchange, err
 	heard := time.Now()
 	ex.revival = ex.reviveMedia()
 	var patience time.Duration
-	if t.keeper.LetIn() {
-		patience = lockPatience // the last life is frozen, and may not have given back all it had
+	if t.keeper.LetIn() || len(ex.revival.calls) > 0 {
+		patience = lockPatience // the last life is dead, and may not be gone
 	}
 	if ex.lock, err = lockDir(dir, patience); err != nil {
 		return nil, err

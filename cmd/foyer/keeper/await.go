@@ -19,6 +19,7 @@ import (
 func (c *Client) Await(prepare func()) error {
 	fds := c.Inherited(standbyName)
 	if len(fds) != 1 {
+		name("foyer")
 		return nil
 	}
 	fd := fds[0]
@@ -93,15 +94,20 @@ func (c *Client) Look(name string) []int {
 // preparing is how long a switch waits for its keeper to start another program ahead.
 const preparing = readyTime + 5*time.Second
 
-// Prepared waits until the program stored under ProgramName has been started and can
-// be let in, by HandOver. It fails with what is wrong with that program: nothing has
-// changed then. systemd starts nothing ahead, and is not waited for.
-func (c *Client) Prepared() error {
-	if c == nil || c.conn == nil || c.keeper == 0 {
-		return nil
+// Prepare stores a program and waits until it has been started and can be let in, by
+// HandOver. It fails with what is wrong with that program: nothing has changed then.
+// systemd starts nothing ahead, and is not waited for. One goroutine at a time.
+func (c *Client) Prepare(program int) error {
+	b := make([]byte, maxMessage)
+	ours := c != nil && c.conn != nil && c.keeper != 0
+	for old := error(nil); ours && old == nil; { // what was said of a program before
+		_ = c.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+		_, old = c.conn.Read(b)
+	}
+	if err := c.Store(ProgramName, program); err != nil || !ours {
+		return err
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(preparing))
-	b := make([]byte, maxMessage)
 	n, err := c.conn.Read(b)
 	if err != nil {
 		return fmt.Errorf("the keeper does not answer: %w", err)
@@ -116,7 +122,7 @@ func (c *Client) Prepared() error {
 // again when this one ends, whatever was stored.
 var ErrNoKeeper = errors.New("no keeper that could start another program")
 
-// HandOver lets the program that is Prepared take over. It does not return when that
+// HandOver lets the program of Prepare take over. It does not return when that
 // goes well: this process is stopped wherever it is, and does not run again.
 func (c *Client) HandOver() error {
 	if c == nil || c.conn == nil || c.keeper == 0 {

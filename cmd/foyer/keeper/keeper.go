@@ -208,8 +208,8 @@ func preferVictim(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(min(score+100, 1000))), 0)
 }
 
-// reap tells of every child that dies or stops: as the first process of a container we inherit
-// those of others.
+// reap tells of every child that dies or stops: as the first process of a container we
+// inherit those of others.
 func (k *keeper) reap() {
 	for {
 		var d death

@@ -169,10 +169,7 @@ func becomes(c *Client, program string) error {
 		return err
 	}
 	defer f.Close()
-	if err := c.Store(ProgramName, int(f.Fd())); err != nil {
-		return err
-	}
-	if err := c.Prepared(); err != nil {
+	if err := c.Prepare(int(f.Fd())); err != nil {
 		return err
 	}
 	return c.HandOver()

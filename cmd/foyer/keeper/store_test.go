@@ -478,3 +478,77 @@ func TestAStandbyKnowsWhatIsKept(t *testing.T) {
 		})
 	})
 }
+
+// Whoever is let in before it has said that it waits has been let in, whether its word
+// was read or came too late.
+func TestLetInBeforeItsWord(t *testing.T) {
+	for _, late := range []bool{true, false} {
+		ours, theirs, err := line()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := ours.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		letIn := func() {
+			if err := send(ours, wordGo, nil, nil, 0); err != nil {
+				t.Error(err)
+			}
+			_ = ours.Close()
+		}
+		fd, err := unix.Dup(int(theirs.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = theirs.Close()
+		c := &Client{inherited: map[string][]int{standbyName: {fd}}}
+		done := make(chan error)
+		if late {
+			letIn()
+		}
+		go func() { done <- c.Await(func() {}) }()
+		if !late {
+			_ = raw.Control(func(fd uintptr) {
+				for !more(int(fd)) { // until its word is there, which nobody reads
+					time.Sleep(time.Millisecond)
+				}
+			})
+			letIn()
+		}
+		if err := <-done; err != nil || !c.LetIn() {
+			t.Errorf("its word late: %v: %v, let in: %v", late, err, c.LetIn())
+		}
+	}
+}
+
+// What the keeper said of one program is not taken for its word on the next.
+func TestAnswersBelongToTheirProgram(t *testing.T) {
+	s := newStore(t)
+	conn, err := dial(s.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &Client{conn: conn, keeper: os.Getpid()}
+	if err := c.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.answer(wordRefused + "the one before")
+	prepared, program := make(chan error), descriptors(t, 1)[0]
+	go func() { prepared <- c.Prepare(program) }()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		s.settle()
+		if _, there := s.take(ProgramName); there {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no program came")
+		}
+	}
+	s.answer(wordPrepared)
+	if err := <-prepared; err != nil {
+		t.Error(err)
+	}
+}

@@ -14,9 +14,9 @@ const ProgramName = "program"
 
 const (
 	noTrial   = -1
-	readyTime = 20 * time.Second // a new program is given to be ready, and before to be prepared
-	trialTime = 10 * time.Second // it must serve before the one before is let go
-	stopTime  = 20 * time.Millisecond
+	readyTime = 20 * time.Second      // a new program is given to be ready, and before to be prepared
+	trialTime = 10 * time.Second      // it must serve before the one before is let go
+	stopTime  = 20 * time.Millisecond // the old one is given to stop, before it is killed as it is
 )
 
 // upgrade is what the keeper knows of programs.
